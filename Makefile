@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh Debian or Ubuntu: `make demo` and `make test`.
+# Whatever they need and do not find, they install, and say so.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO_TARGET_DIR ?= target
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export CARGO_TARGET_DIR
+GRAFT := $(CARGO_TARGET_DIR)/debug/graft
+
+.PHONY: help demo test test-full lint bench fuzz backbone deps-build deps-test clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: deps-build ## the main job, start to end, with embedded defaults: no camera, no broker of yours
+	cargo build --bin graft
+	$(GRAFT) demo
+
+test: deps-test lint ## every check that fits into half an hour on two cores
+	cargo test --lib --bins
+	cargo test --test graft
+
+test-full: test ## the slow ones too: more crashes, all pictures, fuzzing
+	GRAFT_TEST_FULL=1 cargo test --lib --test graft
+	$(MAKE) fuzz
+
+lint: deps-build ## format, clippy
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+bench: deps-build ## criterion benches of this project's own code
+	cargo bench
+
+fuzz: ## each fuzz target for a minute (needs cargo-fuzz; installs it)
+	scripts/install.sh cargo-fuzz
+	for target in $$(cd fuzz && cargo fuzz list); do (cd fuzz && cargo fuzz run -s none "$$target" -- -max_total_time=60); done
+
+backbone: ## trains models/tiny.onnx anew by its recipe (CPU PyTorch, about half an hour)
+	scripts/install.sh torch
+	/usr/bin/python3 models/tiny/train.py --out models/tiny.onnx
+
+deps-build: ## what a build needs
+	@scripts/install.sh build mosquitto
+
+deps-test: deps-build ## what the tests need
+	@scripts/install.sh mosquitto onnxruntime
+
+clean: ## removes what was built
+	cargo clean

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what is named and missing, and says so. Usage: scripts/install.sh build mosquitto …
+set -euo pipefail
+
+say() { printf '\033[1mgraft:\033[0m %s\n' "$*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else say "please run as root: $*"; exit 1
+  fi
+}
+
+apt_updated=
+apt_install() {
+  say "installing with apt: $*"
+  if [ -z "$apt_updated" ]; then as_root apt-get update -qq; apt_updated=1; fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+installed() { [ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
+
+apt_need() {
+  local missing=()
+  for package in "$@"; do installed "$package" || missing+=("$package"); done
+  [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+}
+
+need_rust() {
+  [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+  command -v cargo >/dev/null && return
+  say "installing Rust's stable toolchain through rustup"
+  command -v rustup >/dev/null || apt_install rustup
+  rustup default stable
+}
+
+for what in "$@"; do
+  case "$what" in
+    # gcc builds SQLite and tract's kernels; libclang reads the V4L2 headers.
+    build) need_rust; command -v cc >/dev/null || apt_need gcc libc6-dev; apt_need libclang-dev ;;
+    mosquitto)
+      PATH="$PATH:/usr/sbin" command -v mosquitto >/dev/null || {
+        apt_install mosquitto
+        # The package starts a service of its own; graft brings up its own broker on loopback.
+        [ -d /run/systemd/system ] && as_root systemctl disable --now mosquitto >/dev/null 2>&1 || true
+      } ;;
+    # The reference that exported files are compared with; the tests say when they go without it.
+    onnxruntime)
+      python3 -c 'import onnxruntime' 2>/dev/null || {
+        say "installing with pip: onnxruntime"
+        python3 -m pip install -q --break-system-packages onnxruntime 2>/dev/null \
+          || python3 -m pip install -q onnxruntime \
+          || say "onnxruntime is not to be had here: the comparison with it will be skipped"
+      } ;;
+    torch) apt_need python3-torch python3-onnx python3-numpy ;;
+    cargo-fuzz) command -v cargo-fuzz >/dev/null || { say "installing with cargo: cargo-fuzz"; apt_need g++; cargo install -q cargo-fuzz --locked; } ;;
+    *) say "unknown: $what"; exit 2 ;;
+  esac
+done
