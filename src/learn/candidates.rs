@@ -1,0 +1,183 @@
+//! The methods of a round, each trained on all samples and scored on bursts it did not see.
+
+use std::ops::Range;
+
+use super::calibration::Scored;
+use super::imprint;
+use super::linear::Linear;
+use super::options::Method;
+use super::problem::Problem;
+use super::ridge::Ridge;
+use super::search::{Bounds, search};
+use super::snapshot::LearnError;
+use super::softmax::{self, Precision, Task};
+
+/// λ of ridge, a multiple of the mean square norm of an embedding. Its held-out loss is exact and cheap, so the least
+/// one is taken as it stands.
+const RIDGE: Bounds = Bounds { low: 1e-6, high: 1e2, care: 0.0 };
+const RIDGE_START: f64 = 1e-2;
+/// λ of softmax. Its loss is flat and noisy towards weak λ, hence the care.
+const SOFTMAX: Bounds = Bounds { low: 1e-6, high: 1.0, care: 1.0 };
+/// Softmax starts its search at this multiple of the λ of ridge, where it was found to lie most often.
+const SOFTMAX_START: f64 = 0.1;
+/// Samples whose bursts choose λ of ridge when there are more samples than dimensions; the head sees all.
+const PATH_SAMPLES: usize = 2048;
+/// How far folds and the head itself are driven, in nats above the minimum.
+const FOLD: Precision = Precision { gap: 1e-3, steps: 100 };
+const WHOLE: Precision = Precision { gap: 1e-5, steps: 300 };
+/// Steps that a phase may report, for a progress bar.
+pub(crate) const STEPS: usize = 8;
+
+/// Called with a phase and the steps of it that are done; its error ends the round.
+pub(crate) type Step<'s> = &'s mut dyn FnMut(&'static str, usize) -> Result<(), LearnError>;
+
+/// A trained candidate: problem order, compact classes.
+pub(crate) struct Trained {
+    pub method: Method,
+    pub lambda: f64,
+    pub linear: Linear,
+    /// Scores of each sample by a head that never saw its burst, `[n, K]`.
+    pub held_out: Vec<f64>,
+    /// Fitted on them.
+    pub temperature: f64,
+    /// The same by folds: equal splits for every method, so that none wins by having seen more of the snapshot.
+    folds: Vec<f64>,
+    /// Log-loss of the fold-wise scores at their own temperature.
+    pub fold_loss: f64,
+}
+
+impl Trained {
+    fn new(
+        problem: &Problem,
+        method: Method,
+        lambda: f64,
+        linear: Linear,
+        held_out: Vec<f64>,
+        folds: Vec<f64>,
+    ) -> Self {
+        let (temperature, _) = judge(problem, &held_out);
+        let (own, fold_loss) = judge(problem, &folds);
+        let folds = folds.iter().map(|score| score / own).collect();
+        Self { method, lambda, linear, held_out, temperature, folds, fold_loss }
+    }
+}
+
+/// The temperature of held-out scores and their log-loss at it.
+fn judge(problem: &Problem, scores: &[f64]) -> (f64, f64) {
+    let scored =
+        Scored { scores, labels: &problem.labels, weights: &problem.weights, classes: problem.classes() };
+    let temperature = scored.temperature(problem.bursts);
+    (temperature, scored.log_loss(temperature))
+}
+
+/// Normalised class means.
+pub(crate) fn imprint(problem: &Problem, step: Step) -> Result<Trained, LearnError> {
+    step("imprint", 0)?;
+    let linear = imprint::fit(problem);
+    let held_out = imprint::held_out(problem, &problem.groups);
+    let folds = imprint::held_out(problem, &problem.folds);
+    Ok(Trained::new(problem, Method::Imprint, 0.0, linear, held_out, folds))
+}
+
+/// Ridge at the λ of least leave-one-burst-out loss.
+pub(crate) fn ridge(problem: &Problem, step: Step) -> Result<Trained, LearnError> {
+    step("ridge", 0)?;
+    let ridge = Ridge::new(problem);
+    let chosen = Chosen::new(problem, ridge.is_dual());
+    let mut done = 0;
+    let lambda = search(&chosen.groups, RIDGE_START, &RIDGE, &mut |lambda| {
+        done += 1;
+        step("ridge", done)?;
+        let scores = ridge.held_out(&ridge.solve(lambda), &chosen.parts);
+        Ok(chosen.losses(problem, &scores))
+    })?;
+    step("ridge", done + 1)?;
+    let solved = ridge.solve(lambda);
+    let held_out = ridge.held_out(&solved, &problem.groups);
+    let folds = ridge.held_out(&solved, &problem.folds);
+    Ok(Trained::new(problem, Method::Ridge, lambda, ridge.linear(&solved), held_out, folds))
+}
+
+/// The bursts that choose λ.
+struct Chosen {
+    /// In problem order.
+    parts: Vec<Range<usize>>,
+    /// Where their losses lie.
+    groups: Vec<Range<usize>>,
+    labels: Vec<usize>,
+    weights: Vec<f64>,
+}
+
+impl Chosen {
+    fn new(problem: &Problem, all: bool) -> Self {
+        let stride = if all { 1 } else { problem.len().div_ceil(PATH_SAMPLES) };
+        let mut chosen =
+            Self { parts: Vec::new(), groups: Vec::new(), labels: Vec::new(), weights: Vec::new() };
+        for part in problem.groups.iter().step_by(stride) {
+            let start = chosen.labels.len();
+            chosen.parts.push(part.clone());
+            chosen.groups.push(start..start + part.len());
+            chosen.labels.extend(&problem.labels[part.clone()]);
+            chosen.weights.extend(&problem.weights[part.clone()]);
+        }
+        chosen
+    }
+
+    /// Losses at the temperature of these scores: the scale of a least-squares score means nothing by itself.
+    fn losses(&self, problem: &Problem, scores: &[f64]) -> Vec<f64> {
+        let classes = problem.classes();
+        let scores: Vec<f64> = self
+            .parts
+            .iter()
+            .flat_map(|part| &scores[part.start * classes..part.end * classes])
+            .copied()
+            .collect();
+        let scored = Scored { scores: &scores, labels: &self.labels, weights: &self.weights, classes };
+        scored.losses(scored.temperature(problem.bursts))
+    }
+}
+
+/// Softmax at a λ chosen on folds of bursts.
+pub(crate) fn softmax(problem: &Problem, ridge: &Trained, step: Step) -> Result<Trained, LearnError> {
+    let (width, classes) = (problem.width(), problem.classes());
+    // Folds start from nothing: a head that has seen the whole snapshot would let them see what they must not.
+    let mut heads = vec![Linear::zero(width, classes); problem.folds.len()];
+    let mut tried: Vec<(f64, Vec<f64>)> = Vec::new();
+    let lambda = search(&problem.groups, SOFTMAX_START * ridge.lambda, &SOFTMAX, &mut |lambda| {
+        let starts = std::mem::take(&mut heads);
+        let tasks = problem
+            .folds
+            .iter()
+            .zip(starts)
+            .map(|(fold, start)| Task { held_out: fold.clone(), start })
+            .collect();
+        heads = softmax::fit(problem, lambda, tasks, FOLD, &mut || step("softmax", tried.len()))?;
+        let scores = softmax::held_out(problem, &problem.folds, &heads);
+        let scored = Scored { scores: &scores, labels: &problem.labels, weights: &problem.weights, classes };
+        // At temperature 1: the likelihood of the method itself, which tells λ apart where accuracy does not.
+        let losses = scored.losses(1.0);
+        tried.push((lambda, scores));
+        Ok(losses)
+    })?;
+    let chosen = tried.iter().position(|(tried, _)| *tried == lambda).unwrap_or_default();
+    let whole = vec![Task { held_out: 0..0, start: ridge.linear.scaled(1.0 / ridge.temperature) }];
+    let mut heads = softmax::fit(problem, lambda, whole, WHOLE, &mut || step("softmax", tried.len()))?;
+    let scores = tried.swap_remove(chosen).1;
+    let linear = heads.pop().unwrap_or_else(|| Linear::zero(width, classes));
+    Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
+}
+
+/// The mean of the calibrated scores of ridge and softmax: one linear head again.
+pub(crate) fn blend(problem: &Problem, ridge: &Trained, softmax: &Trained) -> Trained {
+    let mean = |a: &[f64], b: &[f64], a_scale: f64, b_scale: f64| -> Vec<f64> {
+        a.iter().zip(b).map(|(a, b)| 0.5 * (a / a_scale + b / b_scale)).collect()
+    };
+    let (a, b) = (ridge.temperature, softmax.temperature);
+    let linear = Linear {
+        weight: mean(&ridge.linear.weight, &softmax.linear.weight, a, b),
+        bias: mean(&ridge.linear.bias, &softmax.linear.bias, a, b),
+    };
+    let held_out = mean(&ridge.held_out, &softmax.held_out, a, b);
+    let folds = mean(&ridge.folds, &softmax.folds, 1.0, 1.0);
+    Trained::new(problem, Method::Blend, softmax.lambda, linear, held_out, folds)
+}

@@ -1,0 +1,34 @@
+//! Head training on the board, pure: a [`Snapshot`] of labelled embeddings in, a [`Head`] and an honest [`Report`]
+//! out. No files, clocks, threads or randomness from outside.
+
+mod calibration;
+mod candidates;
+mod cholesky;
+mod comparison;
+mod evaluation;
+mod head;
+mod imprint;
+mod lbfgs;
+mod linear;
+mod matmul;
+mod options;
+mod problem;
+mod reject;
+mod ridge;
+mod search;
+mod snapshot;
+mod softmax;
+mod statistics;
+mod train;
+
+pub use comparison::{ClassDifference, Comparison, compare};
+pub use evaluation::{Estimate, Report, evaluate};
+pub use head::{ABSENT_BIAS, Head, Prediction};
+pub use options::{Choice, Method, Options, Progress};
+pub use reject::Reject;
+pub use snapshot::{LearnError, MAX_CLASSES, MAX_WIDTH, Snapshot};
+pub use statistics::{Balance, Statistics};
+pub use train::{Candidate, HeldOut, Round, train};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The search for λ on held-out losses.
+
+use std::ops::Range;
+
+use super::snapshot::LearnError;
+
+/// Where λ may lie, and how much better a weaker one must be.
+pub(crate) struct Bounds {
+    pub low: f64,
+    pub high: f64,
+    /// Standard errors.
+    pub care: f64,
+}
+
+/// Walks from `start` by decades. A weaker λ has to earn its place: it is taken only where it lowers the held-out
+/// loss by more than `care` standard errors of the paired difference over groups (Breiman's one-standard-error rule);
+/// a stronger one is taken unless it raises the loss by as much.
+///
+/// `losses` gives the loss of every sample at a λ; `groups` are ranges of those.
+pub(crate) fn search(
+    groups: &[Range<usize>],
+    start: f64,
+    bounds: &Bounds,
+    losses: &mut dyn FnMut(f64) -> Result<Vec<f64>, LearnError>,
+) -> Result<f64, LearnError> {
+    let mut best = start.clamp(bounds.low, bounds.high);
+    let mut held = losses(best)?;
+    let mut weaker = false;
+    for factor in [0.1, 10.0] {
+        // Once a weaker λ was better there is no need to look at stronger ones.
+        while factor < 1.0 || !weaker {
+            let next = best * factor;
+            if next < bounds.low * 0.99 || next > bounds.high * 1.01 {
+                break;
+            }
+            let found = losses(next)?;
+            let (gain, error) = gain(groups, &held, &found);
+            let threshold = if factor < 1.0 { bounds.care * error } else { -bounds.care * error };
+            // Also ends on a loss that is not a number.
+            if !(gain > threshold) {
+                break;
+            }
+            (best, held) = (next, found);
+            weaker |= factor < 1.0;
+        }
+    }
+    Ok(best)
+}
+
+/// How much lower the second losses are, summed over groups, and the standard error of that sum.
+fn gain(groups: &[Range<usize>], before: &[f64], after: &[f64]) -> (f64, f64) {
+    let (mut sum, mut square) = (0.0, 0.0);
+    for group in groups {
+        let difference: f64 = group.clone().map(|i| before[i] - after[i]).sum();
+        sum += difference;
+        square += difference * difference;
+    }
+    let count = groups.len().max(1) as f64;
+    (sum, (square - sum * sum / count).max(0.0).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two groups of one sample, with losses as functions of the decade.
+    fn walk(start: f64, care: f64, losses: impl Fn(f64) -> [f64; 2]) -> f64 {
+        let bounds = Bounds { low: 1e-6, high: 1e2, care };
+        search(&[0..1, 1..2], start, &bounds, &mut |lambda| Ok(losses(lambda.log10().round()).to_vec()))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_bottom_is_found_from_either_side() {
+        for bottom in [-5.0, -2.0, 0.0, 2.0] {
+            for start in [1e-6, 1e-2, 1e2] {
+                let found = walk(start, 0.0, |at| [(at - bottom).powi(2); 2]);
+                assert_eq!(found.log10().round(), bottom);
+            }
+        }
+    }
+
+    #[test]
+    fn a_weaker_lambda_must_be_clearly_better_and_a_stronger_one_not_clearly_worse() {
+        // The groups disagree about the step, so its sign is noise.
+        assert_eq!(walk(1e-2, 1.0, |at| [at, -0.9 * at]).log10().round(), 2.0);
+        assert_eq!(walk(1e-2, 0.0, |at| [at, -0.9 * at]).log10().round(), -6.0);
+        // They agree.
+        assert_eq!(walk(1e-2, 1.0, |at| [at, 0.9 * at]).log10().round(), -6.0);
+    }
+
+    #[test]
+    fn a_loss_that_is_not_a_number_ends_the_walk() {
+        assert_eq!(walk(1e-2, 1.0, |_| [f64::NAN; 2]), 1e-2);
+    }
+}

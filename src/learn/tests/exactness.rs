@@ -1,0 +1,163 @@
+//! Closed forms against doing it again without the burst.
+
+use proptest::prelude::*;
+
+use super::{Recipe, clusters};
+use crate::learn::cholesky::{factor, solve};
+use crate::learn::problem::Problem;
+use crate::learn::ridge::{CONSTANT, Ridge};
+use crate::learn::{Balance, Snapshot, Statistics};
+
+/// Scores of `part` by a ridge solved, by the textbook, on every other sample.
+fn refit(problem: &Problem, lambda: f64, part: &std::ops::Range<usize>) -> Vec<f64> {
+    let (n, d, k) = (problem.len(), problem.width() + 1, problem.classes());
+    let mut single = vec![0.0f32; n * problem.width()];
+    problem.rows(0..n, &mut single);
+    let rows: Vec<Vec<f64>> = single
+        .chunks_exact(problem.width())
+        .map(|row| row.iter().map(|&v| f64::from(v)).chain([CONSTANT.sqrt()]).collect())
+        .collect();
+    let mut matrix = vec![0.0; d * d];
+    let mut right = vec![0.0; d * k];
+    for (i, row) in rows.iter().enumerate().filter(|(i, _)| !part.contains(i)) {
+        let w = problem.weights[i];
+        for a in 0..d {
+            for b in 0..d {
+                matrix[a * d + b] += w * row[a] * row[b];
+            }
+            for class in 0..k {
+                let target = f64::from(u8::from(problem.labels[i] == class)) - 1.0 / k as f64;
+                right[a * k + class] += w * row[a] * target;
+            }
+        }
+    }
+    for a in 0..d {
+        matrix[a * d + a] += lambda * n as f64;
+    }
+    factor(&mut matrix, d, 0.0);
+    solve(&matrix, d, &mut right, k);
+    let scores = part.clone().flat_map(|i| {
+        let row = &rows[i];
+        (0..k).map(|class| (0..d).map(|a| row[a] * right[a * k + class]).sum()).collect::<Vec<f64>>()
+    });
+    scores.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn leave_one_burst_out_equals_a_refit(
+        width in 1usize..40, classes in 2usize..5, bursts in 1usize..5, per_burst in 1usize..7,
+        exponent in -4.0f64..1.0, seed in any::<u64>(),
+    ) {
+        let recipe = Recipe { width, classes, bursts, per_burst, spread: [1.0, 0.7, 0.3], seed };
+        let mut snapshot = clusters(recipe);
+        // Unequal classes, and a burst that two classes share.
+        snapshot.embeddings.truncate((snapshot.len() - 1) * width);
+        snapshot.labels.pop();
+        snapshot.bursts.pop();
+        if snapshot.len() < 2 || snapshot.class_samples().iter().filter(|&&c| c > 0).count() < 2 {
+            return Ok(());
+        }
+        snapshot.bursts[0] = *snapshot.bursts.last().unwrap();
+        let problem = Problem::new(&snapshot, 3, 1).unwrap();
+        let ridge = Ridge::new(&problem);
+        let lambda = 10f64.powf(exponent);
+        let solved = ridge.solve(lambda);
+        for parts in [&problem.groups, &problem.folds] {
+            let scores = ridge.held_out(&solved, parts);
+            for part in parts {
+                let wanted = refit(&problem, lambda, part);
+                let k = problem.classes();
+                for (found, wanted) in scores[part.start * k..part.end * k].iter().zip(&wanted) {
+                    prop_assert!((found - wanted).abs() < 1e-6 * (1.0 + wanted.abs()), "{found} {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_after_coming_and_going_equal_a_rebuild(
+        width in 1usize..20, steps in prop::collection::vec((0u8..4, any::<u16>()), 1..60), seed in any::<u64>(),
+    ) {
+        let recipe = Recipe { width, classes: 3, bursts: 4, per_burst: 3, spread: [3.0, 1.0, 1.0], seed };
+        let pool = clusters(recipe);
+        let row = |i: usize| { let mut row = vec![0.0; width]; pool.row_f32(i, &mut row); row };
+        let mut kept: Vec<(usize, u32)> = Vec::new();
+        let mut sums = Statistics::new(width, 3);
+        for (what, which) in steps {
+            let which = usize::from(which);
+            if what < 2 || kept.is_empty() {
+                let i = which % pool.len();
+                sums.add(&row(i), pool.labels[i]).unwrap();
+                kept.push((i, pool.labels[i]));
+            } else if what == 2 {
+                let (i, label) = kept.swap_remove(which % kept.len());
+                sums.remove(&row(i), label).unwrap();
+            } else {
+                let at = which % kept.len();
+                let (i, label) = kept[at];
+                sums.relabel(&row(i), label, (label + 1) % 3).unwrap();
+                kept[at].1 = (label + 1) % 3;
+            }
+        }
+        let mut again = Snapshot::new(width, 3);
+        let (mut first, mut second) = (Statistics::new(width, 2), Statistics::new(width, 2));
+        prop_assert_eq!(first.add_class(), 2);
+        second.add_class();
+        for (at, &(i, label)) in kept.iter().enumerate() {
+            again.push(&row(i), label, 0).unwrap();
+            if at % 2 == 0 { &mut first } else { &mut second }.add(&row(i), label).unwrap();
+        }
+        first.merge(&second).unwrap();
+        let rebuilt = Statistics::of(&again).unwrap();
+        for other in [&rebuilt, &first] {
+            prop_assert_eq!(sums.counts(), other.counts());
+            let (a, b) = (sums.raw(), other.raw());
+            let size = b.iter().fold(1.0f64, |size, v| size.max(v.abs()));
+            for (a, b) in a.iter().zip(&b) {
+                prop_assert!((a - b).abs() <= 1e-9 * size, "{a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_head_from_sums_is_the_ridge_of_the_samples() {
+    for (per_burst, width) in [(2, 60), (9, 20)] {
+        let recipe = Recipe { width, classes: 3, bursts: 4, per_burst, spread: [1.0, 0.5, 0.5], seed: 4 };
+        let snapshot = clusters(recipe);
+        let problem = Problem::new(&snapshot, 3, 1).unwrap();
+        let ridge = Ridge::new(&problem);
+        let sums = Statistics::of(&snapshot).unwrap();
+        for lambda in [1e-4, 1e-2, 1.0] {
+            let (weight, bias) = ridge.linear(&ridge.solve(lambda)).unfold(&problem);
+            for balance in [Balance::Samples, Balance::Classes] {
+                let head = sums.ridge(lambda, balance).unwrap();
+                let size = weight.iter().fold(0.0f32, |size, w| size.max(w.abs()));
+                for (a, b) in head.weight.iter().zip(&weight) {
+                    assert!((a - b).abs() < 2e-5 * size, "{a} {b}");
+                }
+                for (a, b) in head.bias.iter().zip(&bias) {
+                    assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{a} {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_sums_is_refused_and_changes_nothing() {
+    let mut sums = Statistics::new(2, 2);
+    sums.add(&[1.0, 2.0], 0).unwrap();
+    let before = sums.clone();
+    assert!(sums.add(&[1.0], 0).is_err());
+    assert!(sums.add(&[1.0, f32::NAN], 0).is_err());
+    assert!(sums.add(&[1.0, 2.0], 2).is_err());
+    assert!(sums.remove(&[1.0, 2.0], 1).is_err());
+    assert!(sums.relabel(&[1.0, 2.0], 1, 0).is_err());
+    assert!(sums.relabel(&[1.0, 2.0], 0, 5).is_err());
+    assert!(sums.merge(&Statistics::new(3, 2)).is_err());
+    assert!(sums.ridge(1.0, Balance::Samples).is_err());
+    assert_eq!(sums, before);
+}

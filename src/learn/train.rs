@@ -1,0 +1,177 @@
+//! One round: candidates, their figures on bursts they never saw, the choice, the final head.
+
+use std::ops::ControlFlow;
+
+use super::calibration::largest;
+use super::candidates::{self, STEPS, Trained};
+use super::evaluation::{Judged, Report, report};
+use super::head::{ABSENT_BIAS, Head};
+use super::options::{Choice, Method, Options, Progress};
+use super::problem::Problem;
+use super::reject::{self, Reject};
+use super::snapshot::{LearnError, Snapshot};
+
+/// Below this many samples in any class, imprinted weights are tried as well.
+const TINY: usize = 3;
+
+/// A trained head with its evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Round {
+    /// How the head was trained.
+    pub method: Method,
+    /// Trained on every sample of the snapshot.
+    pub head: Head,
+    /// Figures of the held-out predictions.
+    pub report: Report,
+    /// Everything that was tried, the winner included.
+    pub candidates: Vec<Candidate>,
+    /// Per sample of the snapshot, in its order.
+    pub held_out: Vec<HeldOut>,
+}
+
+/// One method of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The method.
+    pub method: Method,
+    /// Its L2 penalty, as a multiple of the mean square norm of the centred embeddings; 0 for imprint.
+    pub lambda: f64,
+    /// Figures of its held-out predictions.
+    pub report: Report,
+}
+
+/// What a head that never saw the burst of a sample says about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Predicted class.
+    pub predicted: u32,
+    /// Its calibrated probability.
+    pub confidence: f32,
+    /// Calibrated score of the labelled class minus the best of the others: how well the label agrees with all other
+    /// bursts. Clearly negative ones are suspect.
+    pub margin: f32,
+}
+
+/// Trains a head on a snapshot. Same snapshot and options → the same round, bit for bit.
+///
+/// Every figure is cross-fitted: each burst is judged by a head that never saw it (ridge and imprint: exact
+/// leave-one-burst-out; softmax: folds of bursts by hash; blend: the mean of both). The method with the least log-loss
+/// on the same folds wins; a tie goes to the simpler one. `progress` is called before every λ and every pass of softmax; `Break` cancels.
+/// Classes of the list without samples are allowed and never predicted.
+///
+/// # Errors
+/// [`LearnError::Shape`] and [`LearnError::NonFinite`] for a broken snapshot, [`LearnError::NotEnough`] with fewer
+/// than two classes that have samples, [`LearnError::Cancelled`].
+pub fn train(
+    snapshot: &Snapshot,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Round, LearnError> {
+    let mut step = |phase, done| match progress(Progress { phase, done, total: STEPS.max(done) }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(LearnError::Cancelled),
+    };
+    step("ridge", 0)?;
+    let problem = Problem::new(snapshot, options.folds, options.seed)?;
+    let mut trained = Vec::new();
+    let tiny = snapshot.class_samples().into_iter().any(|count| (1..TINY).contains(&count));
+    let wanted = |method| match options.choice {
+        Choice::Auto => method != Method::Imprint || tiny,
+        Choice::Only(only) => method == only,
+    };
+    if wanted(Method::Imprint) {
+        trained.push(candidates::imprint(&problem, &mut step)?);
+    }
+    if options.choice != Choice::Only(Method::Imprint) {
+        let ridge = candidates::ridge(&problem, &mut step)?;
+        if wanted(Method::Softmax) || wanted(Method::Blend) {
+            let softmax = candidates::softmax(&problem, &ridge, &mut step)?;
+            if wanted(Method::Blend) {
+                trained.push(candidates::blend(&problem, &ridge, &softmax));
+            }
+            trained.extend(wanted(Method::Softmax).then_some(softmax));
+        }
+        trained.extend(wanted(Method::Ridge).then_some(ridge));
+    }
+    step("evaluation", 0)?;
+    trained.sort_by_key(|trained| trained.method);
+    Ok(conclude(&problem, snapshot, options, trained))
+}
+
+fn conclude(problem: &Problem, snapshot: &Snapshot, options: &Options, trained: Vec<Trained>) -> Round {
+    let mut best = 0;
+    for at in 1..trained.len() {
+        if trained[at].fold_loss < trained[best].fold_loss {
+            best = at;
+        }
+    }
+    let mut candidates = Vec::with_capacity(trained.len());
+    let mut chosen = Vec::new();
+    for (at, trained) in trained.iter().enumerate() {
+        let held_out = held_out(problem, trained);
+        let predicted: Vec<u32> = held_out.iter().map(|sample| sample.predicted).collect();
+        let confidence: Vec<f32> = held_out.iter().map(|sample| sample.confidence).collect();
+        let judged = Judged {
+            labels: &snapshot.labels,
+            bursts: &snapshot.bursts,
+            predicted: &predicted,
+            confidence: &confidence,
+            classes: snapshot.classes,
+        };
+        let report = report(&judged, options.bootstrap, options.seed);
+        candidates.push(Candidate { method: trained.method, lambda: trained.lambda, report });
+        if at == best {
+            chosen = held_out;
+        }
+    }
+    let reject = reject::fit(problem, &trained[best].held_out, options.reject_rate);
+    let head = head(problem, snapshot, &trained[best], reject);
+    Round {
+        method: trained[best].method,
+        head,
+        report: candidates[best].report.clone(),
+        candidates,
+        held_out: chosen,
+    }
+}
+
+/// Held-out predictions in the order of the snapshot.
+fn held_out(problem: &Problem, trained: &Trained) -> Vec<HeldOut> {
+    let blank = HeldOut { predicted: 0, confidence: 0.0, margin: 0.0 };
+    let mut out = vec![blank; problem.len()];
+    for ((row, &label), &i) in
+        trained.held_out.chunks_exact(problem.classes()).zip(&problem.labels).zip(&problem.order)
+    {
+        let class = largest(row);
+        let sum: f64 = row.iter().map(|score| ((score - row[class]) / trained.temperature).exp()).sum();
+        let others = row.iter().enumerate().filter(|(other, _)| *other != label);
+        let rival = others.map(|(_, &score)| score).fold(f64::NEG_INFINITY, f64::max);
+        out[i] = HeldOut {
+            predicted: problem.present[class] as u32,
+            confidence: (1.0 / sum) as f32,
+            margin: ((row[label] - rival) / trained.temperature) as f32,
+        };
+    }
+    out
+}
+
+fn head(problem: &Problem, snapshot: &Snapshot, trained: &Trained, reject: Option<Reject>) -> Head {
+    let width = snapshot.width;
+    let mut linear = trained.linear.clone();
+    linear.centre();
+    let (weight, bias) = linear.unfold(problem);
+    let mut head = Head {
+        classes: snapshot.classes,
+        width,
+        weight: vec![0.0; snapshot.classes * width],
+        bias: vec![ABSENT_BIAS; snapshot.classes],
+        temperature: trained.temperature as f32,
+        reject,
+    };
+    for (at, &class) in problem.present.iter().enumerate() {
+        head.weight[class * width..(class + 1) * width]
+            .copy_from_slice(&weight[at * width..(at + 1) * width]);
+        head.bias[class] = bias[at];
+    }
+    head
+}
