@@ -1,0 +1,48 @@
+//! `prediction`: what one frame looks like to the head.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Schema1;
+
+/// What one frame looks like to the head. At most two a second, not kept by the broker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PredictionMessage {
+    /// Shape of this message.
+    #[serde(default)]
+    pub schema: Schema1,
+    /// When the frame was taken.
+    #[schemars(extend("format" = "date-time"))]
+    pub ts: String,
+    /// The frame, as the `label` command names it.
+    pub frame: u64,
+    /// The class; `null` for a frame like no class, and before there is a head.
+    pub label: Option<String>,
+    /// Calibrated probability of the most likely class, 0 to 1, also when `label` is `null`.
+    #[schemars(range(min = 0, max = 1))]
+    pub score: f32,
+    /// The most likely classes, best first.
+    #[serde(default)]
+    pub top: Vec<TopClass>,
+    /// How unlike all classes the frame is; over 1 the label is `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<f32>,
+    /// Version of the head; 0 before there is one.
+    pub head: u64,
+    /// Milliseconds from frame to prediction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infer_ms: Option<f64>,
+    /// The file the frame was read from, where the camera is a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// One of the most likely classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TopClass {
+    /// The class.
+    pub class: String,
+    /// Its calibrated probability, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub score: f32,
+}

@@ -1,0 +1,28 @@
+//! Everything graft says and hears: topics, commands, replies, messages, the head file, its manifest
+//! and signatures. Pure: no files, no sockets, no clock; times are passed in as milliseconds since 1970.
+
+pub mod class_name;
+pub mod command;
+pub mod digest;
+pub mod docs;
+pub mod error;
+mod fields;
+pub mod head_file;
+pub mod keys;
+pub mod manifest;
+pub mod messages;
+pub mod nearest;
+pub mod parts;
+pub mod reply;
+mod strict_json;
+pub mod timestamp;
+pub mod topic;
+
+pub use class_name::ClassName;
+pub use command::{Command, Envelope, Op, parse};
+pub use error::{Code, Error};
+pub use head_file::{Dtype, HeadFile, HeadFileError, HeadMeta};
+pub use keys::{Key, PublicKey};
+pub use manifest::{Expected, Manifest, ManifestError};
+pub use reply::{Reply, Status};
+pub use topic::{TopicError, Topics};
