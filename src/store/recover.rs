@@ -1,0 +1,110 @@
+//! What to do with files that a failing medium left behind: flushes, moving aside, saving what is readable.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+use super::open::DB;
+
+const SUSPECT: &str = "graft.db.suspect";
+
+/// Flushes a folder's entries. SQLite does this itself at creation but ignores the error.
+pub(super) fn flush_folder(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| StoreError::file(format_args!("flushing {}", dir.display()), &error))
+}
+
+/// Writes a file so that a reader sees the old bytes or the new ones, and flushes file and folder.
+pub(super) fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let written = write_new(&fresh, bytes, mode).and_then(|()| fs::rename(&fresh, path));
+    if let Err(error) = written {
+        let _ = fs::remove_file(&fresh);
+        return Err(StoreError::file(format_args!("writing {}", path.display()), &error));
+    }
+    flush_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()
+}
+
+/// After a failed flush the kernel may show log bytes that never reached the disk, and a second flush of the same file
+/// would claim success. Every byte of the log is therefore written again, to a new file, before the database is opened
+/// on it. The database file needs no such care: a checkpoint that failed is repeated in full from the log.
+///
+/// Call only with no connection open.
+///
+/// # Errors
+/// [`StoreError::Io`] or [`StoreError::Full`] while the medium still fails; the old log is left as it was.
+pub(super) fn renew_wal(dir: &Path) -> Result<(), StoreError> {
+    let wal = dir.join(format!("{DB}-wal"));
+    let bytes = match fs::read(&wal) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::file(format_args!("reading {}", wal.display()), &error)),
+    };
+    replace_file(&wal, &bytes, 0o600)?;
+    // The index belongs to the old log; SQLite builds it again.
+    match fs::remove_file(dir.join(format!("{DB}-shm"))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::file("removing the old log index", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A state that SQLite would silently take for an empty database, throwing the log away.
+pub(super) fn torn(dir: &Path) -> Option<String> {
+    let wal = fs::metadata(dir.join(format!("{DB}-wal"))).map_or(0, |file| file.len());
+    let main = fs::metadata(dir.join(DB)).map_or(0, |file| file.len());
+    (main == 0 && wal > 0).then(|| format!("{DB} is empty or missing, but its log holds {wal} bytes"))
+}
+
+/// Renames the database with its log out of the way, under the first free number. Nothing is deleted.
+pub(super) fn move_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+    const PARTS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+    let name = |n: u32, part: &str| dir.join(format!("{DB}.corrupt-{n}{part}"));
+    let free = (1..10_000).find(|&n| PARTS.iter().all(|part| !name(n, part).exists()));
+    let Some(n) = free else {
+        return Err(StoreError::Conflict(format!(
+            "{} holds 9999 damaged databases: copy them away, and replace the medium",
+            dir.display()
+        )));
+    };
+    // The database first: a log without its database is noticed at the next start, the reverse would not be.
+    for part in PARTS {
+        let from = dir.join(format!("{DB}{part}"));
+        if from.exists() {
+            fs::rename(&from, name(n, part))
+                .map_err(|error| StoreError::file(format_args!("moving {} aside", from.display()), &error))?;
+        }
+    }
+    flush_folder(dir)?;
+    Ok(name(n, ""))
+}
+
+/// Asks the next start for a full check: a read found damage.
+pub(super) fn mark_suspect(dir: &Path) {
+    let _ = File::create(dir.join(SUSPECT)).and_then(|file| file.sync_all());
+}
+
+pub(super) fn is_suspect(dir: &Path) -> bool {
+    dir.join(SUSPECT).exists()
+}
+
+pub(super) fn clear_suspect(dir: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(dir.join(SUSPECT)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::file("removing the suspicion mark", &error))
+        }
+        _ => Ok(()),
+    }
+}
