@@ -1,0 +1,130 @@
+//! What can go wrong between an ONNX file and an embedding.
+
+use std::path::PathBuf;
+
+use super::scan::ScanError;
+
+/// Why a backbone cannot be used, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackboneError {
+    /// A file could not be read.
+    #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The scan refused the file.
+    #[error(transparent)]
+    Refused(#[from] ScanError),
+    /// The card is wrong.
+    #[error("backbone card {place}: {reason}")]
+    Card {
+        /// File or name of the card.
+        place: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The file is not the one that the card describes.
+    #[error(
+        "the backbone's SHA-256 is {found}, but its card says {expected}: fetch the file again, or write a new card for it (graft backbone card)"
+    )]
+    Digest {
+        /// The card's.
+        expected: String,
+        /// The file's.
+        found: String,
+    },
+    /// A named tensor is not in the graph.
+    #[error("no such tensor `{name}` in the graph{}; `graft backbone inspect` without --features shows the cut that is found by itself", near_names(.near))]
+    NoSuchTensor {
+        /// The name asked for.
+        name: String,
+        /// Names that look like it.
+        near: Vec<String>,
+    },
+    /// The input has a shape that cannot be fed.
+    #[error("input `{input}` cannot be fed: {reason}")]
+    Input {
+        /// Its name.
+        input: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Operators that tract does not know.
+    #[error("these operators are not supported: {}; export the network with standard ONNX operators (opset 13 to 18), as float32 or QDQ", .ops.join(", "))]
+    Unsupported {
+        /// Their names.
+        ops: Vec<String>,
+    },
+    /// The tensor at the cut is no embedding.
+    #[error("the tensor `{tensor}` is {found}, which is no embedding: name another one with --features")]
+    NotAnEmbedding {
+        /// The cut tensor.
+        tensor: String,
+        /// Its type and shape.
+        found: String,
+    },
+    /// The embedding's width is not the card's.
+    #[error(
+        "the embedding has {found} numbers, but the card says {expected}: correct `width` or `features` in the card"
+    )]
+    Width {
+        /// The card's.
+        expected: usize,
+        /// The network's.
+        found: usize,
+    },
+    /// tract refused the graph.
+    #[error(
+        "tract cannot {step}: {reason}. Export the network again with a dynamic or single batch and opset 13 to 18"
+    )]
+    Tract {
+        /// What it was doing.
+        step: &'static str,
+        /// Its reason.
+        reason: String,
+    },
+    /// tract panicked, which is contained.
+    #[error(
+        "tract failed while it tried to {step} ({reason}): the file is damaged or of a kind it cannot read; use another export"
+    )]
+    Panicked {
+        /// What it was doing.
+        step: &'static str,
+        /// The panic's message.
+        reason: String,
+    },
+    /// A picture that is none.
+    #[error("the picture is {width}×{height} with {bytes} bytes, not 3·width·height: decode it to RGB first")]
+    Picture {
+        /// Declared width.
+        width: u32,
+        /// Declared height.
+        height: u32,
+        /// Bytes given.
+        bytes: usize,
+    },
+    /// Pixels of the wrong length.
+    #[error("{found} normalised pixels were given, the backbone takes {expected} (3·size·size)")]
+    Pixels {
+        /// 3·size².
+        expected: usize,
+        /// Numbers given.
+        found: usize,
+    },
+    /// The embedding is not finite.
+    #[error(
+        "the backbone gave NaN or infinite numbers: its weights or its card's mean and std are wrong; check with graft backbone inspect"
+    )]
+    NotFinite,
+    /// The head does not fit.
+    #[error("head: {0}")]
+    Head(String),
+}
+
+fn near_names(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!(" (near: {})", near.join(", ")) }
+}

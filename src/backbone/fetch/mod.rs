@@ -1,0 +1,293 @@
+//! Fetches a backbone by its card: several addresses for one digest, resumed, verified, put in place whole.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::card::Card;
+use super::scan::Limits;
+
+/// Interrupted transfers from one address are taken up again this often, as long as each brings something.
+const RESUMES: usize = 8;
+
+/// Why a backbone was not fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The card has no digest.
+    #[error("the card of `{name}` has no sha256, so nothing fetched could be trusted: add it to the card")]
+    NoDigest {
+        /// The card's name.
+        name: String,
+    },
+    /// The card has no address.
+    #[error("the card of `{name}` has no urls: copy the file here by hand and check it with sha256sum")]
+    NoAddress {
+        /// The card's name.
+        name: String,
+    },
+    /// A file here could not be written or read.
+    #[error("{}: {source}; choose a folder that can be written and has room", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Every address gave something else.
+    #[error(
+        "what was fetched for `{name}` has the SHA-256 {found}, not {expected}; it was deleted. The file upstream changed or the connection is tampered with"
+    )]
+    WrongDigest {
+        /// The card's name.
+        name: String,
+        /// The card's digest.
+        expected: String,
+        /// The last one seen.
+        found: String,
+    },
+    /// No address gave the file.
+    #[error("`{name}` could not be fetched:{}\nTry again (it resumes), or copy the file here by hand", reasons.iter().map(|r| format!("\n  {r}")).collect::<String>())]
+    Failed {
+        /// The card's name.
+        name: String,
+        /// One line for each address.
+        reasons: Vec<String>,
+    },
+}
+
+/// Why one address did not do.
+enum Trouble {
+    /// The transfer broke off; what came is kept.
+    Interrupted(String),
+    /// This address is of no use.
+    Useless(String),
+    /// It gave another file.
+    Digest(String),
+    /// It does not resume where asked; start over.
+    Restart,
+    /// A file here.
+    Here(FetchError),
+}
+
+/// Fetches the file of a card to `dest`. What has arrived lies in `dest.part` and is resumed by the next call.
+/// A file already at `dest` with the right digest is left alone. `progress` gets bytes done and in all (0: unknown).
+///
+/// # Errors
+/// When no address gave the file with the card's digest, or it cannot be written.
+pub fn fetch(card: &Card, dest: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), FetchError> {
+    if card.sha256.len() != 64 {
+        return Err(FetchError::NoDigest { name: card.name.clone() });
+    }
+    if card.urls.is_empty() {
+        return Err(FetchError::NoAddress { name: card.name.clone() });
+    }
+    let here = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| FetchError::File { path, source }
+    };
+    if dest.is_file() && digest_of(dest).map_err(here(dest))? == card.sha256 {
+        progress(card.bytes, card.bytes);
+        return Ok(());
+    }
+    let mut part = dest.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&part)
+        .map_err(here(&part))?;
+    let (mut reasons, mut wrong) = (Vec::new(), None);
+    for url in &card.urls {
+        match from_address(card, url, &part, &mut file, progress) {
+            Ok(()) => return put_in_place(&file, &part, dest).map_err(here(dest)),
+            Err(Trouble::Here(error)) => return Err(error),
+            Err(Trouble::Digest(found)) => {
+                reasons.push(format!("{url}: another file (SHA-256 {found})"));
+                wrong = Some(found);
+            }
+            Err(Trouble::Interrupted(reason) | Trouble::Useless(reason)) => {
+                reasons.push(format!("{url}: {reason}"))
+            }
+            Err(Trouble::Restart) => reasons.push(format!("{url}: it would neither resume nor start over")),
+        }
+    }
+    if file.metadata().is_ok_and(|about| about.len() == 0) {
+        // An empty remainder helps nobody; that it stays is no reason to fail differently.
+        let _ = std::fs::remove_file(&part);
+    }
+    let (name, expected) = (card.name.clone(), card.sha256.clone());
+    match wrong {
+        Some(found) if reasons.len() == 1 || reasons.iter().all(|reason| reason.contains("another file")) => {
+            Err(FetchError::WrongDigest { name, expected, found })
+        }
+        _ => Err(FetchError::Failed { name, reasons }),
+    }
+}
+
+/// Everything that one address can give, resumes and one fresh start included.
+fn from_address(
+    card: &Card,
+    url: &str,
+    part: &Path,
+    file: &mut File,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), Trouble> {
+    let here = |source| Trouble::Here(FetchError::File { path: part.into(), source });
+    let mut fresh_starts = 0;
+    for _ in 0..RESUMES {
+        let have = file.metadata().map_err(here)?.len();
+        let outcome = if card.bytes != 0 && have == card.bytes {
+            Ok(())
+        } else {
+            transfer(card, url, part, file, have, progress)
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(Trouble::Interrupted(reason)) => {
+                let now = file.metadata().map_err(here)?.len();
+                if now > have {
+                    continue;
+                }
+                return Err(Trouble::Interrupted(reason));
+            }
+            Err(Trouble::Restart) if fresh_starts == 0 => {
+                fresh_starts += 1;
+                file.set_len(0).map_err(here)?;
+                continue;
+            }
+            Err(other) => return Err(other),
+        }
+        let found = digest_of(part).map_err(here)?;
+        if found == card.sha256 {
+            return Ok(());
+        }
+        file.set_len(0).map_err(here)?;
+        // What was resumed may have begun with another file's bytes.
+        if have > 0 && fresh_starts == 0 {
+            fresh_starts += 1;
+            continue;
+        }
+        return Err(Trouble::Digest(found));
+    }
+    Err(Trouble::Interrupted(format!("the transfer broke off {RESUMES} times")))
+}
+
+/// One request, from `have` bytes on.
+fn transfer(
+    card: &Card,
+    url: &str,
+    part: &Path,
+    file: &mut File,
+    have: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), Trouble> {
+    let here = |source| Trouble::Here(FetchError::File { path: part.into(), source });
+    let limit = if card.bytes == 0 { Limits::default().file_bytes } else { card.bytes };
+    if have > limit {
+        return Err(Trouble::Restart);
+    }
+    let mut request = agent(url).get(url);
+    if have > 0 {
+        request = request.header("Range", format!("bytes={have}-"));
+    }
+    let mut response = request.call().map_err(|error| Trouble::Useless(error.to_string()))?;
+    let start = match response.status().as_u16() {
+        200 => 0,
+        206 if have > 0 => {
+            let range = response.headers().get("Content-Range").and_then(|range| range.to_str().ok());
+            let start =
+                range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
+            if start != Some(have) {
+                return Err(Trouble::Restart);
+            }
+            have
+        }
+        416 if have > 0 => return Err(Trouble::Restart),
+        404 | 410 => return Err(Trouble::Useless("the file is not there (404)".into())),
+        status => return Err(Trouble::Useless(format!("the server answered {status}"))),
+    };
+    let announced = response.body().content_length().map(|length| start.saturating_add(length));
+    let useless = |total: u64| Trouble::Useless(format!("it sends {total} bytes, the card says {limit}"));
+    if let Some(total) = announced.filter(|&total| total > limit || (card.bytes != 0 && total != card.bytes))
+    {
+        return Err(useless(total));
+    }
+    // A server that ignored the range sends everything again.
+    file.set_len(start).map_err(here)?;
+    file.seek(SeekFrom::Start(start)).map_err(here)?;
+    let total = if card.bytes == 0 { announced.unwrap_or(0) } else { card.bytes };
+    let mut done = start;
+    progress(done, total);
+    let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+    let mut buffer = vec![0u8; 64 << 10];
+    loop {
+        let count = match body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                return Err(Trouble::Interrupted(format!(
+                    "the transfer broke off after {done} bytes ({error})"
+                )));
+            }
+        };
+        done += count as u64;
+        if done > limit {
+            file.set_len(0).map_err(here)?;
+            return Err(useless(done));
+        }
+        file.write_all(&buffer[..count]).map_err(here)?;
+        progress(done, total);
+    }
+    if done < card.bytes {
+        return Err(Trouble::Interrupted(format!("it ended after {done} of {} bytes", card.bytes)));
+    }
+    Ok(())
+}
+
+fn agent(url: &str) -> ureq::Agent {
+    let mut config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .user_agent(concat!("graft/", env!("CARGO_PKG_VERSION")))
+        .max_redirects(5)
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_per_read(Some(Duration::from_secs(60)));
+    let host = url.split("://").nth(1).unwrap_or_default();
+    if ["127.0.0.1", "localhost", "[::1]"].iter().any(|loopback| host.starts_with(loopback)) {
+        config = config.proxy(None);
+    }
+    config.build().new_agent()
+}
+
+/// Durable, then visible: the file's bytes, its name, its folder.
+fn put_in_place(file: &File, part: &Path, dest: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    std::fs::rename(part, dest)?;
+    let folder = dest.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+fn digest_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0u8; 64 << 10];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,28 @@
+//! ONNX file → embedding: scan, cut, preprocessing, tract.
+//!
+//! A file goes through [`scan`](mod@scan) (limits, before anything is allocated), is cut where its classifier begins,
+//! ends in one row of numbers, and is then run by tract with a batch of one. Pictures reach it by one path only.
+
+mod card;
+mod cut;
+mod error;
+pub mod export;
+pub mod fetch;
+mod inspect;
+mod load;
+mod onnx;
+#[cfg(test)]
+mod parity;
+mod plan;
+mod preprocess;
+mod prune;
+mod recipes;
+pub mod scan;
+
+pub use card::{Card, Crop, IMAGENET_MEAN, IMAGENET_STD, Layout, MAX_SIZE};
+pub use cut::Found;
+pub use error::BackboneError;
+pub use inspect::{CutReport, Inspection, Timing, inspect};
+pub use plan::{Backbone, Identity, MAX_WIDTH};
+pub use preprocess::Rect;
+pub use recipes::{recipes, tiny};

@@ -1,0 +1,226 @@
+//! A loaded backbone: pictures in, embeddings out, through tract on one thread.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tract_onnx::prelude::*;
+
+use super::BackboneError;
+use super::card::Card;
+use super::load::{Loaded, contained, load};
+use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
+use super::scan::{Limits, ScanError};
+use crate::frame::Rgb;
+
+/// An embedding has at most this many numbers.
+pub const MAX_WIDTH: usize = 65_536;
+
+/// What an embedding depends on. Embeddings of equal identities can be compared; others cannot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The card's name, for people.
+    pub name: String,
+    /// SHA-256 of the ONNX file, `sha256:<hex>`.
+    pub digest: String,
+    /// The cut tensor.
+    pub tensor: String,
+    /// SHA-256 of the preprocessing recipe, `sha256:<hex>`.
+    pub preprocess: String,
+}
+
+/// A frozen network that turns pictures into embeddings.
+pub struct Backbone {
+    card: Card,
+    identity: Identity,
+    width: usize,
+    preprocessor: Preprocessor,
+    input: Input,
+    runner: Runner,
+}
+
+struct Input {
+    shape: [usize; 4],
+    element: DatumType,
+}
+
+/// tract's optimised plan with the state that holds its buffers.
+pub(super) struct Runner {
+    plan: Arc<TypedSimplePlan>,
+    state: TypedSimpleState,
+}
+
+impl Runner {
+    pub(super) fn new(typed: TypedModel) -> Result<Self, BackboneError> {
+        contained("optimise the graph", || {
+            let plan = typed.into_optimized()?.into_runnable()?;
+            let state = plan.spawn()?;
+            Ok(Self { plan, state })
+        })
+    }
+
+    /// Runs one picture; the numbers may be of any float type.
+    pub(super) fn run(&mut self, input: Tensor) -> Result<Vec<f32>, BackboneError> {
+        let (plan, state) = (&self.plan, &mut self.state);
+        let embedding = contained("run the network", || {
+            let outputs = state.run(tvec!(input.into()))?;
+            let output = outputs.into_iter().next().ok_or_else(|| TractError::msg("no output"))?;
+            Ok(output.cast_to::<f32>()?.to_plain_array_view::<f32>()?.iter().copied().collect::<Vec<f32>>())
+        });
+        if embedding.is_err() {
+            // A state that was left in the middle of a turn is not used again.
+            self.state = contained("start the network", || plan.spawn())?;
+        }
+        embedding
+    }
+}
+
+impl Backbone {
+    /// Loads an ONNX file, checks it against its card, cuts it, and runs it once.
+    ///
+    /// # Errors
+    /// Every reason to refuse a file; the text says what to do.
+    pub fn load(path: &Path, card: &Card) -> Result<Self, BackboneError> {
+        Self::from_bytes(&read_file(path)?, card)
+    }
+
+    /// As [`Backbone::load`], from the bytes of an ONNX file.
+    ///
+    /// # Errors
+    /// As [`Backbone::load`].
+    pub fn from_bytes(bytes: &[u8], card: &Card) -> Result<Self, BackboneError> {
+        Self::start(load(bytes, card, None)?, bytes, card)
+    }
+
+    /// Optimises a loaded graph and runs it once.
+    pub(super) fn start(loaded: Loaded, bytes: &[u8], card: &Card) -> Result<Self, BackboneError> {
+        let identity = Identity {
+            name: card.name.clone(),
+            digest: hex_digest(&Sha256::digest(bytes)),
+            tensor: loaded.cut.tensor,
+            preprocess: digest(card),
+        };
+        let element = contained("read the input", || Ok(loaded.typed.input_fact(0)?.datum_type))?;
+        let mut backbone = Self {
+            card: card.clone(),
+            identity,
+            width: loaded.width,
+            preprocessor: Preprocessor::new(card, loaded.layout),
+            input: Input { shape: loaded.layout.shape(card.size as usize), element },
+            runner: Runner::new(loaded.typed)?,
+        };
+        backbone.embed(&grey(card.size), None)?;
+        Ok(backbone)
+    }
+
+    /// Length of an embedding.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// What its embeddings depend on.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The card it was loaded with.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// The part of a `width` × `height` frame that it sees; `roi` is `[x, y, w, h]` in fractions of the frame.
+    pub fn crop_rect(&self, width: u32, height: u32, roi: Option<[f64; 4]>) -> Rect {
+        crop_rect(&self.card, width, height, roi)
+    }
+
+    /// That part as a picture of its own, as a sample keeps it: shrunk to at most `max_side` pixels a side, never enlarged.
+    /// An impossible picture gives a black one of one pixel.
+    pub fn crop_image(&self, frame: &Rgb, roi: Option<[f64; 4]>, max_side: u32) -> Rgb {
+        let part = self.crop_rect(frame.width, frame.height, roi);
+        cut_out(frame, part, max_side).unwrap_or_else(|_| Rgb::black(1, 1))
+    }
+
+    /// The embedding `[width]` of a whole frame, cropped by the card's policy or the region of interest.
+    ///
+    /// # Errors
+    /// When the picture's bytes do not match its size, or the result is not finite.
+    pub fn embed(&mut self, frame: &Rgb, roi: Option<[f64; 4]>) -> Result<Vec<f32>, BackboneError> {
+        self.embed_part(frame, crop_rect(&self.card, frame.width, frame.height, roi))
+    }
+
+    /// The embedding `[width]` of a stored crop, which is stretched whole to the input's square.
+    ///
+    /// # Errors
+    /// As [`Backbone::embed`].
+    pub fn embed_crop(&mut self, crop: &Rgb) -> Result<Vec<f32>, BackboneError> {
+        self.embed_part(crop, Rect::whole(crop.width, crop.height))
+    }
+
+    /// The embedding `[width]` of normalised pixels `[3, size, size]`, red plane first.
+    ///
+    /// # Errors
+    /// When there are not 3·size² of them, or the result is not finite.
+    pub fn embed_pixels(&mut self, pixels: &[f32]) -> Result<Vec<f32>, BackboneError> {
+        let arranged = self.preprocessor.arrange(pixels)?;
+        let input = self.input.tensor(arranged)?;
+        finite(self.runner.run(input)?)
+    }
+
+    fn embed_part(&mut self, frame: &Rgb, part: Rect) -> Result<Vec<f32>, BackboneError> {
+        let input = self.input.tensor(self.preprocessor.pixels(frame, part)?)?;
+        finite(self.runner.run(input)?)
+    }
+}
+
+impl Input {
+    fn tensor(&self, pixels: &[f32]) -> Result<Tensor, BackboneError> {
+        contained("take the pixels", || {
+            let tensor = Tensor::from_shape(&self.shape, pixels)?;
+            Ok(tensor.cast_to_dt(self.element)?.into_owned())
+        })
+    }
+}
+
+fn finite(embedding: Vec<f32>) -> Result<Vec<f32>, BackboneError> {
+    if embedding.iter().all(|value| value.is_finite()) {
+        Ok(embedding)
+    } else {
+        Err(BackboneError::NotFinite)
+    }
+}
+
+/// A mid-grey square, for trial runs.
+pub(super) fn grey(size: u32) -> Rgb {
+    let mut picture = Rgb::black(size, size);
+    picture.bytes.fill(128);
+    picture
+}
+
+/// Reads a regular file of a size that can be an ONNX backbone.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, BackboneError> {
+    let unreadable = |source| BackboneError::Read { path: path.into(), source };
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(unreadable(std::io::Error::other("it is no regular file")));
+    }
+    let limit = Limits::default().file_bytes;
+    if about.len() > limit {
+        return Err(ScanError::TooLarge { bytes: about.len(), limit }.into());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A digest as `sha256:<hex>`.
+pub(super) fn hex_digest(digest: &[u8]) -> String {
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}

@@ -1,0 +1,206 @@
+//! From a picture to normalised pixels: the one code path for frames, stored crops and imported files.
+//!
+//! The resize is a convolution with a triangle filter that widens when it shrinks (antialiased, as Pillow's
+//! `BILINEAR` does), because the networks were trained on pictures resized that way.
+
+use fast_image_resize as fir;
+use fir::images::{Image, ImageRef};
+use sha2::{Digest, Sha256};
+
+use super::BackboneError;
+use super::card::{Card, Crop, Layout};
+use crate::frame::Rgb;
+
+/// A part of a picture, in pixels from its top left corner.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: f64,
+    /// Top edge.
+    pub y: f64,
+    /// Width.
+    pub w: f64,
+    /// Height.
+    pub h: f64,
+}
+
+impl Rect {
+    /// The whole picture.
+    pub fn whole(width: u32, height: u32) -> Self {
+        Self { x: 0.0, y: 0.0, w: f64::from(width), h: f64::from(height) }
+    }
+}
+
+/// The part of a `width` × `height` frame that the backbone sees: for [`Crop::Center`] the centred square of side
+/// short side · size / resize, to a fraction of a pixel. A region of interest `[x, y, w, h]` in
+/// fractions of the frame goes before the card's policy; it is clipped to the frame and to one pixel at least.
+pub fn crop_rect(card: &Card, width: u32, height: u32, roi: Option<[f64; 4]>) -> Rect {
+    let (full_w, full_h) = (f64::from(width), f64::from(height));
+    if let Some([x, y, w, h]) = roi.filter(|roi| roi.iter().all(|v| v.is_finite())) {
+        let span = |from: f64, length: f64, full: f64| {
+            let start = (from * full).clamp(0.0, (full - 1.0).max(0.0));
+            (start, (length * full).clamp(1.0_f64.min(full), full - start))
+        };
+        let ((x, w), (y, h)) = (span(x, w, full_w), span(y, h, full_h));
+        return Rect { x, y, w, h };
+    }
+    match card.crop {
+        Crop::Stretch | Crop::Roi => Rect::whole(width, height),
+        Crop::Center => {
+            // As if the short side were resized to `resize` whole pixels and the square cut out of that, as
+            // torchvision does; a fraction of a pixel matters in small pictures.
+            let (short, size) = (full_w.min(full_h).max(1.0), f64::from(card.size));
+            let span = |full: f64| {
+                let resized = (f64::from(card.resize) * full / short).floor().max(size);
+                let offset = ((resized - size) / 2.0).round_ties_even();
+                (offset * full / resized, size * full / resized)
+            };
+            let ((x, w), (y, h)) = (span(full_w), span(full_h));
+            Rect { x, y, w, h }
+        }
+    }
+}
+
+/// SHA-256 (`sha256:<hex>`) over the recipe's canonical text. Equal digests mean equal pixels for equal frames.
+pub fn digest(card: &Card) -> String {
+    let resize = if card.crop == Crop::Center { card.resize } else { card.size };
+    let list = |values: [f32; 3]| values.map(|value| format!("{value:?}")).join(" ");
+    let recipe = format!(
+        "graft preprocessing 1\nfilter triangle antialiased u8\nsize {}\nresize {resize}\ncrop {}\ncolour rgb\nscale 255\nmean {}\nstd {}\n",
+        card.size,
+        card.crop.as_str(),
+        list(card.mean),
+        list(card.std),
+    );
+    super::plan::hex_digest(Sha256::digest(recipe.as_bytes()).as_slice())
+}
+
+/// Resizes and normalises with buffers that are kept between frames.
+pub struct Preprocessor {
+    resizer: fir::Resizer,
+    square: Image<'static>,
+    /// `(value / 255 − mean) / std` for every byte value and channel.
+    table: [[f32; 256]; 3],
+    layout: Layout,
+    size: usize,
+    pixels: Vec<f32>,
+}
+
+impl Preprocessor {
+    /// A preprocessor for a card (which must be valid) and the layout of the network's input.
+    pub fn new(card: &Card, layout: Layout) -> Self {
+        let mut table = [[0.0; 256]; 3];
+        for ((row, mean), std) in table.iter_mut().zip(card.mean).zip(card.std) {
+            for (value, entry) in row.iter_mut().enumerate() {
+                *entry = (value as f32 / 255.0 - mean) / std;
+            }
+        }
+        let size = card.size as usize;
+        Self {
+            resizer: fir::Resizer::new(),
+            square: Image::new(card.size, card.size, fir::PixelType::U8x3),
+            table,
+            layout,
+            size,
+            pixels: vec![0.0; 3 * size * size],
+        }
+    }
+
+    /// The normalised pixels of one part of a picture, in the network's layout.
+    ///
+    /// # Errors
+    /// When the picture's bytes do not match its size.
+    pub fn pixels(&mut self, picture: &Rgb, part: Rect) -> Result<&[f32], BackboneError> {
+        resize(&mut self.resizer, picture, part, &mut self.square)?;
+        let bytes = self.square.buffer();
+        match self.layout {
+            Layout::Nchw => {
+                for (plane, (row, target)) in
+                    self.table.iter().zip(self.pixels.chunks_exact_mut(self.size * self.size)).enumerate()
+                {
+                    for (pixel, value) in bytes.chunks_exact(3).zip(target) {
+                        *value = row[pixel[plane] as usize];
+                    }
+                }
+            }
+            Layout::Nhwc => {
+                for (pixel, target) in bytes.chunks_exact(3).zip(self.pixels.chunks_exact_mut(3)) {
+                    for ((value, byte), row) in target.iter_mut().zip(pixel).zip(&self.table) {
+                        *value = row[*byte as usize];
+                    }
+                }
+            }
+        }
+        Ok(&self.pixels)
+    }
+
+    /// Normalised pixels `[3, size, size]` brought into the network's layout.
+    ///
+    /// # Errors
+    /// When their number is not 3·size².
+    pub fn arrange(&mut self, planes: &[f32]) -> Result<&[f32], BackboneError> {
+        if planes.len() != self.pixels.len() {
+            return Err(BackboneError::Pixels { expected: self.pixels.len(), found: planes.len() });
+        }
+        match self.layout {
+            Layout::Nchw => self.pixels.copy_from_slice(planes),
+            Layout::Nhwc => {
+                for (channel, plane) in planes.chunks_exact(self.size * self.size).enumerate() {
+                    for (target, value) in self.pixels.chunks_exact_mut(3).zip(plane) {
+                        target[channel] = *value;
+                    }
+                }
+            }
+        }
+        Ok(&self.pixels)
+    }
+}
+
+/// One part of a picture as a picture of its own, shrunk so that no side exceeds `max_side`; never enlarged.
+///
+/// # Errors
+/// When the picture's bytes do not match its size.
+pub fn cut_out(picture: &Rgb, part: Rect, max_side: u32) -> Result<Rgb, BackboneError> {
+    let scale = (f64::from(max_side.max(1)) / part.w.max(part.h)).min(1.0);
+    let side = |length: f64| ((length * scale).round() as u32).clamp(1, max_side.max(1));
+    let mut image = Image::new(side(part.w), side(part.h), fir::PixelType::U8x3);
+    resize(&mut fir::Resizer::new(), picture, part, &mut image)?;
+    Ok(Rgb { width: image.width(), height: image.height(), bytes: image.into_vec() })
+}
+
+fn resize(
+    resizer: &mut fir::Resizer,
+    picture: &Rgb,
+    part: Rect,
+    into: &mut Image<'_>,
+) -> Result<(), BackboneError> {
+    let wrong = || BackboneError::Picture {
+        width: picture.width,
+        height: picture.height,
+        bytes: picture.bytes.len(),
+    };
+    let expected =
+        u64::from(picture.width).checked_mul(u64::from(picture.height)).and_then(|area| area.checked_mul(3));
+    if expected != Some(picture.bytes.len() as u64) || picture.bytes.is_empty() {
+        return Err(wrong());
+    }
+    let source = ImageRef::new(picture.width, picture.height, &picture.bytes, fir::PixelType::U8x3)
+        .map_err(|_| wrong())?;
+    let (x, w) = inside(part.x, part.w, picture.width);
+    let (y, h) = inside(part.y, part.h, picture.height);
+    let options = fir::ResizeOptions::new()
+        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear))
+        .crop(x, y, w, h);
+    resizer.resize(&source, into, &options).map_err(|_| wrong())
+}
+
+/// A span that rounding has not pushed over the edge, which the resizer would refuse.
+fn inside(start: f64, length: f64, full: u32) -> (f64, f64) {
+    let full = f64::from(full);
+    let start = start.clamp(0.0, full - 1.0);
+    let mut length = length.clamp(f64::MIN_POSITIVE, full - start);
+    while start + length > full {
+        length = length.next_down();
+    }
+    (start, length)
+}
