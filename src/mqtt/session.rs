@@ -1,0 +1,285 @@
+//! The task that keeps the connection up and moves the outbox over it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::v5::Event;
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{error, info, warn};
+
+use super::connection::{Heard, Link};
+use super::outbox::Outbox;
+use super::pause::Pause;
+use super::reason::{Cause, Habit, Kind, puback_text};
+use super::traffic::{Traffic, filter, incoming, limits};
+use super::{Report, Settings};
+
+/// Availability is published once more this long after a connect.
+const REPEAT_AFTER: Duration = Duration::from_secs(5);
+/// What [`super::Handle::close`] waits for acknowledgements.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// What the broker gets to close its side after our DISCONNECT.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Messages kept until the subscriptions are in place: more than the broker may send unacknowledged.
+const EARLY: usize = 64;
+/// Stands for "never" in a select.
+const FAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// What handle, session and forwarder have in common.
+pub(super) struct Shared {
+    outbox: Mutex<Outbox>,
+    /// The session looks at the outbox.
+    pub wake: Notify,
+    /// The forwarder looks at the reports.
+    reported: Notify,
+}
+
+impl Shared {
+    pub fn new(outbox: Outbox) -> Self {
+        Self { outbox: Mutex::new(outbox), wake: Notify::new(), reported: Notify::new() }
+    }
+
+    /// The one way to the outbox. Never held over an await.
+    pub fn with<R>(&self, look: impl FnOnce(&mut Outbox) -> R) -> R {
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = look(&mut outbox);
+        if !outbox.reports.is_empty() || outbox.ended {
+            self.reported.notify_one();
+        }
+        result
+    }
+
+    /// Nobody is interested any more: end at once.
+    pub fn abandon(&self) {
+        self.with(|outbox| outbox.abandoned = true);
+        self.wake.notify_one();
+    }
+}
+
+/// Hands reports to the daemon at its own speed.
+pub(super) async fn forward(shared: Arc<Shared>, tx: mpsc::Sender<Report>) {
+    loop {
+        let (report, ended) = shared.with(|outbox| (outbox.reports.pop_front(), outbox.ended));
+        match report {
+            Some(report) => {
+                if tx.send(report).await.is_err() {
+                    return shared.abandon();
+                }
+            }
+            None if ended => return,
+            None => shared.reported.notified().await,
+        }
+    }
+}
+
+/// Everything that does not change from one connection to the next.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    settings: Settings,
+    client_id: String,
+    will: (String, Bytes),
+    subscriptions: Vec<String>,
+}
+
+/// How a connection ended.
+enum End {
+    /// By our own wish.
+    Closed,
+    Lost(Cause),
+}
+
+impl Session {
+    pub fn new(
+        shared: Arc<Shared>,
+        settings: Settings,
+        will: (String, Bytes),
+        subscriptions: Vec<String>,
+    ) -> Self {
+        let client_id = match settings.client_id.as_str() {
+            "" => format!("graft-{:016x}", fastrand::u64(..)),
+            id => id.to_owned(),
+        };
+        Self { shared, settings, client_id, will, subscriptions }
+    }
+
+    pub async fn run(self, mut pause: Pause) {
+        let at = format!("{}:{}", self.settings.host, self.settings.port);
+        let (mut said, mut habit) = (String::new(), Habit::default());
+        for number in 1.. {
+            if self.shared.with(|outbox| outbox.closing || outbox.abandoned) {
+                break;
+            }
+            let mut ready = None;
+            let end = self.connection(number, &mut ready).await;
+            let lasted = ready.map(|since: Instant| since.elapsed());
+            let End::Lost(cause) = end else { break };
+            let cause = habit.consider(cause, lasted, &at, &self.client_id);
+            let is_news = lasted.is_some() || said != cause.text;
+            self.shared.with(|outbox| {
+                if cause.kind == Kind::Poison {
+                    outbox.poisoned(&cause.text);
+                }
+                outbox.disconnected(self.settings.session_expiry_s > 0);
+                if is_news {
+                    outbox.reports.push_back(Report::Disconnected { reason: cause.text.clone() });
+                }
+            });
+            let wait = pause.after(lasted, cause.kind == Kind::TakenOver);
+            match cause.kind {
+                _ if !is_news => {}
+                Kind::TakenOver => {
+                    error!(reason = cause.text, wait_ms = wait.as_millis(), "MQTT session taken over")
+                }
+                _ => warn!(reason = cause.text, wait_ms = wait.as_millis(), "MQTT disconnected"),
+            }
+            said = cause.text;
+            let woken = async {
+                while !self.shared.with(|outbox| outbox.closing || outbox.abandoned) {
+                    self.shared.wake.notified().await;
+                }
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = woken => {}
+            }
+        }
+        self.shared.with(|outbox| {
+            outbox.disconnected(false);
+            outbox.ended = true;
+        });
+    }
+
+    /// One connection from CONNECT to its end. `ready` tells since when it was fit for use, if ever.
+    async fn connection(&self, number: u64, ready: &mut Option<Instant>) -> End {
+        let mut link = match Link::open(&self.settings, &self.client_id, &self.will) {
+            Ok(link) => link,
+            Err(cause) => return End::Lost(cause),
+        };
+        let mut traffic = Traffic::new(number, link.client.clone());
+        // rumqttc does not look at the clock while it writes into a dead connection, so we do.
+        let patience = Duration::from_secs(u64::from(self.settings.keep_alive_s)) * 5 / 2;
+        let mut deaf_at = Instant::now() + patience.max(Duration::from_secs(30));
+        let mut repeat_at = Instant::now() + FAR;
+        let mut farewell_at = None;
+        loop {
+            let (closing, abandoned) = self.shared.with(|outbox| (outbox.closing, outbox.abandoned));
+            if abandoned || (closing && traffic.ready.is_none()) {
+                return End::Closed;
+            }
+            if traffic.ready.is_some() {
+                self.shared.with(|outbox| traffic.pump(outbox));
+            }
+            if closing {
+                let until = *farewell_at.get_or_insert_with(|| Instant::now() + FAREWELL);
+                let (told, drained) =
+                    self.shared.with(|outbox| (outbox.availability_is_done(), outbox.is_drained()));
+                if told && (drained || Instant::now() >= until) {
+                    goodbye(link).await;
+                    return End::Closed;
+                } else if Instant::now() >= until {
+                    return End::Closed;
+                }
+            }
+            tokio::select! {
+                heard = link.next() => {
+                    if let Heard::Event(event) = &heard && matches!(**event, Event::Incoming(_)) {
+                        deaf_at = Instant::now() + patience;
+                    }
+                    match heard {
+                        Heard::Lost(cause) => return End::Lost(cause),
+                        Heard::Event(event) => {
+                            if let Err(cause) = self.event(*event, &mut traffic) {
+                                return End::Lost(cause);
+                            }
+                        }
+                    }
+                    if ready.is_none() && traffic.ready.is_some() {
+                        *ready = traffic.ready;
+                        repeat_at = Instant::now() + REPEAT_AFTER;
+                    }
+                }
+                () = self.shared.wake.notified() => {}
+                () = sleep_until(repeat_at) => {
+                    repeat_at = Instant::now() + FAR;
+                    self.shared.with(Outbox::repeat_availability);
+                }
+                () = sleep_until(deaf_at) => {
+                    return End::Lost(Cause::lost("the broker has not been heard of for too long"));
+                }
+                () = sleep_until(farewell_at.unwrap_or(repeat_at)), if farewell_at.is_some() => {}
+            }
+        }
+    }
+
+    fn event(&self, event: Event, traffic: &mut Traffic) -> Result<(), Cause> {
+        match event {
+            Event::Outgoing(outgoing) => traffic.went_out(&outgoing),
+            Event::Incoming(Packet::ConnAck(connack)) => {
+                traffic.limits = Some(limits(&connack)?);
+                let filters: Vec<_> = self.subscriptions.iter().map(filter).collect();
+                if filters.is_empty() {
+                    self.ready(traffic);
+                } else if traffic.client.try_subscribe_many(filters).is_err() {
+                    let text = format!("cannot subscribe to {:?}: not a topic filter", self.subscriptions);
+                    return Err(Cause::lost(text));
+                } else {
+                    traffic.outstanding += 1;
+                }
+            }
+            Event::Incoming(Packet::SubAck(suback)) => {
+                for (code, topic) in suback.return_codes.iter().zip(&self.subscriptions) {
+                    if !matches!(code, SubscribeReasonCode::Success(_)) {
+                        error!(
+                            topic,
+                            ?code,
+                            "the broker refuses the subscription: no commands will come in; check its access rules"
+                        );
+                    }
+                }
+                if traffic.ready.is_none() {
+                    self.ready(traffic);
+                }
+            }
+            Event::Incoming(Packet::PubAck(puback)) => {
+                if let Some(ticket) = traffic.flying.remove(&puback.pkid) {
+                    self.shared.with(|outbox| match puback.reason {
+                        PubAckReason::Success | PubAckReason::NoMatchingSubscribers => outbox.acked(ticket),
+                        reason => outbox.refused(ticket, &puback_text(reason)),
+                    });
+                }
+            }
+            Event::Incoming(Packet::Publish(publish)) => {
+                let incoming = incoming(publish, traffic.number);
+                if traffic.ready.is_some() {
+                    self.shared.with(|outbox| outbox.incoming(incoming));
+                } else if traffic.early.len() < EARLY {
+                    traffic.early.push(incoming);
+                }
+            }
+            Event::Incoming(_) => {}
+        }
+        Ok(())
+    }
+
+    fn ready(&self, traffic: &mut Traffic) {
+        let Some((limits, session_present)) = traffic.limits else { return };
+        traffic.ready = Some(Instant::now());
+        info!(host = self.settings.host, port = self.settings.port, session_present, "MQTT connected");
+        self.shared.with(|outbox| {
+            outbox.connected(limits, session_present);
+            traffic.early.drain(..).for_each(|incoming| outbox.incoming(incoming));
+        });
+    }
+}
+
+/// DISCONNECT, and time for the broker to read it: closing at once could reset the connection under it.
+async fn goodbye(mut link: Link) {
+    if link.client.try_disconnect().is_ok() {
+        let gone = async { while !matches!(link.next().await, Heard::Lost(_)) {} };
+        // Whether the broker was fast enough makes no difference any more.
+        let _ = timeout(GOODBYE, gone).await;
+    }
+}

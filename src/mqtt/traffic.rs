@@ -1,0 +1,128 @@
+//! One connection's packets: from our words to rumqttc's and back.
+
+use std::collections::{HashMap, VecDeque};
+
+use rumqttc::Outgoing;
+use rumqttc::v5::AsyncClient;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Publish, RetainForwardRule};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::connection::REQUESTS;
+use super::outbox::{Limits, Outbox};
+use super::reason::Cause;
+use super::{Ack, Incoming};
+
+/// What belongs to one connection.
+pub(super) struct Traffic {
+    pub number: u64,
+    pub client: AsyncClient,
+    /// Requests in rumqttc's channel.
+    pub outstanding: usize,
+    /// Tickets of QoS 1 publications in that channel: their packet ids come in the same order.
+    pub handed: VecDeque<u64>,
+    pub flying: HashMap<u16, u64>,
+    pub limits: Option<(Limits, bool)>,
+    /// Commands that the broker had kept for us: they come before it accepts our subscriptions.
+    pub early: Vec<Incoming>,
+    /// Since when we are subscribed.
+    pub ready: Option<Instant>,
+}
+
+impl Traffic {
+    pub fn new(number: u64, client: AsyncClient) -> Self {
+        let (handed, flying) = (VecDeque::new(), HashMap::new());
+        Self { number, client, outstanding: 0, handed, flying, limits: None, early: Vec::new(), ready: None }
+    }
+
+    /// Hands over what may go, keeping half of the library's channel free so that a send always succeeds.
+    pub fn pump(&mut self, outbox: &mut Outbox) {
+        while self.outstanding < REQUESTS / 2 {
+            if let Some(ack) = outbox.acks.pop_front() {
+                let publish = Publish { pkid: ack.pkid, qos: QoS::AtLeastOnce, ..Publish::default() };
+                if ack.connection == self.number && self.client.try_ack(&publish).is_ok() {
+                    self.outstanding += 1;
+                }
+                continue;
+            }
+            let Some(next) = outbox.next(std::time::Instant::now()) else { return };
+            if hand_over(&self.client, next.packet) {
+                self.outstanding += 1;
+                self.handed.extend(next.ticket);
+            } else if let Some(ticket) = next.ticket {
+                outbox.refused(ticket, "bad_topic: the MQTT library does not take this topic");
+            }
+        }
+    }
+
+    pub fn went_out(&mut self, outgoing: &Outgoing) {
+        match outgoing {
+            Outgoing::Publish(pkid) => {
+                if *pkid != 0
+                    && let Some(ticket) = self.handed.pop_front()
+                {
+                    self.flying.insert(*pkid, ticket);
+                }
+            }
+            Outgoing::Subscribe(_) | Outgoing::PubAck(_) => {}
+            _ => return,
+        }
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+}
+
+fn hand_over(client: &AsyncClient, packet: Publish) -> bool {
+    // It was made from a `String`.
+    let topic = String::from_utf8_lossy(&packet.topic).into_owned();
+    match packet.properties {
+        Some(properties) => {
+            client.try_publish_with_properties(topic, packet.qos, packet.retain, packet.payload, properties)
+        }
+        None => client.try_publish(topic, packet.qos, packet.retain, packet.payload),
+    }
+    .is_ok()
+}
+
+pub(super) fn limits(connack: &ConnAck) -> Result<(Limits, bool), Cause> {
+    let properties = connack.properties.as_ref();
+    let receive_max = properties.and_then(|p| p.receive_max).unwrap_or(u16::MAX);
+    if receive_max == 0 || properties.and_then(|p| p.max_packet_size) == Some(0) {
+        return Err(Cause::lost("the broker announces a limit of 0, which MQTT 5 forbids"));
+    }
+    if properties.and_then(|p| p.max_qos) == Some(0) {
+        return Err(Cause::lost(
+            "the broker offers QoS 0 only, but commands and heads need QoS 1: use another broker",
+        ));
+    }
+    let retain = properties.and_then(|p| p.retain_available) != Some(0);
+    if !retain {
+        warn!("the broker keeps no retained messages: late subscribers will not see state and heads");
+    }
+    let packet = properties.and_then(|p| p.max_packet_size).map_or(usize::MAX, |bytes| bytes as usize);
+    Ok((Limits { packet, receive_max, retain }, connack.session_present))
+}
+
+pub(super) fn filter(topic: &String) -> Filter {
+    let mut filter = Filter::new(topic, QoS::AtLeastOnce);
+    // So that a retained command is known for one even when it is delivered live, and is not delivered
+    // again at every reconnect.
+    filter.preserve_retain = true;
+    filter.retain_forward_rule = RetainForwardRule::OnNewSubscribe;
+    filter
+}
+
+pub(super) fn incoming(publish: Publish, connection: u64) -> Incoming {
+    let pkid = if publish.qos == QoS::AtMostOnce { 0 } else { publish.pkid };
+    let properties = publish.properties.unwrap_or_default();
+    Incoming {
+        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+        payload: publish.payload,
+        retain: publish.retain,
+        dup: publish.dup,
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data,
+        expiry_s: properties.message_expiry_interval,
+        ack: Ack { connection, pkid },
+    }
+}
