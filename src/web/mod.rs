@@ -1,0 +1,102 @@
+//! HTTP/1.1 with JSON on a Unix socket: the same commands as on MQTT, and views of the daemon's state.
+//!
+//! The room knows paths, limits and how an answer looks; what a command or a view means is the daemon's, which
+//! receives [`Request`]s and answers each exactly once. The router does not know its listener, so a page on TCP
+//! can be put on it later. See `docs/decisions/0007-command-socket.md`.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+mod answer;
+pub mod client;
+mod listen;
+mod routes;
+mod serve;
+mod watching;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::Answer;
+pub use client::{Client, ClientError};
+pub use listen::listen;
+pub use serve::serve;
+
+/// The `[web]` table of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Socket for the command line, mode 0660: whoever may write to it may command the daemon.
+    pub socket: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { socket: "/run/graft/graft.sock".into() }
+    }
+}
+
+/// What can be looked at. None of these changes anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Mode, head, backbone, counts, connection: one JSON object.
+    Status,
+    /// Classes with their samples and bursts.
+    Dataset,
+    /// Rows of samples, newest first.
+    Samples {
+        /// Only this class.
+        class: Option<String>,
+        /// At most this many, 1 to 1000.
+        limit: usize,
+        /// Left out from the start.
+        offset: usize,
+    },
+    /// The stored crop of one sample, JPEG.
+    SampleImage(i64),
+    /// All head versions.
+    Heads,
+    /// One head version with its manifest and metrics.
+    Head(u64),
+    /// A head as a file.
+    HeadFile {
+        /// `None`: the active one.
+        version: Option<u64>,
+        /// `safetensors`, `onnx` or `merged-onnx`.
+        format: String,
+    },
+    /// The effective configuration without secrets.
+    Config,
+    /// All jobs.
+    Jobs,
+    /// One job.
+    Job(String),
+    /// The newest crop, JPEG.
+    Frame,
+}
+
+/// What the daemon is asked. An answer that is dropped instead of sent becomes `503` to the client.
+#[derive(Debug)]
+pub enum Request {
+    /// The same as an MQTT message on `cmd/{op}`.
+    Command {
+        /// Last part of the topic.
+        op: String,
+        /// The message.
+        body: Bytes,
+        /// Who asks: `cli:<uid>`.
+        by: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
+    },
+    /// A look at something.
+    View {
+        /// At what.
+        view: View,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
+    },
+}
