@@ -1,0 +1,29 @@
+//! Files, drop-ins, environment and command line become checked [`Settings`]. `default.toml` is the truth: it
+//! lists every key with its meaning, type, range and default. docs/config.md is made from it.
+
+mod kind;
+mod layers;
+mod load;
+mod nearest;
+mod places;
+mod problem;
+mod reference;
+mod rules;
+mod runtime;
+mod settings;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub use kind::{bytes, bytes_text};
+pub use layers::{Effective, Entry, Origin, Sources};
+pub use load::load;
+pub use nearest::nearest;
+pub use places::Surroundings;
+pub use problem::{ConfigError, Problem};
+pub use reference::reference;
+pub use rules::{DEFAULT_TOML, Rule, rules};
+pub use runtime::{SetError, runtime_file, runtime_keys, set_runtime};
+pub use settings::{
+    Backbone, Capture, Device, Gate, Learn, Log, Mqtt, Predict, Settings, Socket, Store, choice,
+};

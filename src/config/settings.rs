@@ -1,0 +1,217 @@
+//! The settings of the daemon, whole and checked.
+
+use super::layers::{Effective, Sources};
+use crate::control::{GatePolicy, Policy, RoundPolicy};
+use crate::learn::{Choice, Method, Options};
+use crate::{camera, mqtt};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that `graft run` needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[device]`
+    pub device: Device,
+    /// `[camera]`
+    pub camera: camera::Settings,
+    /// `[backbone]`
+    pub backbone: Backbone,
+    /// `[capture]`
+    pub capture: Capture,
+    /// `[learn]`
+    pub learn: Learn,
+    /// `[gate]`
+    pub gate: Gate,
+    /// `[predict]`
+    pub predict: Predict,
+    /// `[store]`
+    pub store: Store,
+    /// `[mqtt]`
+    pub mqtt: Mqtt,
+    /// `[socket]`
+    pub socket: Socket,
+    /// `[log]`
+    pub log: Log,
+    /// Where they were read from; [`super::load`] reads them again.
+    pub sources: Sources,
+    /// Every key with its value and where that came from.
+    pub effective: Effective,
+}
+
+/// Who this board is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// `[a-z0-9-]{1,64}`.
+    pub id: String,
+}
+
+/// The frozen network.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backbone {
+    /// `None`: the built-in one.
+    pub file: Option<PathBuf>,
+    /// `None`: the one beside the file, else guessed.
+    pub card: Option<PathBuf>,
+    /// Cut tensor; `None`: the card's, else found.
+    pub features: Option<String>,
+    /// Left, top, width, height as fractions of the frame.
+    pub roi: Option<[f64; 4]>,
+}
+
+/// How frames become samples.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capture {
+    /// Frames kept per second.
+    pub hz: f64,
+    /// Frames kept by one capture at most.
+    pub max: usize,
+    /// Frames whose embedding has a higher cosine with the last kept one are left out.
+    pub skip_above: f32,
+    /// Seconds without a label that end a burst.
+    pub burst_gap_s: f64,
+    /// Seconds that past frames can still be labelled.
+    pub ring_s: f64,
+    /// Frames a second that are kept for that.
+    pub ring_hz: f64,
+    /// Longest side of a stored crop in pixels.
+    pub crop_px: u32,
+    /// JPEG quality of stored crops.
+    pub jpeg_quality: u8,
+}
+
+/// Rounds.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learn {
+    /// `auto` or a method.
+    pub head: String,
+    /// Classes with fewer samples do not count.
+    pub min_samples_per_class: usize,
+    /// Classes with fewer bursts do not count.
+    pub min_bursts_per_class: usize,
+    /// New samples that start a round.
+    pub new_samples: usize,
+    /// Seconds without a change before it.
+    pub idle_s: f64,
+    /// Share of known things that may be called unknown.
+    pub reject_rate: f32,
+    /// Folds of the softmax evaluation.
+    pub folds: usize,
+    /// Draws behind an interval.
+    pub bootstrap: usize,
+    /// Seed of a round.
+    pub seed: u64,
+    /// Threads of a round.
+    pub threads: usize,
+    /// Niceness of a round.
+    pub nice: i32,
+}
+
+/// What a new head may cost, in points of a hundred.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Accuracy.
+    pub max_loss_points: f64,
+    /// Recall of one class.
+    pub max_class_loss_points: f64,
+    /// Classes with fewer bursts are not judged one by one.
+    pub class_bursts: usize,
+}
+
+/// What is said about frames.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predict {
+    /// Frames that must agree.
+    pub vote: usize,
+    /// Predictions per second; 0: none.
+    pub max_hz: f64,
+    /// Least confidence.
+    pub threshold: f32,
+}
+
+/// The state folder.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Folder.
+    pub dir: PathBuf,
+    /// Bytes it may take.
+    #[serde(rename = "quota")]
+    pub quota_bytes: u64,
+    /// Bytes to leave free on the disk.
+    #[serde(rename = "free_floor")]
+    pub free_floor_bytes: u64,
+}
+
+/// The broker.
+#[derive(Clone, Debug)]
+pub struct Mqtt {
+    /// First part of every topic.
+    pub base: String,
+    /// The session itself.
+    pub session: mqtt::Settings,
+}
+
+/// The unix socket of the command line.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Socket {
+    /// Path.
+    pub path: PathBuf,
+    /// Permissions.
+    pub mode: u32,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// error, warn, info, debug or trace.
+    pub level: String,
+    /// text or json.
+    pub format: String,
+}
+
+/// The head that a word names; `auto` and unknown words are [`Choice::Auto`].
+pub fn choice(word: &str) -> Choice {
+    Method::parse(word).map_or(Choice::Auto, Choice::Only)
+}
+
+impl Learn {
+    /// For [`crate::learn::train`].
+    pub fn options(&self) -> Options {
+        Options {
+            choice: choice(&self.head),
+            reject_rate: self.reject_rate,
+            bootstrap: self.bootstrap,
+            folds: self.folds,
+            seed: self.seed,
+        }
+    }
+}
+
+impl Settings {
+    /// For [`crate::control::Control`].
+    pub fn policy(&self) -> Policy {
+        Policy {
+            round: RoundPolicy {
+                new_samples: self.learn.new_samples,
+                idle: Duration::from_secs_f64(self.learn.idle_s),
+                min_samples: self.learn.min_samples_per_class,
+                min_bursts: self.learn.min_bursts_per_class,
+                choice: choice(&self.learn.head),
+            },
+            gate: GatePolicy {
+                max_loss: self.gate.max_loss_points / 100.0,
+                max_class_loss: self.gate.max_class_loss_points / 100.0,
+                class_bursts: self.gate.class_bursts,
+            },
+        }
+    }
+}
