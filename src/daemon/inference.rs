@@ -1,0 +1,188 @@
+//! The inference thread: newest frame → crop → embedding → head → observation. It owns the backbone
+//! and the active head; a new head is sent to it and swapped between two frames.
+
+use crate::backbone::Backbone;
+use crate::camera::{self, Slot};
+use crate::frame::{Frame, Rgb};
+use crate::learn::{Head, Prediction};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use tokio::sync::mpsc as queue;
+
+/// A head in use: what the inference thread needs to turn an embedding into words.
+#[derive(Clone)]
+pub struct ActiveHead {
+    /// 0 for the untrained head that stands in until the first round.
+    pub version: u64,
+    /// The weights.
+    pub head: Arc<Head>,
+    /// The class list.
+    pub classes: Arc<[String]>,
+}
+
+/// What the inference thread is told.
+pub enum Order {
+    /// Use this head from the next frame on (`None`: no head), then call back.
+    Install(Option<ActiveHead>, Box<dyn FnOnce() + Send>),
+    /// Embed a picture from outside.
+    Embed {
+        /// The picture.
+        picture: Box<Rgb>,
+        /// Whether it is a crop already.
+        crop: bool,
+        /// Who waits for it.
+        answer: mpsc::Sender<Result<Embedded, String>>,
+    },
+    /// End the thread.
+    Stop,
+}
+
+/// A picture from outside, embedded: its crop as JPEG and the embedding.
+pub struct Embedded {
+    /// The crop as it is stored.
+    pub jpeg: Vec<u8>,
+    /// `[width]`.
+    pub embedding: Vec<f32>,
+}
+
+/// What came of one frame.
+pub struct Observation {
+    /// The frame as the ring keeps it.
+    pub seen: super::ring::Seen,
+    /// The crop's picture was encoded for the ring: false means that this frame cannot be labelled.
+    pub kept: bool,
+    /// What the head says; `None` without a head.
+    pub prediction: Option<(ActiveHead, Prediction)>,
+    /// From the slot to the prediction, in milliseconds.
+    pub infer_ms: f32,
+}
+
+/// How crops are kept.
+#[derive(Clone, Debug)]
+pub struct CropSettings {
+    /// Region of interest, normalised x, y, width, height.
+    pub roi: Option<[f64; 4]>,
+    /// Longest side of a stored crop, in pixels.
+    pub max_side: u32,
+    /// JPEG quality, 1 to 100.
+    pub jpeg_quality: u8,
+    /// At most this many frames a second are kept for labelling.
+    pub keep_hz: f64,
+}
+
+/// The thread's side.
+pub struct Inference {
+    /// The frozen network.
+    pub backbone: Backbone,
+    /// Where frames come from.
+    pub slot: Arc<Slot>,
+    /// What it is told.
+    pub orders: mpsc::Receiver<Order>,
+    /// Where observations go; a full queue drops them, counted.
+    pub observations: queue::Sender<Observation>,
+    /// Frames that could not be decoded or embedded, or whose observation found no room.
+    pub failures: Arc<AtomicU64>,
+    /// Counts turns of the loop: the watchdog's proof of progress.
+    pub turns: Arc<AtomicU64>,
+    /// How crops are kept.
+    pub crops: CropSettings,
+}
+
+/// Orders are looked at this often while no frame comes.
+const WAIT: Duration = Duration::from_millis(50);
+
+impl Inference {
+    /// Works until told to stop.
+    pub fn run(mut self) {
+        let mut active: Option<ActiveHead> = None;
+        let mut rgb = Rgb::default();
+        let mut last_kept: Option<Instant> = None;
+        let mut last_complaint: Option<Instant> = None;
+        loop {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+            loop {
+                match self.orders.try_recv() {
+                    Ok(Order::Install(head, done)) => {
+                        active = head;
+                        done();
+                    }
+                    Ok(Order::Embed { picture, crop, answer }) => {
+                        // Nobody waits any more: nothing to tell.
+                        let _ = answer.send(self.embed_picture(&picture, crop));
+                        break;
+                    }
+                    Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
+                    Err(mpsc::TryRecvError::Empty) => break,
+                }
+            }
+            let Some(frame) = self.slot.take(WAIT) else { continue };
+            let keep = last_kept.is_none_or(|last| {
+                frame.taken.saturating_duration_since(last).as_secs_f64() >= 0.9 / self.crops.keep_hz
+            });
+            match self.observe(&frame, &mut rgb, active.as_ref(), keep) {
+                Ok(observation) => {
+                    if keep {
+                        last_kept = Some(frame.taken);
+                    }
+                    if self.observations.try_send(observation).is_err() {
+                        self.failures.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Err(error) => {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    if last_complaint.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
+                        last_complaint = Some(Instant::now());
+                        tracing::warn!(frame = frame.id, error, "a frame was skipped");
+                    }
+                }
+            }
+        }
+    }
+
+    fn observe(
+        &mut self,
+        frame: &Frame,
+        rgb: &mut Rgb,
+        active: Option<&ActiveHead>,
+        keep: bool,
+    ) -> Result<Observation, String> {
+        let begun = Instant::now();
+        camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
+        let embedding = self.backbone.embed(rgb, self.crops.roi).map_err(|e| e.to_string())?;
+        let prediction = active.map(|a| (a.clone(), a.head.predict(&embedding)));
+        let infer_ms = begun.elapsed().as_secs_f32() * 1e3;
+        let jpeg = if keep { self.crop_jpeg(rgb) } else { Vec::new() };
+        let wall_ms = frame.wall.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+        Ok(Observation {
+            seen: super::ring::Seen {
+                frame: frame.id,
+                taken: frame.taken,
+                wall_ms,
+                name: frame.name.clone(),
+                jpeg: jpeg.into(),
+                embedding: embedding.into(),
+            },
+            kept: keep,
+            prediction,
+            infer_ms,
+        })
+    }
+
+    fn crop_jpeg(&self, rgb: &Rgb) -> Vec<u8> {
+        let crop = self.backbone.crop_image(rgb, self.crops.roi, self.crops.max_side);
+        camera::encode_jpeg(&crop, self.crops.jpeg_quality)
+    }
+
+    fn embed_picture(&mut self, picture: &Rgb, is_crop: bool) -> Result<Embedded, String> {
+        if is_crop {
+            // Its bytes are stored as they came.
+            let embedding = self.backbone.embed_crop(picture).map_err(|e| e.to_string())?;
+            return Ok(Embedded { jpeg: Vec::new(), embedding });
+        }
+        let embedding = self.backbone.embed(picture, None).map_err(|e| e.to_string())?;
+        let crop = self.backbone.crop_image(picture, None, self.crops.max_side);
+        Ok(Embedded { jpeg: camera::encode_jpeg(&crop, self.crops.jpeg_quality), embedding })
+    }
+}

@@ -1,0 +1,171 @@
+//! The daemon: the only room that knows every other one. Threads for camera, inference, training and
+//! the store; one loop on the main thread that waits in one place and acts in one place.
+//!
+//! ```text
+//! camera ─slot─▶ inference ─observations─▶ loop ◀─ mqtt, web, store, trainer
+//! ```
+
+mod board;
+mod burst;
+mod clock;
+mod commands;
+mod heads;
+mod inference;
+mod jobs;
+mod keys;
+mod log;
+mod publish;
+mod reload;
+mod ring;
+mod rounds;
+mod samples;
+mod start;
+mod trainer;
+mod transfer;
+mod views;
+mod worker;
+
+pub use start::{StartError, run};
+
+use crate::camera::{self, Slot};
+use crate::config::Settings;
+use crate::control::{Action, Answer, Control, Event};
+use crate::store::{Store, StoreError};
+use crate::wire::messages::{CameraFacts, HeadState};
+use crate::wire::{Topics, messages::BackboneRef};
+use crate::{mqtt, web};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+use tokio::sync::{broadcast, mpsc};
+
+/// Everything that the loop can be told.
+pub enum Input {
+    /// The camera opened, was lost, or ended.
+    Camera(camera::Status),
+    /// The broker's side.
+    Mqtt(mqtt::Report),
+    /// The command socket's side.
+    Web(web::Request),
+    /// A task of another thread is done; this is what follows.
+    Continue(Box<dyn FnOnce(&mut Daemon) + Send>),
+}
+
+/// The loop's state. Nothing of it is shared.
+pub struct Daemon {
+    settings: Settings,
+    clock: clock::Clock,
+    topics: Topics,
+    response_prefixes: Vec<String>,
+    provenance: heads::Provenance,
+    backbone: BackboneRef,
+    backbone_width: usize,
+    card: crate::backbone::Card,
+    control: Control,
+    queue: VecDeque<Event>,
+    handling: bool,
+    inbox: mpsc::UnboundedSender<Input>,
+    store: worker::Worker<Store>,
+    trainer: worker::Worker<()>,
+    orders: std::sync::mpsc::Sender<inference::Order>,
+    turns: Arc<AtomicU64>,
+    turns_seen: u64,
+    slot: Arc<Slot>,
+    mqtt: Option<mqtt::Handle>,
+    watchers: broadcast::Sender<String>,
+    voice: publish::Voice,
+    state_changed: bool,
+    camera: Option<CameraFacts>,
+    newest_frame: Option<(u64, Instant)>,
+    ring: ring::Ring,
+    bursts: burst::Bursts,
+    recording: Option<burst::Recording>,
+    last_class: Option<String>,
+    dataset: samples::DatasetView,
+    active: Option<inference::ActiveHead>,
+    head_state: Option<HeadState>,
+    training: Option<rounds::Training>,
+    transfer_cancel: trainer::Cancel,
+    pending: commands::Pending,
+    persist_error: Option<crate::wire::Error>,
+    jobs: jobs::Jobs,
+}
+
+impl Daemon {
+    /// The only place that acts on what came in.
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Camera(status) => self.camera_says(status),
+            Input::Mqtt(report) => self.mqtt_says(report),
+            Input::Web(web::Request::Command { op, body, reply, .. }) => self.http_command(&op, &body, reply),
+            Input::Web(web::Request::View { view, reply }) => self.view(view, reply),
+            Input::Continue(then) => then(self),
+        }
+    }
+
+    /// Passes an event to the state machine and carries out what it says. An event that comes up while
+    /// another one is being carried out waits for its turn.
+    fn control(&mut self, event: Event) {
+        self.queue.push_back(event);
+        if self.handling {
+            return;
+        }
+        self.handling = true;
+        while let Some(event) = self.queue.pop_front() {
+            let actions = self.control.handle(self.clock.now(), event);
+            for action in actions {
+                self.state_changed = true;
+                self.act(action);
+            }
+        }
+        self.handling = false;
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Persist(wanted) => self.persist("wanted", wanted.as_str().to_owned()),
+            Action::PersistPin(on) => self.persist_pin(on),
+            Action::StartRound(job, choice) => self.start_round(job, choice),
+            Action::CancelRound(job) => {
+                if let Some(training) = self.training.as_ref().filter(|t| t.job == job) {
+                    training.cancel.now();
+                }
+            }
+            Action::Store { job, verdict } => self.store_candidate(job, verdict),
+            Action::RestoreHead(token, version) => self.restore_head(token, version),
+            Action::Install(origin, version) => self.install_head(origin, version),
+            Action::Publish(version) => self.publish_head(version),
+            Action::Reply(token, Answer::Done) => self.reply_after_store(token, Answer::Done),
+            Action::Reply(token, answer) => self.control_answer(token, answer),
+            Action::Job(job, step) => self.round_job(job, step),
+        }
+    }
+
+    /// Gives the store's thread a task; what follows runs here, in the loop.
+    fn store_then<R: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Store) -> Result<R, StoreError> + Send + 'static,
+        then: impl FnOnce(&mut Daemon, Result<R, StoreError>) + Send + 'static,
+    ) {
+        let inbox = self.inbox.clone();
+        self.store.tell(move |store| {
+            let result = task(store);
+            // The loop is gone only when the daemon ends.
+            let _ = inbox.send(Input::Continue(Box::new(move |daemon| then(daemon, result))));
+        });
+    }
+
+    fn mqtt_says(&mut self, report: mqtt::Report) {
+        match report {
+            mqtt::Report::Connected { max_packet_out, .. } => {
+                tracing::info!(max_packet_out, "connected to the broker");
+                self.connected();
+            }
+            mqtt::Report::Disconnected { reason } => tracing::warn!(reason, "no connection to the broker"),
+            mqtt::Report::Command(incoming) => self.mqtt_command(incoming),
+            mqtt::Report::Acked(token) => self.delivered(token, None),
+            mqtt::Report::Refused { token, reason } => self.delivered(token, Some(reason)),
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! From settings to a running daemon and, at the end, back to silence.
+
+use super::clock::Clock;
+use super::inference::{CropSettings, Inference, Order};
+use super::samples::DatasetView;
+use super::worker::Worker;
+use super::{Daemon, Input, burst, commands, heads, jobs, keys, publish, ring, trainer};
+use crate::backbone::{self, Backbone, Card};
+use crate::camera::{self, Slot};
+use crate::config::Settings;
+use crate::control::{Control, Event, Hold, Wanted};
+use crate::store::{Limits, Opened, Store};
+use crate::wire::Topics;
+use crate::wire::messages::{BackboneRef, CameraFacts, EventType, OFFLINE, ONLINE};
+use crate::{mqtt, systemd, web};
+use anyhow::Result;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{broadcast, mpsc};
+
+/// A start that cannot succeed without a person; `graft` exits with the code of its kind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Settings that cannot work together with what is there (78).
+    #[error("{0}")]
+    Config(String),
+    /// State folder, socket or key cannot be used (74).
+    #[error("{0}")]
+    Io(String),
+}
+
+/// The loop looks around this often when nothing happens.
+const TICK: Duration = Duration::from_millis(250);
+/// A clean stop takes no longer than this.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`StartError`] when it cannot start; anything else when it cannot go on.
+pub fn run(settings: Settings) -> Result<()> {
+    super::log::start(&settings.log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(settings))
+}
+
+fn load_backbone(settings: &Settings) -> Result<Backbone> {
+    let config = |e: &dyn std::fmt::Display| StartError::Config(format!("the backbone cannot be used: {e}"));
+    let Some(file) = &settings.backbone.file else {
+        let (bytes, card) = backbone::tiny();
+        return Ok(Backbone::from_bytes(bytes, &card).map_err(|e| config(&e))?);
+    };
+    let (mut card, warning) = match &settings.backbone.card {
+        Some(path) => (Card::read(path).map_err(|e| config(&e))?, None),
+        None => Card::for_file(file).map_err(|e| config(&e))?,
+    };
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    if let Some(features) = &settings.backbone.features {
+        card.features = Some(features.clone());
+    }
+    Ok(Backbone::load(file, &card).map_err(|e| config(&e))?)
+}
+
+async fn serve(settings: Settings) -> Result<()> {
+    // Signals first: one that comes during the start must not be lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (inbox, mut inputs) = mpsc::unbounded_channel();
+    let (observations, mut observed) = mpsc::channel(16);
+    let stop = Arc::new(AtomicBool::new(false));
+
+    let (mut daemon, inference) = assemble(settings, inbox.clone(), observations)?;
+    let socket = &daemon.settings.socket;
+    let listener = web::listen(&socket.path)
+        .and_then(|listener| {
+            std::fs::set_permissions(&socket.path, Permissions::from_mode(socket.mode))?;
+            Ok(listener)
+        })
+        .map_err(|e| StartError::Io(e.to_string()))?;
+    let inference = std::thread::Builder::new().name("inference".into()).spawn(move || inference.run())?;
+    let camera = {
+        let (settings, slot, stop, inbox) =
+            (daemon.settings.camera.clone(), Arc::clone(&daemon.slot), Arc::clone(&stop), inbox.clone());
+        std::thread::Builder::new().name("camera".into()).spawn(move || {
+            camera::run(settings, slot, stop, move |status| {
+                let _ = inbox.send(Input::Camera(status));
+            });
+        })?
+    };
+    let nice = daemon.settings.learn.nice;
+    daemon.trainer.tell(move |()| trainer::nice(nice));
+    let (requests, mut requested) = mpsc::channel(64);
+    let (closing, closed) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(web::serve(listener, requests, daemon.watchers.clone(), async {
+        let _ = closed.await;
+    }));
+    let (reports, mut reported) = mpsc::channel(256);
+    daemon.mqtt = daemon.settings.mqtt.session.enabled.then(|| {
+        mqtt::start(
+            daemon.settings.mqtt.session.clone(),
+            (daemon.topics.availability(), Bytes::from_static(OFFLINE.as_bytes())),
+            Bytes::from_static(ONLINE.as_bytes()),
+            vec![daemon.topics.cmd_filter()],
+            reports,
+        )
+    });
+    daemon.send_outbox();
+    daemon.begin();
+    systemd::ready(&daemon.status_line());
+    tracing::info!(
+        device = daemon.topics.device(),
+        backbone = daemon.backbone.name,
+        socket = %daemon.settings.socket.path.display(),
+        "graft is ready: {}",
+        daemon.status_line()
+    );
+
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let watchdog = systemd::watchdog_interval();
+    let mut fed = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => daemon.reload(),
+            Some(input) = inputs.recv() => daemon.handle(input),
+            Some(report) = reported.recv() => daemon.handle(Input::Mqtt(report)),
+            Some(request) = requested.recv() => daemon.handle(Input::Web(request)),
+            Some(observation) = observed.recv() => daemon.observed(observation),
+            _ = tick.tick() => {
+                daemon.control(Event::Tick);
+                daemon.tick_voice();
+                if watchdog.is_some_and(|every| fed.elapsed() >= every / 2) && daemon.inference_moves() {
+                    fed = Instant::now();
+                    systemd::alive();
+                }
+            }
+        }
+    }
+
+    systemd::stopping();
+    tracing::info!("stopping");
+    let hurry = std::thread::spawn(|| {
+        std::thread::sleep(STOP_WITHIN);
+        // Everything acknowledged is on disk; what hangs now is a driver or a dead broker.
+        tracing::warn!("something does not stop: ending without it");
+        std::process::exit(0);
+    });
+    stop.store(true, Ordering::Relaxed);
+    daemon.slot.close();
+    if let Some(training) = &daemon.training {
+        training.cancel.now();
+    }
+    daemon.transfer_cancel.now();
+    let _ = daemon.orders.send(Order::Stop);
+    let _ = closing.send(());
+    let _ = server.await;
+    if let Some(mqtt) = daemon.mqtt.take() {
+        mqtt.close().await;
+    }
+    let socket = daemon.settings.socket.path.clone();
+    drop(inputs);
+    let _ = tokio::task::spawn_blocking(move || {
+        let _ = inference.join();
+        let _ = camera.join();
+        // The store's thread finishes what it was given, then closes the database.
+        drop(daemon);
+    })
+    .await;
+    let _ = std::fs::remove_file(socket);
+    drop(hurry);
+    Ok(())
+}
+
+/// Opens what has to be there and puts it together; nothing runs yet but the store's thread.
+fn assemble(
+    settings: Settings,
+    inbox: mpsc::UnboundedSender<Input>,
+    observations: mpsc::Sender<super::inference::Observation>,
+) -> Result<(Daemon, Inference)> {
+    let clock = Clock::new()?;
+    let topics = Topics::new(&settings.mqtt.base, &settings.device.id)
+        .map_err(|e| StartError::Config(e.to_string()))?;
+    let limits =
+        Limits { quota_bytes: settings.store.quota_bytes, free_floor_bytes: settings.store.free_floor_bytes };
+    let (mut store, opened) =
+        Store::open(&settings.store.dir, limits).map_err(|e| StartError::Io(e.to_string()))?;
+    if let Opened::MovedAside { path, reason, samples_saved, head_saved } = &opened {
+        tracing::error!(path = %path.display(), reason, samples_saved, head_saved, "the database was damaged and moved aside");
+    }
+    let key = keys::load_or_make(&settings.store.dir).map_err(|e| StartError::Io(format!("{e:#}")))?;
+    let backbone = load_backbone(&settings)?;
+    let identity = backbone.identity().clone();
+    let reference = BackboneRef { name: identity.name.clone(), digest: identity.digest.clone() };
+    let provenance = heads::Provenance {
+        device: settings.device.id.clone(),
+        backbone: reference.clone(),
+        tensor: identity.tensor.clone(),
+        preprocess: identity.preprocess.clone(),
+        key: Arc::new(key),
+    };
+    let read = |e: crate::store::StoreError| StartError::Io(format!("the store cannot be read: {e}"));
+    let wanted =
+        store.get_state("wanted").map_err(read)?.and_then(|w| Wanted::parse(&w)).unwrap_or(Wanted::Infer);
+    let next_job = store
+        .get_state("job")
+        .map_err(read)?
+        .and_then(|job| job.parse::<u64>().ok())
+        .map_or(1, |job| job + 1);
+    let trained_rev = store.get_state("trained_rev").map_err(read)?.and_then(|rev| rev.parse::<i64>().ok());
+    let serving = store.serving().map_err(read)?;
+    let dataset = DatasetView::read(&mut store).map_err(read)?;
+    let mut loaded = None;
+    if let Some(version) = serving.active {
+        match store
+            .head_file(version)
+            .map_err(|e| e.to_string())
+            .and_then(|file| heads::load(&file, &provenance))
+        {
+            Ok(head) => loaded = Some(head),
+            Err(error) => tracing::error!(version, error, "the active head cannot be used"),
+        }
+    }
+    let (active, head_state) = loaded.unzip();
+    let mut control = Control::new(
+        settings.policy(),
+        wanted,
+        active.as_ref().map(|a: &super::inference::ActiveHead| a.version),
+        serving.pinned.is_some(),
+        next_job,
+    );
+    // Samples that no round has seen yet, because the last start ended before it.
+    let unseen = if trained_rev == Some(dataset.rev) { 0 } else { dataset.samples() };
+    control.handle(clock.now(), Event::Samples { changed: unseen, classes: dataset.tallies() });
+    control.handle(clock.now(), Event::Held(Hold::CameraLost));
+
+    let slot = Arc::new(Slot::new());
+    let turns = Arc::new(AtomicU64::new(0));
+    let (orders, order_inbox) = std::sync::mpsc::channel();
+    let capture = &settings.capture;
+    let inference = Inference {
+        slot: Arc::clone(&slot),
+        orders: order_inbox,
+        observations,
+        failures: Arc::new(AtomicU64::new(0)),
+        turns: Arc::clone(&turns),
+        crops: CropSettings {
+            roi: settings.backbone.roi,
+            max_side: capture.crop_px,
+            jpeg_quality: capture.jpeg_quality,
+            keep_hz: capture.ring_hz,
+        },
+        backbone,
+    };
+    let most = (capture.ring_s * capture.ring_hz * 1.2).ceil() as usize + 1;
+    let daemon = Daemon {
+        response_prefixes: vec![settings.mqtt.base.clone()],
+        backbone_width: inference.backbone.width(),
+        card: inference.backbone.card().clone(),
+        ring: ring::Ring::new(Duration::from_secs_f64(capture.ring_s), most),
+        bursts: burst::Bursts::new(clock.boot_id.clone(), Duration::from_secs_f64(capture.burst_gap_s)),
+        store: Worker::spawn("store", store)?,
+        trainer: Worker::spawn("train", ())?,
+        camera: Some(CameraFacts {
+            source: settings.camera.source.as_str().into(),
+            description: String::new(),
+            width: None,
+            height: None,
+        }),
+        settings,
+        clock,
+        topics,
+        provenance,
+        backbone: reference,
+        control,
+        queue: VecDeque::new(),
+        handling: false,
+        inbox,
+        orders,
+        turns,
+        turns_seen: 0,
+        slot,
+        mqtt: None,
+        watchers: broadcast::channel(256).0,
+        voice: publish::Voice::default(),
+        state_changed: true,
+        newest_frame: None,
+        recording: None,
+        last_class: None,
+        dataset,
+        active,
+        head_state,
+        training: None,
+        transfer_cancel: trainer::Cancel::default(),
+        pending: commands::Pending::default(),
+        persist_error: None,
+        jobs: jobs::Jobs::default(),
+    };
+    Ok((daemon, inference))
+}
+
+impl Daemon {
+    /// Hands the stored head to the inference thread.
+    fn begin(&mut self) {
+        match self.active.clone() {
+            Some(active) => self.install(active, |_| {}),
+            None => self.stand_in(),
+        }
+    }
+
+    pub(super) fn camera_says(&mut self, status: camera::Status) {
+        self.state_changed = true;
+        match status {
+            camera::Status::Open(description) => {
+                tracing::info!(description, "camera open");
+                let was_lost =
+                    self.newest_frame.is_some() && self.control.holds().contains(&Hold::CameraLost);
+                if let Some(camera) = &mut self.camera {
+                    camera.description = description;
+                }
+                self.ring.clear();
+                self.control(Event::Released(Hold::CameraLost));
+                if was_lost {
+                    self.event(EventType::CameraBack, |e| e);
+                }
+            }
+            camera::Status::Lost(reason) => {
+                let held = self.control.holds().contains(&Hold::CameraLost) && self.newest_frame.is_none();
+                tracing::warn!(reason, "camera lost");
+                self.control(Event::Held(Hold::CameraLost));
+                if !held {
+                    let error = crate::wire::Error::new(crate::wire::Code::Camera, reason);
+                    self.event(EventType::CameraLost, |e| e.because(error));
+                }
+            }
+            camera::Status::Ended => {
+                tracing::info!("the camera's pictures are at their end");
+                self.control(Event::Held(Hold::CameraLost));
+            }
+        }
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.retain(self.topics.info(), crate::wire::messages::to_json(&self.info()));
+        }
+    }
+
+    /// Whether the inference thread has turned since this was last asked.
+    fn inference_moves(&mut self) -> bool {
+        let turns = self.turns.load(Ordering::Relaxed);
+        let moved = turns != self.turns_seen;
+        self.turns_seen = turns;
+        moved
+    }
+}

@@ -1,0 +1,126 @@
+//! The trainer thread: snapshot → round → outcome. Niced, one round at a time, cancelled between
+//! two steps.
+
+use super::inference::ActiveHead;
+use crate::control::RoundOutcome;
+use crate::learn::{self, Comparison, LearnError, Options, Progress, Round, Snapshot};
+use crate::store::HeldOut;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What one round works on.
+pub struct Assignment {
+    /// The immutable set of samples.
+    pub snapshot: Snapshot,
+    /// The store's ids, one a sample.
+    pub ids: Vec<i64>,
+    /// The class list, in label order.
+    pub classes: Vec<String>,
+    /// The head to compare with.
+    pub active: Option<ActiveHead>,
+    /// What the active head said, honestly, of samples that it was trained on.
+    pub active_held_out: HashMap<i64, String>,
+    /// Which heads to train, and how.
+    pub options: Options,
+}
+
+/// A finished round, with what the store keeps of it.
+pub struct Finished {
+    /// The round.
+    pub round: Round,
+    /// What the gate looks at.
+    pub outcome: RoundOutcome,
+    /// The class list of the candidate.
+    pub classes: Vec<String>,
+    /// What the candidate says of each sample, scored by a head that never saw its burst.
+    pub held_out: Vec<HeldOut>,
+    /// How long it took.
+    pub millis: u64,
+}
+
+/// Runs one round on the calling thread.
+pub fn run(
+    assignment: &Assignment,
+    cancel: &AtomicBool,
+    report: &mut dyn FnMut(Progress),
+) -> Result<Finished, LearnError> {
+    let begun = std::time::Instant::now();
+    let round = learn::train(&assignment.snapshot, &assignment.options, &mut |progress| {
+        if cancel.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
+        }
+        report(progress);
+        ControlFlow::Continue(())
+    })?;
+    let said = |index: usize| round.held_out.get(index).map_or(0, |h| h.predicted);
+    let held_out = assignment
+        .ids
+        .iter()
+        .enumerate()
+        .filter_map(|(at, id)| {
+            Some(HeldOut { sample: *id, class: assignment.classes.get(said(at) as usize)?.clone() })
+        })
+        .collect();
+    let comparison = assignment.active.as_ref().map(|active| compare(assignment, &round, active));
+    let outcome =
+        RoundOutcome { classes: assignment.classes.clone(), report: round.report.clone(), comparison };
+    let millis = begun.elapsed().as_millis() as u64;
+    Ok(Finished { round, outcome, classes: assignment.classes.clone(), held_out, millis })
+}
+
+/// Candidate against active head, both honest: on a burst that the active head was trained on, what
+/// it said while that burst was held out counts; on a newer burst, what it says now.
+fn compare(assignment: &Assignment, round: &Round, active: &ActiveHead) -> Comparison {
+    let snapshot = &assignment.snapshot;
+    let of_class: HashMap<&str, u32> =
+        assignment.classes.iter().enumerate().map(|(at, name)| (name.as_str(), at as u32)).collect();
+    let mut row = vec![0.0f32; snapshot.width];
+    let said: Vec<u32> = assignment
+        .ids
+        .iter()
+        .enumerate()
+        .map(|(at, id)| {
+            let name = match assignment.active_held_out.get(id) {
+                Some(name) => Some(name.as_str()),
+                None => {
+                    for (to, from) in row.iter_mut().zip(snapshot.row(at)) {
+                        *to = from.to_f32();
+                    }
+                    active.classes.get(active.head.predict(&row).class).map(String::as_str)
+                }
+            };
+            // A class that no longer exists is never right.
+            name.and_then(|n| of_class.get(n)).copied().unwrap_or(u32::MAX)
+        })
+        .collect();
+    let candidate: Vec<u32> = round.held_out.iter().map(|h| h.predicted).collect();
+    learn::compare(
+        &snapshot.labels,
+        &snapshot.bursts,
+        &candidate,
+        &said,
+        snapshot.classes,
+        assignment.options.bootstrap,
+        assignment.options.seed,
+    )
+}
+
+/// The trainer's priority: it may have what inference leaves.
+pub fn nice(increment: i32) {
+    if let Err(error) = rustix::process::nice(increment) {
+        tracing::warn!(%error, "the trainer runs at full priority");
+    }
+}
+
+/// Tells a running round to end.
+#[derive(Clone, Default)]
+pub struct Cancel(pub Arc<AtomicBool>);
+
+impl Cancel {
+    /// The round ends at its next step.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

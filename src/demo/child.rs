@@ -1,0 +1,78 @@
+//! The daemon as a child process: this very program, `graft run`.
+
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running daemon. Dropping it ends it.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `graft run` with this configuration; its log goes into the folder.
+    pub fn start(folder: &Path, config: &Path) -> Result<Self> {
+        let log = folder.join("graft.log");
+        let program = std::env::current_exe().context("this program cannot find itself")?;
+        let file = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
+        let mut command = Command::new(program);
+        command.arg("--config").arg(config).arg("run");
+        // What people have set for their own daemon is not meant for this one.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GRAFT__")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .context("the daemon cannot be started")?;
+        Ok(Self { child, log })
+    }
+
+    /// Waits for its end, which should not come; says how it ended.
+    pub async fn ended(&mut self) -> String {
+        loop {
+            match self.child.try_wait() {
+                Ok(None) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Ok(Some(status)) => return status.to_string(),
+                Err(error) => return error.to_string(),
+            }
+        }
+    }
+
+    /// The last lines of its log.
+    pub fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    /// Ends it as systemd would, and waits for it.
+    pub async fn stop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.child.id())
+            && let Some(pid) = rustix::process::Pid::from_raw(pid)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(10) {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
