@@ -1,0 +1,236 @@
+//! `graft backbone`: look at ONNX files, write their cards, fetch well-known ones.
+
+use super::output::{Output, table};
+use super::{NotFound, NotVerified, Usage, head_export};
+use crate::backbone::{self, BackboneError, Card, Crop, Inspection, fetch::FetchError};
+use crate::config::bytes_text;
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Look at backbones, write their cards, fetch well-known ones
+#[derive(Subcommand, Clone, Debug)]
+pub enum BackboneCommand {
+    /// List the backbones that can be fetched
+    Ls,
+    Inspect(InspectArgs),
+    Card(CardArgs),
+    Fetch(FetchArgs),
+}
+
+/// Show inputs, cut, width, operators, cost and card of an ONNX file
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// ONNX file
+    file: PathBuf,
+    /// Its card [default: the .toml file beside it, else guessed]
+    #[arg(long, value_name = "FILE")]
+    card: Option<PathBuf>,
+    /// Cut at this tensor instead
+    #[arg(long, value_name = "TENSOR")]
+    features: Option<String>,
+}
+
+/// Write the card of an ONNX file
+#[derive(Args, Clone, Debug)]
+pub struct CardArgs {
+    /// ONNX file
+    file: PathBuf,
+    /// Mean of red, green, blue after division by 255 [default: ImageNet's]
+    #[arg(long, value_name = "R,G,B", value_parser = triple)]
+    mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green, blue after division by 255 [default: ImageNet's]
+    #[arg(long, value_name = "R,G,B", value_parser = triple)]
+    std: Option<[f32; 3]>,
+    /// Side of its input in pixels [default: as the file says, else 224]
+    #[arg(long, value_name = "PX")]
+    size: Option<u32>,
+    /// Short side before the crop [default: size * 256 / 224]
+    #[arg(long, value_name = "PX")]
+    resize: Option<u32>,
+    /// Which part of a picture it sees
+    #[arg(long, value_enum)]
+    crop: Option<CropName>,
+    /// Tensor that is the embedding [default: found]
+    #[arg(long, value_name = "TENSOR")]
+    features: Option<String>,
+    /// Licence of the file (SPDX)
+    #[arg(long, value_name = "SPDX")]
+    licence: Option<String>,
+    /// File to write [default: beside the ONNX file]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Fetch a well-known backbone; what has arrived is resumed, a wrong digest refused
+#[derive(Args, Clone, Debug)]
+pub struct FetchArgs {
+    /// Name from `backbone ls`, or a card file
+    name: String,
+    /// File to write; its card goes beside it [default: NAME.onnx in this folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Which part of a picture is used.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum CropName {
+    /// The middle square
+    Center,
+    /// All of it, squeezed to a square
+    Stretch,
+    /// The box that the settings give
+    Roi,
+}
+
+fn triple(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Result<Vec<f32>, _> = text.split(',').map(|word| word.trim().parse()).collect();
+    numbers
+        .ok()
+        .and_then(|numbers| numbers.try_into().ok())
+        .ok_or_else(|| "three numbers with commas, like 0.485,0.456,0.406".to_owned())
+}
+
+/// Runs it.
+pub fn run(command: &BackboneCommand, output: Output) -> Result<()> {
+    match command {
+        BackboneCommand::Ls => {
+            let row = |card: &Card| {
+                vec![
+                    card.name.clone(),
+                    card.width.to_string(),
+                    format!("{} px", card.size),
+                    bytes_text(card.bytes),
+                    card.licence.clone(),
+                ]
+            };
+            output.show(&backbone::recipes(), |cards| {
+                table(&["name", "width", "input", "file", "licence"], cards.iter().map(row))
+            })
+        }
+        BackboneCommand::Inspect(args) => {
+            let card = args.card.as_deref().map(Card::read).transpose()?;
+            let seen =
+                backbone::inspect(&args.file, card.as_ref(), args.features.as_deref()).map_err(refused)?;
+            output.show(&seen, text)
+        }
+        BackboneCommand::Card(args) => card(args, output),
+        BackboneCommand::Fetch(args) => fetch(args, output),
+    }
+}
+
+/// A file that is not what its card says does not verify; that has its own exit code.
+fn refused(error: BackboneError) -> anyhow::Error {
+    match error {
+        BackboneError::Digest { .. } => NotVerified(error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+fn text(seen: &Inspection) -> String {
+    let port = |port: &backbone::scan::Port| {
+        let dims = |shape: &Vec<backbone::scan::Dim>| json!(shape).to_string().replace('"', "");
+        format!("{} {} {}", port.name, port.element, port.shape.as_ref().map(dims).unwrap_or_default())
+    };
+    let list = |ports: &[backbone::scan::Port]| ports.iter().map(port).collect::<Vec<_>>().join("; ");
+    let ops: Vec<String> = seen.ops.iter().map(|(op, n)| format!("{op} {n}")).collect();
+    let (card, time) = (&seen.card, seen.ms_per_frame);
+    let rows = [
+        ("name", seen.identity.name.clone()),
+        ("digest", seen.identity.digest.clone()),
+        ("file", format!("{}, opset {}, {}", bytes_text(seen.bytes), seen.opset, seen.producer)),
+        ("inputs", list(&seen.inputs)),
+        ("outputs", list(&seen.outputs)),
+        (
+            "cut",
+            format!(
+                "{} ({}), pooling {}",
+                seen.cut.tensor,
+                json!(seen.cut.found).to_string().replace('"', ""),
+                seen.cut.pooling
+            ),
+        ),
+        ("width", seen.width.to_string()),
+        ("operators", ops.join(", ")),
+        (
+            "cost",
+            format!(
+                "{:.1} million multiply-adds, {:.2} million weights",
+                seen.macs as f64 / 1e6,
+                seen.parameters as f64 / 1e6
+            ),
+        ),
+        (
+            "time",
+            format!("{:.1} ms a frame, {:.1} at best ({} runs, one thread)", time.p50, time.min, time.n),
+        ),
+        ("input", format!("{} px, {} crop from {} px", card.size, card.crop.as_str(), card.resize)),
+        ("mean, std", format!("{:?}, {:?}", card.mean, card.std)),
+        ("licence", if card.licence.is_empty() { "not stated".to_owned() } else { card.licence.clone() }),
+    ];
+    let mut text: String = rows.iter().map(|(name, value)| format!("{name:10}  {value}\n")).collect();
+    for warning in &seen.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    text
+}
+
+fn card(args: &CardArgs, output: Output) -> Result<()> {
+    let bytes = head_export::read(&args.file, backbone::scan::Limits::default().file_bytes)?;
+    let stem = args.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let mut card = Card::guess(&bytes, &stem)?;
+    if let Some(size) = args.size {
+        (card.size, card.resize) = (size, (u64::from(size) * 256 / 224).try_into().unwrap_or(u32::MAX));
+    }
+    let crop = args.crop.map(|crop| match crop {
+        CropName::Center => Crop::Center,
+        CropName::Stretch => Crop::Stretch,
+        CropName::Roi => Crop::Roi,
+    });
+    card.resize = args.resize.unwrap_or(card.resize);
+    card.crop = crop.unwrap_or(card.crop);
+    card.mean = args.mean.unwrap_or(card.mean);
+    card.std = args.std.unwrap_or(card.std);
+    card.features = args.features.clone();
+    card.licence = args.licence.clone().unwrap_or_default();
+    card.check().map_err(Usage)?;
+    // What it says is tried before it is written: the cut has to be there, and gives the width.
+    card.width = backbone::Backbone::from_bytes(&bytes, &card)?.width();
+    let out = args.out.clone().unwrap_or_else(|| Card::path_beside(&args.file));
+    head_export::write(&out, card.to_toml().as_bytes())?;
+    output.show(&card, |_| format!("{}\n\n{}", out.display(), card.to_toml()))
+}
+
+fn fetch(args: &FetchArgs, output: Output) -> Result<()> {
+    let known = backbone::recipes();
+    let card = match known.iter().find(|card| card.name == args.name) {
+        Some(card) => card.clone(),
+        None if Path::new(&args.name).is_file() => Card::read(Path::new(&args.name))?,
+        None => {
+            let names: Vec<&str> = known.iter().map(|card| card.name.as_str()).collect();
+            let near = crate::wire::nearest::nearest(&args.name, &names);
+            let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            return Err(
+                NotFound(format!("no backbone {}{near} `graft backbone ls` lists them", args.name)).into()
+            );
+        }
+    };
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.onnx", card.name)));
+    let bar = output.bar(card.bytes, &card.name);
+    let done = backbone::fetch::fetch(&card, &out, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    done.map_err(|error| match error {
+        FetchError::WrongDigest { .. } | FetchError::NoDigest { .. } => NotVerified(error.to_string()).into(),
+        error => anyhow::Error::from(error),
+    })?;
+    let beside = Card::path_beside(&out);
+    head_export::write(&beside, card.to_toml().as_bytes())?;
+    let told = json!({"name": card.name, "out": out, "card": beside, "sha256": card.sha256, "licence": card.licence});
+    output.show(&told, |_| {
+        format!("{} and {}, SHA-256 checked, licence {}", out.display(), beside.display(), card.licence)
+    })
+}

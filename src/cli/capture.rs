@@ -1,0 +1,93 @@
+//! `graft capture`: keep frames of one class as samples.
+
+use super::client::{body, word};
+use super::{Common, Usage};
+use crate::wire::Op;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+/// Frames a second where only a duration is given.
+const HZ: f64 = 4.0;
+
+/// Keep frames of one class as samples
+#[derive(Subcommand, Clone, Debug)]
+pub enum CaptureCommand {
+    Start(StartArgs),
+    /// End the running capture
+    Stop,
+    /// Keep the newest frame as one sample
+    Snap {
+        /// Class of the sample [default: that of the last capture]
+        #[arg(long, value_name = "CLASS")]
+        class: Option<String>,
+    },
+}
+
+/// Begin to keep frames, all in one burst
+#[derive(Args, Clone, Debug)]
+pub struct StartArgs {
+    /// Class of the samples; made if it is new
+    #[arg(long, value_name = "CLASS")]
+    class: String,
+    /// End by itself after so many seconds
+    #[arg(long, value_name = "S", conflicts_with = "max")]
+    seconds: Option<f64>,
+    /// Frames kept a second, 0.1 to 30
+    #[arg(long, value_name = "HZ")]
+    hz: Option<f64>,
+    /// End by itself after so many samples, 1 to 1000
+    #[arg(long, value_name = "N")]
+    max: Option<u64>,
+    /// Burst the samples belong to: the same name for captures that show the same thing at the same place
+    #[arg(long, value_name = "NAME")]
+    burst: Option<String>,
+}
+
+/// Runs it.
+pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
+    let sent = request(command)?;
+    common.send(Op::Capture, &sent, |data| match command {
+        CaptureCommand::Start(args) => {
+            format!("capturing {}, burst {}; `graft capture stop` ends it", args.class, word(data, "/burst"))
+        }
+        CaptureCommand::Stop => {
+            format!(
+                "{}: {} kept, {} skipped",
+                word(data, "/class"),
+                word(data, "/kept"),
+                word(data, "/skipped")
+            )
+        }
+        CaptureCommand::Snap { .. } => format!("sample {}: {}", word(data, "/sample"), word(data, "/class")),
+    })
+}
+
+/// The command's body.
+pub(super) fn request(command: &CaptureCommand) -> Result<Value> {
+    Ok(match command {
+        CaptureCommand::Stop => body("stop", &[]),
+        CaptureCommand::Snap { class } => body("snap", &[("class", json!(class))]),
+        CaptureCommand::Start(args) => {
+            let (mut hz, mut max) = (args.hz, args.max);
+            if let Some(seconds) = args.seconds {
+                let rate = hz.unwrap_or(HZ);
+                let frames = (seconds * rate).ceil();
+                if !(1.0..=1000.0).contains(&frames) {
+                    let text = format!(
+                        "{seconds} s at {rate} frames a second are {frames} samples; 1 to 1000 are possible"
+                    );
+                    return Err(Usage(text).into());
+                }
+                (hz, max) = (Some(rate), Some(frames as u64));
+            }
+            let fields = [
+                ("class", json!(args.class)),
+                ("hz", json!(hz)),
+                ("max", json!(max)),
+                ("burst", json!(args.burst)),
+            ];
+            body("start", &fields)
+        }
+    })
+}

@@ -1,0 +1,121 @@
+//! Talking to the daemon over its socket.
+
+use super::Common;
+use super::output::Output;
+use crate::config;
+use crate::web::Client;
+use crate::web::client::encode;
+use crate::wire::messages::{JobMessage, JobStatus};
+use crate::wire::{Op, Reply};
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a job is looked at.
+const POLL: Duration = Duration::from_millis(200);
+
+impl Common {
+    /// A client of the daemon that is meant.
+    pub(super) fn client(&self) -> Client {
+        Client::new(self.socket_path())
+    }
+
+    /// `--socket`, else `$GRAFT_SOCKET`, else what the configuration says, else where a daemon usually is.
+    fn socket_path(&self) -> PathBuf {
+        let named = std::env::var_os("GRAFT_SOCKET").filter(|path| !path.is_empty());
+        if let Some(path) = self.socket.clone().or(named.map(PathBuf::from)) {
+            return path;
+        }
+        let sources = self.sources();
+        // A configuration that this user may not read, or that is broken, must not keep a client from trying.
+        let configured = config::load(&sources).ok().and_then(|settings| {
+            let entry = settings.effective.0.get("socket.path")?;
+            (entry.origin != config::Origin::Default).then_some(settings.socket.path)
+        });
+        configured.unwrap_or_else(|| sources.surroundings.client_socket())
+    }
+
+    /// Sends a command and gives its reply. A refusal is an error.
+    pub(super) fn command(&self, op: Op, body: &Value) -> Result<Reply> {
+        let value = self.client().command(op.as_str(), body)?;
+        let reply: Reply = serde_json::from_value(value).context("the daemon's reply cannot be read")?;
+        match reply.error {
+            Some(error) => Err(error.into()),
+            None => Ok(reply),
+        }
+    }
+
+    /// Sends a command and shows the reply: whole as JSON, or what `text` makes of its `data`.
+    pub(super) fn send(&self, op: Op, body: &Value, text: impl FnOnce(&Value) -> String) -> Result<()> {
+        let reply = self.command(op, body)?;
+        self.output().show(&reply, |reply| text(reply.data.as_ref().unwrap_or(&Value::Null)))
+    }
+
+    /// Reads a view of the daemon.
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let value = self.client().get(path)?;
+        serde_json::from_value(value)
+            .context("the daemon's answer cannot be read; is it of the same version?")
+    }
+
+    /// Sends a command that becomes a job; waits for its end where wanted. The job as last seen.
+    pub(super) fn job(&self, op: Op, body: &Value, wait: bool) -> Result<JobMessage> {
+        let id =
+            self.command(op, body)?.job.context("the daemon named no job; is it of the same version?")?;
+        if !wait {
+            self.output().note(&format!("job {id} runs; `graft job show {id}` tells how far it is"));
+            return Ok(JobMessage::new(id, op.as_str()));
+        }
+        self.wait(&id, self.output())
+    }
+
+    /// Waits for the end of a job. One that failed is an error.
+    pub(super) fn wait(&self, id: &str, output: Output) -> Result<JobMessage> {
+        let bar = output.bar(0, "");
+        loop {
+            let job: JobMessage = self.get(&format!("/v1/jobs/{}", encode(id)))?;
+            if let Some(progress) = job.progress {
+                bar.set_length(progress.total.max(0.0) as u64);
+                bar.set_position(progress.done.max(0.0) as u64);
+            }
+            bar.set_message(job.step.clone().unwrap_or_default());
+            if job.status.is_final() {
+                bar.finish_and_clear();
+                return match (job.status, job.error.clone()) {
+                    (JobStatus::Successful, _) | (_, None) => Ok(job),
+                    (_, Some(error)) => Err(error.into()),
+                };
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// A path as the daemon understands it: absolute.
+pub fn absolute(path: &Path) -> Result<String> {
+    let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
+    path.into_os_string().into_string().map_err(|path| {
+        let text = format!("{} is not Unicode; use another name", path.to_string_lossy());
+        super::Usage(text).into()
+    })
+}
+
+/// A body without the fields that are not set.
+pub fn body(action: &str, fields: &[(&str, Value)]) -> Value {
+    let mut body = json!({"action": action});
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        body[*name] = value.clone();
+    }
+    body
+}
+
+/// A text of an answer, `-` where it is not there.
+pub fn word(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}

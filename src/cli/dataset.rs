@@ -1,0 +1,133 @@
+//! `graft dataset`: the stored samples as a whole.
+
+use super::client::{absolute, body, word};
+use super::output::table;
+use super::{Common, Usage};
+use crate::wire::Op;
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Import, export, list and order the stored samples
+#[derive(Subcommand, Clone, Debug)]
+pub enum DatasetCommand {
+    /// Read an export, or a plain folder with one folder of pictures a class
+    Import {
+        /// The folder, on the board
+        dir: PathBuf,
+        /// Wait for the end
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Write all samples as one folder a class, with labels.txt and samples.jsonl
+    Export {
+        /// The folder, on the board [default: a new one in the state folder]
+        dir: Option<PathBuf>,
+        /// Wait for the end
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List samples, newest first
+    Ls {
+        /// Only of this class
+        #[arg(long, value_name = "CLASS")]
+        class: Option<String>,
+        /// At most so many, 1 to 1000
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        /// Skip so many
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        offset: u64,
+    },
+    /// Add an empty class
+    AddClass {
+        /// Its name
+        class: String,
+    },
+    /// Rename a class; its samples stay
+    RenameClass {
+        /// Its name now
+        class: String,
+        /// Its new name
+        to: String,
+    },
+    /// Remove a class with its samples; without --yes only tell how many that are
+    RemoveClass {
+        /// Its name
+        class: String,
+        /// Really do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Close the open burst: what comes next counts as another
+    Seal,
+    /// Delete all samples; the classes stay
+    Clear {
+        /// Really do it
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Runs it.
+pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
+    let sent = request(command)?;
+    match command {
+        DatasetCommand::Import { wait, .. } | DatasetCommand::Export { wait, .. } => {
+            let job = common.job(Op::Dataset, &sent, *wait)?;
+            common.output().show(&json!(job), |job| match (wait, job.get("result")) {
+                (true, Some(result)) => result.to_string(),
+                _ => format!("job {}", word(job, "/id")),
+            })
+        }
+        DatasetCommand::Ls { class, limit, offset } => {
+            let (limit, offset) = (limit.to_string(), offset.to_string());
+            let mut query = vec![("limit", limit.as_str()), ("offset", offset.as_str())];
+            query.extend(class.as_deref().map(|class| ("class", class)));
+            let rows = common.client().get_with("/v1/samples", &query)?;
+            common.output().show(&rows, samples)
+        }
+        DatasetCommand::RemoveClass { class, yes: false } => common.send(Op::Dataset, &sent, |data| {
+            format!("{} samples of {class} would go; add --yes to do it", word(data, "/affected"))
+        }),
+        DatasetCommand::Seal => common.send(Op::Dataset, &sent, |_| "burst closed".to_owned()),
+        _ => common.send(Op::Dataset, &sent, |data| word(data, "/text")),
+    }
+}
+
+/// The command's body.
+pub(super) fn request(command: &DatasetCommand) -> Result<Value> {
+    let class = |class: &String| ("class", json!(class));
+    Ok(match command {
+        DatasetCommand::Import { dir, .. } => body("import", &[("path", json!(absolute(dir)?))]),
+        DatasetCommand::Export { dir, .. } => {
+            let path = dir.as_deref().map(absolute).transpose()?;
+            body("export", &[("path", json!(path))])
+        }
+        DatasetCommand::Ls { class, limit, offset } => {
+            body("list", &[("class", json!(class)), ("limit", json!(limit)), ("offset", json!(offset))])
+        }
+        DatasetCommand::AddClass { class: name } => body("add_class", &[class(name)]),
+        DatasetCommand::RenameClass { class: name, to } => {
+            body("rename_class", &[class(name), ("to", json!(to))])
+        }
+        DatasetCommand::RemoveClass { class: name, yes } => {
+            body("remove_class", &[class(name), ("dry_run", json!(!yes))])
+        }
+        DatasetCommand::Seal => body("seal", &[]),
+        DatasetCommand::Clear { yes: false } => {
+            return Err(Usage(
+                "this deletes all samples (`graft label undo` takes it back); add --yes".into(),
+            )
+            .into());
+        }
+        DatasetCommand::Clear { yes: true } => body("clear", &[]),
+    })
+}
+
+fn samples(data: &Value) -> String {
+    let rows = data.get("samples").and_then(Value::as_array).cloned().unwrap_or_default();
+    let row = |row: &Value| ["/id", "/class", "/burst", "/taken", "/by"].map(|part| word(row, part)).to_vec();
+    table(&["sample", "class", "burst", "taken", "by"], rows.iter().map(row))
+}

@@ -1,0 +1,148 @@
+//! Exit codes: the one place that gives them out.
+
+use crate::config::ConfigError;
+use crate::learn::LearnError;
+use crate::web::ClientError;
+use crate::wire;
+use std::io;
+
+/// Wrong use of a command. Exit code 2, as clap's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// A head, manifest or digest that does not hold. Exit code 7.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotVerified(pub String);
+
+/// Something named is not there. Exit code 5.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotFound(pub String);
+
+/// The answer is no, and everything has been said already. Exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+pub struct Silent;
+
+/// What the codes mean; also in the manual and in docs/cli.md.
+pub const CODES: [(u8, &str); 13] = [
+    (0, "done"),
+    (1, "failed"),
+    (2, "wrong use"),
+    (3, "no daemon at the socket"),
+    (4, "busy, or the state has changed meanwhile"),
+    (5, "no such sample, class, head, job or file"),
+    (6, "not enough samples"),
+    (7, "a signature, digest or head does not verify"),
+    (69, "camera or broker not available"),
+    (74, "file cannot be read or written, or disk full"),
+    (75, "not now, try again"),
+    (77, "denied"),
+    (78, "configuration is wrong"),
+];
+
+/// The exit code of an error: that of the innermost cause that has one.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().rev().find_map(|cause| code_of(cause)).unwrap_or(1)
+}
+
+/// Of an error of the connection, or one that the daemon answered.
+fn of_client(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Unreachable { .. } => 3,
+        ClientError::Refused { code, .. } => {
+            let known = wire::Code::ALL.into_iter().find(|known| known.as_str() == code);
+            known.map_or(1, wire::error::exit_code)
+        }
+        ClientError::Broken(_) => 1,
+        ClientError::TimedOut(_) => 75,
+    }
+}
+
+fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if cause.is::<Usage>() {
+        return Some(2);
+    }
+    if cause.is::<NotFound>() {
+        return Some(5);
+    }
+    if cause.is::<NotVerified>() {
+        return Some(7);
+    }
+    if cause.is::<ConfigError>() {
+        return Some(78);
+    }
+    if let Some(error) = cause.downcast_ref::<ClientError>() {
+        return Some(of_client(error));
+    }
+    if let Some(error) = cause.downcast_ref::<wire::Error>() {
+        return Some(wire::error::exit_code(error.code));
+    }
+    if let Some(LearnError::NotEnough { .. }) = cause.downcast_ref::<LearnError>() {
+        return Some(6);
+    }
+    cause.downcast_ref::<io::Error>().map(|error| match error.kind() {
+        // The reader of our output has seen enough.
+        io::ErrorKind::BrokenPipe => 0,
+        io::ErrorKind::PermissionDenied => 77,
+        _ => 74,
+    })
+}
+
+/// The error and its causes in one line; a cause that the line above already tells is left out.
+pub fn text(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !told.iter().any(|earlier| earlier.contains(&cause)) {
+            told.push(cause);
+        }
+    }
+    told.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Code, Error};
+    use anyhow::{Context, anyhow};
+
+    fn io(kind: io::ErrorKind) -> io::Error {
+        io::Error::from(kind)
+    }
+
+    #[test]
+    fn every_kind_of_error_has_its_code() {
+        let cases: [(anyhow::Error, u8); 15] = [
+            (anyhow!("something"), 1),
+            (Silent.into(), 1),
+            (Usage("x".into()).into(), 2),
+            (NotFound("x".into()).into(), 5),
+            (NotVerified("x".into()).into(), 7),
+            (LearnError::NotEnough { samples: 1, classes: 1 }.into(), 6),
+            (LearnError::Cancelled.into(), 1),
+            (Error::new(Code::Busy, "x").into(), 4),
+            (Error::new(Code::Camera, "x").into(), 69),
+            (Error::new(Code::Denied, "x").into(), 77),
+            (io(io::ErrorKind::NotFound).into(), 74),
+            (io(io::ErrorKind::PermissionDenied).into(), 77),
+            (io(io::ErrorKind::BrokenPipe).into(), 0),
+            (ConfigError { problems: Vec::new() }.into(), 78),
+            (Err::<(), _>(Usage("x".into())).context("outer").unwrap_err(), 2),
+        ];
+        for (error, code) in cases {
+            assert_eq!(exit_code(&error), code, "{error:?}");
+            assert!(CODES.iter().any(|(known, _)| *known == code));
+        }
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = Err::<(), _>(Usage("b".into())).context("a: b; do c").unwrap_err();
+        assert_eq!(text(&error), "a: b; do c");
+        let error = Err::<(), _>(Usage("why".into())).context("cannot").unwrap_err();
+        assert_eq!(text(&error), "cannot: why");
+    }
+}

@@ -1,0 +1,165 @@
+//! The command line: one file per subcommand, its arguments beside it. Commands for a running daemon go through its
+//! socket with the verbs, bodies and error codes of MQTT; `embed`, `eval`, `backbone` and `head verify` need none.
+
+mod backbone;
+mod capture;
+mod client;
+mod completions;
+mod config;
+mod dataset;
+mod demo;
+mod embed;
+mod embedding;
+mod eval;
+mod failure;
+mod head;
+mod head_export;
+mod head_verify;
+mod job;
+mod label;
+mod man;
+mod mode;
+mod npz;
+mod output;
+mod pictures;
+mod run;
+mod status;
+#[cfg(test)]
+mod tests;
+mod train;
+mod watch;
+
+pub use failure::{CODES, NotFound, NotVerified, Silent, Usage, exit_code};
+
+use crate::config::Sources;
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use output::Output;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Teaches a camera on the spot: trains, checks and publishes the last layer of a frozen network on the board itself
+#[derive(Parser, Debug)]
+#[command(name = "graft", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 busy or changed, 5 not found, \
+    6 not enough samples, 7 does not verify, 69 camera or broker not available, 74 file or disk, 75 try again, \
+    77 denied, 78 configuration"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Common {
+    /// Configuration file [default: /etc/graft/config.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Options of every command")]
+    config: Option<PathBuf>,
+    /// Set one key of the configuration; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", help_heading = "Options of every command")]
+    set: Vec<String>,
+    /// Socket of the daemon [default: $GRAFT_SOCKET, else as configured]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Options of every command")]
+    socket: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true, help_heading = "Options of every command")]
+    json: bool,
+    /// No progress and no notes
+    #[arg(long, short, global = true, help_heading = "Options of every command")]
+    quiet: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
+    #[command(subcommand)]
+    Capture(capture::CaptureCommand),
+    #[command(subcommand)]
+    Label(label::LabelCommand),
+    #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
+    Train(train::TrainArgs),
+    Mode(mode::ModeArgs),
+    /// Start adaptation: the same as `mode adapt`
+    Start,
+    /// Stop adaptation: the same as `mode infer`
+    Stop,
+    #[command(subcommand)]
+    Head(head::HeadCommand),
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    #[command(subcommand)]
+    Backbone(backbone::BackboneCommand),
+    Embed(embed::EmbedArgs),
+    Eval(eval::EvalArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+impl Common {
+    /// How this call speaks.
+    fn output(&self) -> Output {
+        Output { json: self.json, quiet: self.quiet }
+    }
+
+    /// Where its configuration comes from.
+    fn sources(&self) -> Sources {
+        Sources::here(self.config.clone(), self.set.clone())
+    }
+}
+
+/// Reads the arguments, runs the command, and turns the outcome into an exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody reads it where this fails.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+        }
+    };
+    match dispatch(cli.command, &cli.common) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = exit_code(&error);
+            if code != 0 && !error.is::<Silent>() {
+                eprintln!("graft: {}", failure::text(&error));
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn dispatch(command: Command, common: &Common) -> Result<()> {
+    let output = common.output();
+    match command {
+        Command::Run(args) => run::run(&args, common),
+        Command::Demo(args) => demo::run(args, common),
+        Command::Config(command) => config::run(command, common),
+        Command::Status(args) => status::run(&args, common),
+        Command::Watch(args) => watch::run(&args, common),
+        Command::Capture(command) => capture::run(&command, common),
+        Command::Label(command) => label::run(&command, common),
+        Command::Dataset(command) => dataset::run(&command, common),
+        Command::Train(args) => train::run(&args, common),
+        Command::Mode(args) => mode::run(args.mode, common),
+        Command::Start => mode::run(mode::Mode::Adapt, common),
+        Command::Stop => mode::run(mode::Mode::Infer, common),
+        Command::Head(command) => head::run(&command, common),
+        Command::Job(command) => job::run(&command, common),
+        Command::Backbone(command) => backbone::run(&command, output),
+        Command::Embed(args) => embed::run(&args, output),
+        Command::Eval(args) => eval::run(&args, output),
+        Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
+    }
+}

@@ -1,0 +1,70 @@
+//! `graft watch`: what the daemon says, as it says it.
+
+use super::Common;
+use super::client::word;
+use super::output::Output;
+use anyhow::Result;
+use clap::Args;
+use serde_json::Value;
+
+/// Follow predictions, labels, jobs and events until interrupted
+#[derive(Args, Clone, Debug)]
+pub struct WatchArgs {
+    /// Stop after so many lines
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+}
+
+/// Runs it.
+pub fn run(args: &WatchArgs, common: &Common) -> Result<()> {
+    let output = common.output();
+    let (mut left, mut outcome) = (args.count.unwrap_or(u64::MAX), Ok(()));
+    if left == 0 {
+        return Ok(());
+    }
+    common.client().watch(|line| {
+        let told = if output.json { Some(line.to_owned()) } else { text(line) };
+        if let Some(told) = told {
+            outcome = Output::line(output, &told);
+            left -= 1;
+        }
+        outcome.is_ok() && left > 0
+    })?;
+    outcome
+}
+
+/// One line for people; `None` for what is no news.
+fn text(line: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let (kind, data) = (message.get("type")?.as_str()?, message.get("data")?);
+    let part = |pointer: &str| word(data, pointer);
+    Some(match kind {
+        "prediction" => {
+            let unknown =
+                if data.get("label").is_some_and(Value::is_null) { "unknown, nearest " } else { "" };
+            format!("frame {}  {unknown}{} {}", part("/frame"), part("/top/0/class"), part("/score"))
+        }
+        "label" => format!("label  {}", data.as_str().unwrap_or_default()),
+        "job" => format!("job {}  {} {}", part("/id"), part("/status"), part("/step")),
+        "event" => match data.pointer("/error/message").and_then(Value::as_str) {
+            Some(why) => format!("{}  {why}", part("/type")),
+            None => format!("{}  {}", part("/type"), part("/data")),
+        },
+        "state" => format!("mode {}  head {}  job {}", part("/mode"), part("/head/version"), part("/job")),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn messages_become_short_lines() {
+        let line = r#"{"type":"event","data":{"type":"head_rejected","error":{"code":"regression","message":"worse"}}}"#;
+        assert_eq!(text(line).as_deref(), Some("head_rejected  worse"));
+        let line = r#"{"type":"job","data":{"id":"7","status":"executing","step":"ridge"}}"#;
+        assert_eq!(text(line).as_deref(), Some("job 7  executing ridge"));
+        assert_eq!(text("not json"), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! The main job over a real broker: predict, label, train, gate, swap, publish, restart.
+
+use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order, refused};
+use graft::camera::pattern::{CLASSES, PatternSettings, Scene};
+use graft::mqtt::operator::{Message, Operator};
+use graft::wire::{Expected, HeadFile, Manifest, PublicKey, parts};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// The scene that [`Board::new`] configures.
+pub fn scene() -> Scene {
+    Scene::new(PatternSettings {
+        width: 160,
+        height: 120,
+        fps: 20.0,
+        hold_frames: 40,
+        ..PatternSettings::default()
+    })
+}
+
+fn is(message: &Message, ending: &str) -> bool {
+    message.topic.ends_with(ending)
+}
+
+/// Labels the frames that are predicted, as a person who knows the truth would, until every class has
+/// this many bursts.
+pub async fn label_truth(operator: &mut Operator, bursts: usize) -> usize {
+    let scene = scene();
+    let mut seen: HashMap<usize, std::collections::HashSet<u64>> = HashMap::new();
+    let (mut heard, mut labelled) = (operator.now(), 0);
+    let enough = |seen: &HashMap<usize, std::collections::HashSet<u64>>| {
+        (0..CLASSES.len()).all(|c| seen.get(&c).is_some_and(|s| s.len() > bursts))
+    };
+    while !enough(&seen) {
+        let message =
+            operator.wait_for(heard, PATIENCE, "a prediction", |m| is(m, "/prediction")).await.unwrap();
+        heard = message.number;
+        let frame = body(&message)["frame"].as_u64().unwrap();
+        if !frame.is_multiple_of(5) {
+            continue;
+        }
+        let (truth, appearance) = (scene.truth(frame), scene.appearance(frame));
+        let bursts = seen.entry(truth).or_default();
+        bursts.insert(appearance);
+        let name = format!("appearance-{appearance}");
+        let label = json!({"action": "set", "class": CLASSES[truth], "frame": frame, "burst": name});
+        let reply = order(operator, "label", label).await;
+        assert!(reply["data"]["sample"].as_i64().is_some(), "{reply}");
+        labelled += 1;
+    }
+    labelled
+}
+
+/// Reads the published head of a version back and verifies it against the pinned key.
+pub async fn published_head(operator: &mut Operator, version: u64) -> (Manifest, HeadFile) {
+    let info: Value = serde_json::from_slice(&operator.retained("info", PATIENCE).await.unwrap()).unwrap();
+    let key = PublicKey::from_base64(info["public_key"].as_str().unwrap()).unwrap();
+    let ours = |m: &Message| is(m, "/head") && body(m)["version"] == version;
+    let message = operator.wait_for(0, PATIENCE, "the head", ours).await.unwrap();
+    let manifest = Manifest::from_json(&message.payload).unwrap();
+    manifest.verify(&key, &Expected { device: Some("board"), ..Expected::default() }).unwrap();
+    let mut bytes = HashMap::new();
+    for part in &manifest.parts {
+        bytes.insert(
+            part.n,
+            operator.retained(&format!("head/{version}/{}", part.n), PATIENCE).await.unwrap(),
+        );
+    }
+    let file = parts::join(&manifest.parts, |n| bytes.get(&n).map(|b| &b[..])).unwrap();
+    let head = manifest.open(&file).unwrap();
+    (manifest, head)
+}
+
+#[test]
+fn from_first_label_to_published_head_and_back_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(dir.path()) else { return };
+    let mut board = Board::on(&broker);
+    board.start();
+    block_on(async {
+        let mut operator = operator(&broker).await;
+        assert_eq!(operator.retained("availability", PATIENCE).await.unwrap(), "online");
+        for class in CLASSES {
+            order(&mut operator, "dataset", json!({"action": "add_class", "class": class})).await;
+        }
+        // Untrained: predictions flow, by version 0, and no label is agreed.
+        let message = operator.wait_for(0, PATIENCE, "a prediction", |m| is(m, "/prediction")).await.unwrap();
+        assert_eq!(body(&message)["head"], 0);
+        assert_eq!(operator.retained("label", PATIENCE).await.unwrap(), "none");
+        refused(&mut operator, "head", json!("publish")).await;
+
+        label_truth(&mut operator, 2).await;
+        let from = operator.now();
+        order(&mut operator, "mode", json!("start")).await;
+        let applied = |m: &Message| is(m, "/event") && body(m)["type"] == "head_applied";
+        let event = operator.wait_for(from, PATIENCE, "a head", applied).await.unwrap();
+        let version = body(&event)["data"]["version"].as_u64().unwrap();
+        let (manifest, head) = published_head(&mut operator, version).await;
+        assert_eq!(manifest.classes, CLASSES);
+        assert_eq!(head.head.classes, CLASSES.len());
+        let by_it = |m: &Message| is(m, "/prediction") && body(m)["head"] == version;
+        operator.wait_for(from, PATIENCE, "a prediction of the new head", by_it).await.unwrap();
+
+        // Adaptation stays wanted over a power cut, and the head serves again.
+        board.kill();
+        let gone = |m: &Message| is(m, "/availability") && m.payload == "offline";
+        operator.wait_for(from, PATIENCE, "the last will", gone).await.unwrap();
+        let from = operator.now();
+        board.start();
+        let state = |m: &Message| is(m, "/state") && body(m)["head"]["version"] == version;
+        let message = operator.wait_for(from, PATIENCE, "the state after the restart", state).await.unwrap();
+        assert_eq!(body(&message)["wanted"], "adapt");
+        let by_it = |m: &Message| is(m, "/prediction") && body(m)["head"] == version;
+        operator.wait_for(from, PATIENCE, "a prediction after the restart", by_it).await.unwrap();
+
+        order(&mut operator, "mode", json!("stop")).await;
+        // A roll back is a new version that says where it came from.
+        let reply = order(&mut operator, "head", json!({"action": "apply", "version": version})).await;
+        let again = reply["data"]["version"].as_u64().unwrap();
+        assert!(again > version);
+        let (manifest, restored) = published_head(&mut operator, again).await;
+        assert_eq!(manifest.restored_from, Some(version));
+        assert_eq!(restored.head.weight, head.head.weight);
+    });
+    let stopping = std::time::Instant::now();
+    board.stop();
+    assert!(stopping.elapsed() < PATIENCE);
+    // A clean stop says goodbye itself.
+    block_on(async {
+        let mut operator = operator(&broker).await;
+        assert_eq!(operator.retained("availability", PATIENCE).await.unwrap(), "offline");
+    });
+}
+
+#[test]
+fn a_round_needs_two_classes_and_says_so() {
+    let mut board = Board::new();
+    board.start();
+    board.until("frames", |s| s["frame"]["id"].as_u64().is_some());
+    board.json(&["label", "set", "--class", "bolt"]);
+    let output = board.cli(&["train", "--wait"]);
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    assert!(text.contains("class"), "{text}");
+    let status = board.json(&["status"]);
+    assert!(status["head"].is_null());
+}

@@ -1,0 +1,211 @@
+//! The real daemon in a folder of its own, with a real broker where one is wanted.
+
+use graft::mqtt::broker::Broker;
+use graft::mqtt::operator::{Message, Operator};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Long: the machine may be busy. A hang guard, no measurement.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker for one test, or a visible skip where mosquitto is not installed.
+pub fn broker(dir: &Path) -> Option<Broker> {
+    if graft::mqtt::broker::find().is_none() {
+        eprintln!("skipped: mosquitto is not installed (apt-get install mosquitto)");
+        return None;
+    }
+    Some(Broker::start(dir).unwrap())
+}
+
+/// A folder, a configuration, and a daemon that can be started and killed.
+pub struct Board {
+    pub dir: TempDir,
+    pub child: Option<Child>,
+    settings: Vec<(String, String)>,
+}
+
+impl Board {
+    /// A board with the built-in scene as its camera and no broker.
+    pub fn new() -> Self {
+        let mut board = Self { dir: TempDir::new().unwrap(), child: None, settings: Vec::new() };
+        for (key, value) in [
+            ("device.id", "board"),
+            ("camera.source", "pattern"),
+            ("camera.fps", "20"),
+            ("camera.hold_frames", "40"),
+            ("camera.width", "160"),
+            ("camera.height", "120"),
+            ("capture.ring_hz", "20"),
+            ("predict.max_hz", "20"),
+            ("learn.idle_s", "0.5"),
+            ("store.free_floor", "0 B"),
+            ("store.quota", "100 MB"),
+            ("mqtt.enabled", "false"),
+        ] {
+            board.set(key, value);
+        }
+        let state = board.path("state").display().to_string();
+        let socket = board.path("graft.sock").display().to_string();
+        board.set("store.dir", &state);
+        board.set("socket.path", &socket);
+        board
+    }
+
+    /// The same board on a broker.
+    pub fn on(broker: &Broker) -> Self {
+        let mut board = Self::new();
+        board.set("mqtt.enabled", "true");
+        board.set("mqtt.port", &broker.port().to_string());
+        board
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Sets a configuration key from the next start on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings.retain(|(k, _)| k != key);
+        self.settings.push((key.into(), value.into()));
+    }
+
+    fn graft(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_graft"));
+        for (name, _) in std::env::vars().filter(|(n, _)| n.starts_with("GRAFT_") && n != "GRAFT_SHARED") {
+            command.env_remove(name);
+        }
+        command.env_remove("NOTIFY_SOCKET").env("GRAFT_SOCKET", self.path("graft.sock"));
+        let config = self.path("config.toml");
+        if !config.exists() {
+            std::fs::write(&config, "").unwrap();
+        }
+        command.arg("--config").arg(config);
+        command
+    }
+
+    /// Starts the daemon and waits until it answers on its socket.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let mut command = self.graft();
+        for (key, value) in &self.settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        let child =
+            command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        let begun = Instant::now();
+        while std::os::unix::net::UnixStream::connect(self.path("graft.sock")).is_err() {
+            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().unwrap()) {
+                panic!("the daemon ended with {status}:\n{}", self.log());
+            }
+            assert!(begun.elapsed() < PATIENCE, "the daemon does not come up:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// As a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// As systemd would; the exit status has to be clean.
+    pub fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{status}:\n{}", self.log());
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the daemon does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Runs a client command.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        self.graft().args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a client command that has to succeed and prints JSON.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.cli(&[&["--json"], arguments].concat());
+        assert!(
+            output.status.success(),
+            "graft {arguments:?}: {}\n{}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            self.log()
+        );
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| {
+            panic!("graft {arguments:?}: {e}: {}", String::from_utf8_lossy(&output.stdout))
+        })
+    }
+
+    /// Waits until the daemon's status says so.
+    pub fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let status = self.json(&["status"]);
+            if wanted(&status) {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited for {what}; last status {status:#}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// An operator of device `board` at this broker.
+pub async fn operator(broker: &Broker) -> Operator {
+    Operator::connect("127.0.0.1", broker.port(), "graft/board").await.unwrap()
+}
+
+/// Sends a command that has to succeed.
+pub async fn order(operator: &mut Operator, op: &str, body: Value) -> Value {
+    let reply = operator.command(op, &body, PATIENCE).await.unwrap();
+    assert_ne!(reply["status"], "error", "{op} {body}: {reply}");
+    reply
+}
+
+/// Sends a command that has to be refused; gives the error.
+pub async fn refused(operator: &mut Operator, op: &str, body: Value) -> Value {
+    let reply = operator.command(op, &body, PATIENCE).await.unwrap();
+    assert_eq!(reply["status"], "error", "{op} {body}: {reply}");
+    reply["error"].clone()
+}
+
+/// The JSON of a message.
+pub fn body(message: &Message) -> Value {
+    serde_json::from_slice(&message.payload).unwrap_or(json!(null))
+}
+
+/// A runtime like the daemon's own.
+pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

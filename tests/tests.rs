@@ -1,0 +1,21 @@
+//! The one integration binary: each module starts the real thing.
+
+mod crash;
+mod service;
+mod stream;
+mod support;
+mod tidy;
+
+/// Where the measuring material lies, if it is there: `$GRAFT_SHARED`, else `../shared`.
+pub fn shared() -> Option<std::path::PathBuf> {
+    let folder = std::env::var_os("GRAFT_SHARED").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+        std::path::PathBuf::from,
+    );
+    folder.join("data").is_dir().then_some(folder)
+}
+
+/// Whether the slow tests are wanted (`make test-full`).
+pub fn full() -> bool {
+    std::env::var_os("GRAFT_TEST_FULL").is_some()
+}
