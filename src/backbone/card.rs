@@ -293,3 +293,63 @@ pub(super) fn input_square(scan: &Scan) -> Result<(Option<u32>, Option<Layout>),
         .transpose()?;
     Ok((side, layout))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::graphs::{card, classifier, file};
+    use super::*;
+
+    const LEAST: &str = "size = 224\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n";
+
+    #[test]
+    fn the_least_card_gets_the_usual_margin() {
+        let card = Card::parse(LEAST, "x").unwrap();
+        assert_eq!((card.resize, card.crop, card.features), (256, Crop::Center, None));
+    }
+
+    #[test]
+    fn a_written_card_reads_the_same() {
+        let card = Card {
+            features: Some("a \"b\"\n".into()),
+            crop: Crop::Roi,
+            urls: vec!["https://x/y".into()],
+            ..card()
+        };
+        assert_eq!(Card::parse(&card.to_toml(), "x").unwrap(), card);
+    }
+
+    #[test]
+    fn impossible_cards_are_refused_with_a_hint() {
+        for (line, hint) in [
+            ("crop = \"middle\"", "center"),
+            ("sise = 3", "sise"),
+            ("resize = 100", "resize"),
+            ("sha256 = \"abc\"", "64"),
+            ("width = 9999999", "width"),
+        ] {
+            let refused = Card::parse(&format!("{LEAST}{line}\n"), "my.toml").unwrap_err().to_string();
+            assert!(refused.contains(hint) && refused.contains("my.toml"), "{refused}");
+        }
+        for text in [
+            "size = 224\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.0, 0.5]",
+            "size = 4\nmean = [0, 0, 0]\nstd = [1, 1, 1]",
+            "size = 224",
+        ] {
+            assert!(Card::parse(text, "x").is_err(), "{text}");
+        }
+        assert!(Card::parse(&LEAST.replace("[0.5, 0.5, 0.5]", "[nan, 0.5, 0.5]"), "x").is_err());
+    }
+
+    #[test]
+    fn without_a_card_defaults_come_with_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.onnx");
+        std::fs::write(&path, file(classifier(), 13)).unwrap();
+        let (guess, warning) = Card::for_file(&path).unwrap();
+        assert_eq!((guess.size, guess.resize, &*guess.name, guess.mean), (16, 18, "net", IMAGENET_MEAN));
+        assert!(warning.unwrap().contains("graft backbone card"));
+        std::fs::write(folder.path().join("net.toml"), card().to_toml()).unwrap();
+        assert_eq!(Card::for_file(&path).unwrap(), (card(), None));
+        assert!(Card::read(&folder.path().join("none.toml")).is_err());
+    }
+}

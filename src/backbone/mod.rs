@@ -8,6 +8,8 @@ mod cut;
 mod error;
 pub mod export;
 pub mod fetch;
+#[cfg(test)]
+mod graphs;
 mod inspect;
 mod load;
 mod onnx;
@@ -18,6 +20,8 @@ mod preprocess;
 mod prune;
 mod recipes;
 pub mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use card::{Card, Crop, IMAGENET_MEAN, IMAGENET_STD, Layout, MAX_SIZE};
 pub use cut::Found;

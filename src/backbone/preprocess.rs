@@ -204,3 +204,95 @@ fn inside(start: f64, length: f64, full: u32) -> (f64, f64) {
     }
     (start, length)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::graphs::card;
+    use super::*;
+
+    fn ramp(width: u32, height: u32) -> Rgb {
+        let bytes = (0..height)
+            .flat_map(|y| (0..width).flat_map(move |x| [(x % 256) as u8, (y % 256) as u8, 128]))
+            .collect();
+        Rgb { width, height, bytes }
+    }
+
+    #[test]
+    fn the_centre_crop_is_torchvisions() {
+        let card = Card { size: 224, resize: 256, ..card() };
+        // 640×480: resized to 341×256, cut at (58, 16); 117/2 rounds to the even 58.
+        let rect = crop_rect(&card, 640, 480, None);
+        assert_eq!(rect, Rect { x: 58.0 * 640.0 / 341.0, y: 30.0, w: 224.0 * 640.0 / 341.0, h: 420.0 });
+        assert_eq!(
+            crop_rect(&Card { crop: Crop::Stretch, ..card.clone() }, 640, 480, None),
+            Rect::whole(640, 480)
+        );
+        let roi = crop_rect(&card, 200, 100, Some([0.5, 0.5, 0.9, 0.25]));
+        assert_eq!(roi, Rect { x: 100.0, y: 50.0, w: 100.0, h: 25.0 });
+    }
+
+    #[test]
+    fn a_square_of_the_right_size_is_only_normalised() {
+        let card = card();
+        let picture = ramp(16, 16);
+        let mut preprocessor = Preprocessor::new(&card, Layout::Nchw);
+        let pixels = preprocessor.pixels(&picture, Rect::whole(16, 16)).unwrap().to_vec();
+        for (index, value) in pixels.iter().enumerate() {
+            let byte = picture.bytes[3 * (index % 256) + index / 256];
+            assert!((value - (f32::from(byte) / 255.0 - 0.5) / 0.5).abs() < 1e-6);
+        }
+        let mut other = Preprocessor::new(&card, Layout::Nhwc);
+        let last = other.pixels(&picture, Rect::whole(16, 16)).unwrap();
+        assert!(
+            (0..256).all(|at| (0..3).all(|channel| last[3 * at + channel] == pixels[256 * channel + at]))
+        );
+        assert_eq!(other.arrange(&pixels).unwrap().to_vec(), {
+            let mut again = Preprocessor::new(&card, Layout::Nhwc);
+            again.pixels(&picture, Rect::whole(16, 16)).unwrap().to_vec()
+        });
+    }
+
+    #[test]
+    fn shrinking_averages_instead_of_skipping() {
+        // Lines of one pixel: without antialiasing they would stay black or white.
+        let mut picture = Rgb::black(256, 256);
+        picture
+            .bytes
+            .chunks_exact_mut(3)
+            .enumerate()
+            .for_each(|(at, pixel)| pixel.fill(if at % 2 == 0 { 255 } else { 0 }));
+        let mut preprocessor = Preprocessor::new(&card(), Layout::Nchw);
+        let pixels = preprocessor.pixels(&picture, Rect::whole(256, 256)).unwrap();
+        assert!(pixels.iter().all(|value| value.abs() < 0.05), "{pixels:?}");
+    }
+
+    #[test]
+    fn a_crop_is_never_enlarged() {
+        let whole = Rect::whole(100, 50);
+        let same = cut_out(&ramp(100, 50), whole, 400).unwrap();
+        assert_eq!(same, ramp(100, 50));
+        let small = cut_out(&ramp(100, 50), whole, 40).unwrap();
+        assert_eq!((small.width, small.height), (40, 20));
+        assert!(cut_out(&Rgb::default(), whole, 40).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_rectangle_lies_in_the_picture_and_can_be_cut(
+            width in 1u32..90, height in 1u32..90, side in 0u32..60, resize in 0u32..30,
+            roi in proptest::option::of([any::<f64>(), any::<f64>(), any::<f64>(), any::<f64>()]),
+            unit in proptest::option::of([-0.5..1.5f64, -0.5..1.5, -0.5..1.5, -0.5..1.5]),
+        ) {
+            let card = Card { size: 8 + side, resize: 8 + side + resize, ..card() };
+            let rect = crop_rect(&card, width, height, roi.or(unit));
+            let inside = |start: f64, length: f64, full: u32| start >= 0.0 && length > 0.0 && start + length <= f64::from(full) * (1.0 + 1e-12);
+            prop_assert!(inside(rect.x, rect.w, width) && inside(rect.y, rect.h, height), "{rect:?}");
+            let pixels = Preprocessor::new(&card, Layout::Nchw).pixels(&ramp(width, height), rect).map(<[f32]>::len);
+            prop_assert_eq!(pixels.ok(), Some(3 * (card.size * card.size) as usize));
+            let crop = cut_out(&ramp(width, height), rect, 32).unwrap();
+            prop_assert!(crop.width <= 32 && crop.height <= 32);
+        }
+    }
+}

@@ -81,11 +81,8 @@ pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
                 _ => format!("job {}", word(job, "/id")),
             })
         }
-        DatasetCommand::Ls { class, limit, offset } => {
-            let (limit, offset) = (limit.to_string(), offset.to_string());
-            let mut query = vec![("limit", limit.as_str()), ("offset", offset.as_str())];
-            query.extend(class.as_deref().map(|class| ("class", class)));
-            let rows = common.client().get_with("/v1/samples", &query)?;
+        DatasetCommand::Ls { .. } => {
+            let rows = common.command(Op::Dataset, &sent)?.data.unwrap_or_default();
             common.output().show(&rows, samples)
         }
         DatasetCommand::RemoveClass { class, yes: false } => common.send(Op::Dataset, &sent, |data| {

@@ -14,12 +14,14 @@ mod inference;
 mod jobs;
 mod keys;
 mod log;
+mod predictions;
 mod publish;
 mod reload;
 mod ring;
 mod rounds;
 mod samples;
 mod start;
+mod state;
 mod trainer;
 mod transfer;
 mod views;
@@ -74,7 +76,9 @@ pub struct Daemon {
     slot: Arc<Slot>,
     mqtt: Option<mqtt::Handle>,
     watchers: broadcast::Sender<String>,
-    voice: publish::Voice,
+    pulse: state::Pulse,
+    vote: predictions::Vote,
+    last_prediction: Option<Instant>,
     state_changed: bool,
     camera: Option<CameraFacts>,
     newest_frame: Option<(u64, Instant)>,

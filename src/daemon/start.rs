@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::inference::{CropSettings, Inference, Order};
 use super::samples::DatasetView;
 use super::worker::Worker;
-use super::{Daemon, Input, burst, commands, heads, jobs, keys, publish, ring, trainer};
+use super::{Daemon, Input, burst, commands, heads, jobs, keys, predictions, ring, state, trainer};
 use crate::backbone::{self, Backbone, Card};
 use crate::camera::{self, Slot};
 use crate::config::Settings;
@@ -140,7 +140,7 @@ async fn serve(settings: Settings) -> Result<()> {
             Some(observation) = observed.recv() => daemon.observed(observation),
             _ = tick.tick() => {
                 daemon.control(Event::Tick);
-                daemon.tick_voice();
+                daemon.tick_pulse();
                 if watchdog.is_some_and(|every| fed.elapsed() >= every / 2) && daemon.inference_moves() {
                     fed = Instant::now();
                     systemd::alive();
@@ -293,7 +293,9 @@ fn assemble(
         slot,
         mqtt: None,
         watchers: broadcast::channel(256).0,
-        voice: publish::Voice::default(),
+        pulse: state::Pulse::default(),
+        vote: predictions::Vote::default(),
+        last_prediction: None,
         state_changed: true,
         newest_frame: None,
         recording: None,

@@ -14,7 +14,7 @@ use crate::store::{
 use crate::wire::{Code, Error, Reply};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -70,13 +70,35 @@ impl Daemon {
         Some(Teller { job, inbox: self.inbox.clone(), cancel: self.transfer_cancel.clone() })
     }
 
+    fn exchange(&self, folder: &str) -> PathBuf {
+        self.settings.store.dir.join(folder)
+    }
+
+    /// Where a transfer may read or write. Whoever is on the board may name any folder; what comes over
+    /// MQTT stays inside `exports` and `imports` of the state folder.
+    fn transfer_path(&self, token: Token, folder: &str, path: Option<String>) -> Result<Option<PathBuf>, Error> {
+        let Some(path) = path.map(PathBuf::from) else { return Ok(None) };
+        if self.pending.get(token).is_none_or(|w| w.by != "mqtt") {
+            return Ok(Some(path));
+        }
+        let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+        if !plain {
+            let message = format!(
+                "over MQTT a path is relative to {folder}/ of the state folder, without '..'; use the graft command on the board for others"
+            );
+            return Err(Error::new(Code::Denied, message).with("pointer", "/path"));
+        }
+        Ok(Some(self.exchange(folder).join(path)))
+    }
+
     pub(super) fn export(&mut self, token: Token, path: Option<String>) {
+        let dir = match self.transfer_path(token, "exports", path) {
+            Ok(dir) => dir,
+            Err(error) => return self.finish(token, Err(error)),
+        };
         let Some(teller) = self.begin_transfer(token, "export") else { return };
         let job = teller.job;
-        let dir = path.map_or_else(
-            || self.settings.store.dir.join("exports").join(format!("{}-{job}", self.clock.wall_ms())),
-            PathBuf::from,
-        );
+        let dir = dir.unwrap_or_else(|| self.exchange("exports").join(format!("{}-{job}", self.clock.wall_ms())));
         let shown = dir.display().to_string();
         self.store_then(
             move |store| store.export(&dir, &mut |done, total| teller.progress("export", done, total)),
@@ -93,6 +115,10 @@ impl Daemon {
     }
 
     pub(super) fn import(&mut self, token: Token, path: String) {
+        let path = match self.transfer_path(token, "imports", Some(path)) {
+            Ok(path) => path.unwrap_or_default(),
+            Err(error) => return self.finish(token, Err(error)),
+        };
         let Some(teller) = self.begin_transfer(token, "import") else { return };
         let import = Import {
             teller: teller.clone(),
@@ -102,7 +128,7 @@ impl Daemon {
             now_ms: self.clock.wall_ms(),
         };
         let spawned =
-            std::thread::Builder::new().name("import".into()).spawn(move || import.run(Path::new(&path)));
+            std::thread::Builder::new().name("import".into()).spawn(move || import.run(&path));
         if let Err(error) = spawned {
             self.job_fails(teller.job, Error::internal(format!("no thread for the import: {error}")));
         }

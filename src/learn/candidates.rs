@@ -14,16 +14,16 @@ use super::softmax::{self, Precision, Task};
 
 /// λ of ridge, a multiple of the mean square norm of an embedding. Its held-out loss is exact and cheap, so the least
 /// one is taken as it stands.
-const RIDGE: Bounds = Bounds { low: 1e-6, high: 1e2, care: 0.0 };
+const RIDGE: Bounds = Bounds { low: 1e-6, high: 1e2, care: 0.0, worth: 0.0 };
 const RIDGE_START: f64 = 1e-2;
 /// λ of softmax. Its loss is flat and noisy towards weak λ, hence the care.
-const SOFTMAX: Bounds = Bounds { low: 1e-6, high: 1.0, care: 1.0 };
+const SOFTMAX: Bounds = Bounds { low: 1e-6, high: 1.0, care: 1.0, worth: 1e-2 };
 /// Softmax starts its search at this multiple of the λ of ridge, where it was found to lie most often.
 const SOFTMAX_START: f64 = 0.1;
 /// Samples whose bursts choose λ of ridge when there are more samples than dimensions; the head sees all.
 const PATH_SAMPLES: usize = 2048;
 /// How far folds and the head itself are driven, in nats above the minimum.
-const FOLD: Precision = Precision { gap: 1e-3, steps: 100 };
+const FOLD: Precision = Precision { gap: 2e-3, steps: 100 };
 const WHOLE: Precision = Precision { gap: 1e-5, steps: 300 };
 /// Steps that a phase may report, for a progress bar.
 pub(crate) const STEPS: usize = 8;
@@ -142,7 +142,7 @@ pub(crate) fn softmax(problem: &Problem, ridge: &Trained, step: Step) -> Result<
     let (width, classes) = (problem.width(), problem.classes());
     // Folds start from nothing: a head that has seen the whole snapshot would let them see what they must not.
     let mut heads = vec![Linear::zero(width, classes); problem.folds.len()];
-    let mut tried: Vec<(f64, Vec<f64>)> = Vec::new();
+    let mut tried: Vec<(f64, Vec<f64>, Linear)> = Vec::new();
     let lambda = search(&problem.groups, SOFTMAX_START * ridge.lambda, &SOFTMAX, &mut |lambda| {
         let starts = std::mem::take(&mut heads);
         let tasks = problem
@@ -156,13 +156,15 @@ pub(crate) fn softmax(problem: &Problem, ridge: &Trained, step: Step) -> Result<
         let scored = Scored { scores: &scores, labels: &problem.labels, weights: &problem.weights, classes };
         // At temperature 1: the likelihood of the method itself, which tells λ apart where accuracy does not.
         let losses = scored.losses(1.0);
-        tried.push((lambda, scores));
+        tried.push((lambda, scores, Linear::mean(&heads)));
         Ok(losses)
     })?;
-    let chosen = tried.iter().position(|(tried, _)| *tried == lambda).unwrap_or_default();
-    let whole = vec![Task { held_out: 0..0, start: ridge.linear.scaled(1.0 / ridge.temperature) }];
-    let mut heads = softmax::fit(problem, lambda, whole, WHOLE, &mut || step("softmax", tried.len()))?;
-    let scores = tried.swap_remove(chosen).1;
+    let chosen = tried.iter().position(|(tried, ..)| *tried == lambda).unwrap_or_default();
+    let (_, scores, start) = tried.swap_remove(chosen);
+    // The mean of the folds' heads, each of which saw most of the snapshot, lies nearer than the head of ridge.
+    let whole = vec![Task { held_out: 0..0, start }];
+    let done = tried.len() + 1;
+    let mut heads = softmax::fit(problem, lambda, whole, WHOLE, &mut || step("softmax", done))?;
     let linear = heads.pop().unwrap_or_else(|| Linear::zero(width, classes));
     Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
 }

@@ -62,6 +62,18 @@ impl Linear {
         Self { weight: vec![0.0; classes * width], bias: vec![0.0; classes] }
     }
 
+    /// The mean of several heads of one shape.
+    pub(crate) fn mean(heads: &[Self]) -> Self {
+        let mut mean =
+            heads.first().map_or(Self { weight: Vec::new(), bias: Vec::new() }, |first| first.scaled(0.0));
+        let share = 1.0 / heads.len().max(1) as f64;
+        for head in heads {
+            mean.weight.iter_mut().zip(&head.weight).for_each(|(mean, value)| *mean += share * value);
+            mean.bias.iter_mut().zip(&head.bias).for_each(|(mean, value)| *mean += share * value);
+        }
+        mean
+    }
+
     /// Takes away what all classes share, which no softmax can see: the mean over classes becomes zero.
     pub(crate) fn centre(&mut self) {
         let classes = self.bias.len();

@@ -10,11 +10,13 @@ pub(crate) struct Bounds {
     pub high: f64,
     /// Standard errors.
     pub care: f64,
+    /// Nats per sample; less is not worth a weaker λ however sure it is.
+    pub worth: f64,
 }
 
 /// Walks from `start` by decades. A weaker λ has to earn its place: it is taken only where it lowers the held-out
 /// loss by more than `care` standard errors of the paired difference over groups (Breiman's one-standard-error rule);
-/// a stronger one is taken unless it raises the loss by as much.
+/// a stronger one is taken unless it raises the loss by as much. Differences below `worth` count for nothing.
 ///
 /// `losses` gives the loss of every sample at a λ; `groups` are ranges of those.
 pub(crate) fn search(
@@ -35,7 +37,8 @@ pub(crate) fn search(
             }
             let found = losses(next)?;
             let (gain, error) = gain(groups, &held, &found);
-            let threshold = if factor < 1.0 { bounds.care * error } else { -bounds.care * error };
+            let margin = (bounds.care * error).max(bounds.worth * found.len() as f64);
+            let threshold = if factor < 1.0 { margin } else { -margin };
             // Also ends on a loss that is not a number.
             if !(gain > threshold) {
                 break;
@@ -65,7 +68,7 @@ mod tests {
 
     /// Two groups of one sample, with losses as functions of the decade.
     fn walk(start: f64, care: f64, losses: impl Fn(f64) -> [f64; 2]) -> f64 {
-        let bounds = Bounds { low: 1e-6, high: 1e2, care };
+        let bounds = Bounds { low: 1e-6, high: 1e2, care, worth: 0.0 };
         search(&[0..1, 1..2], start, &bounds, &mut |lambda| Ok(losses(lambda.log10().round()).to_vec()))
             .unwrap()
     }
@@ -87,6 +90,16 @@ mod tests {
         assert_eq!(walk(1e-2, 0.0, |at| [at, -0.9 * at]).log10().round(), -6.0);
         // They agree.
         assert_eq!(walk(1e-2, 1.0, |at| [at, 0.9 * at]).log10().round(), -6.0);
+    }
+
+    #[test]
+    fn a_gain_that_is_not_worth_it_is_left() {
+        let bounds = Bounds { low: 1e-6, high: 1e-2, care: 1.0, worth: 0.1 };
+        let steps = |size: f64| {
+            search(&[0..1, 1..2], 1e-2, &bounds, &mut |lambda| Ok(vec![size * lambda.log10(); 2])).unwrap()
+        };
+        assert_eq!(steps(0.05), 1e-2);
+        assert!(steps(0.2) < 2e-6);
     }
 
     #[test]

@@ -75,6 +75,10 @@ fn too_large(topic: &str, size: usize, limit: usize) -> String {
     )
 }
 
+/// The message's life has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Over;
+
 /// A publication that waits for its turn, and since when.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
@@ -83,14 +87,16 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// What is left of its life: `Some(None)` = unlimited, `None` = over.
-    pub fn expiry_left_s(&self, now: Instant) -> Option<Option<u32>> {
-        let Some(life_s) = self.publication.expiry_s else { return Some(None) };
+    /// What is left of its life; `None` = unlimited.
+    pub fn expiry_left_s(&self, now: Instant) -> Result<Option<u32>, Over> {
+        let Some(life_s) = self.publication.expiry_s else { return Ok(None) };
         let waited = now.saturating_duration_since(self.since);
-        let left = Duration::from_secs(u64::from(life_s)).checked_sub(waited)?;
+        let left = Duration::from_secs(u64::from(life_s)).saturating_sub(waited);
+        if left.is_zero() {
+            return Err(Over);
+        }
         // A whole second at least: 0 would mean "expires at once" to some brokers and "never" to others.
-        let left_s = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
-        (left > Duration::ZERO).then_some(Some(left_s.max(1)))
+        Ok(Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1)))
     }
 }
 
@@ -137,10 +143,10 @@ mod tests {
         let since = Instant::now();
         let publication = Publication { expiry_s: Some(10), ..Publication::default() };
         let waiting = Waiting { publication, since };
-        assert_eq!(waiting.expiry_left_s(since), Some(Some(10)));
-        assert_eq!(waiting.expiry_left_s(since + Duration::from_millis(9_500)), Some(Some(1)));
-        assert_eq!(waiting.expiry_left_s(since + Duration::from_secs(10)), None);
+        assert_eq!(waiting.expiry_left_s(since), Ok(Some(10)));
+        assert_eq!(waiting.expiry_left_s(since + Duration::from_millis(9_500)), Ok(Some(1)));
+        assert_eq!(waiting.expiry_left_s(since + Duration::from_secs(10)), Err(Over));
         let for_ever = Waiting { publication: Publication::default(), since };
-        assert_eq!(for_ever.expiry_left_s(since + Duration::from_secs(1 << 20)), Some(None));
+        assert_eq!(for_ever.expiry_left_s(since + Duration::from_secs(1 << 20)), Ok(None));
     }
 }

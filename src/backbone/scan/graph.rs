@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::port::RawPort;
 use super::wire::{Fields, integers};
-use super::{Dim, Limits, Port, Scan, ScanError, bounds, tensor};
+use super::{Limits, Scan, ScanError, bounds, tensor};
 
 /// One node, borrowed from the file.
 #[derive(Debug, Default)]
@@ -36,13 +37,6 @@ pub(super) struct Graph<'a> {
     pub(super) tensors: Vec<tensor::Tensor<'a>>,
     inputs: Vec<RawPort<'a>>,
     outputs: Vec<RawPort<'a>>,
-}
-
-#[derive(Debug, Default)]
-struct RawPort<'a> {
-    name: &'a str,
-    element: i64,
-    shape: Option<Vec<Dim>>,
 }
 
 /// The names that a graph inside a node may read: its own graph's and those around it.
@@ -109,51 +103,16 @@ pub(super) fn scan_file(bytes: &[u8], limits: &Limits) -> Result<Scan, ScanError
         ir_version,
         opset,
         producer,
-        inputs: graph.inputs.iter().filter(|port| !initialized.contains(port.name)).map(port).collect(),
-        outputs: graph.outputs.iter().map(port).collect(),
+        inputs: graph
+            .inputs
+            .iter()
+            .filter(|port| !initialized.contains(port.name))
+            .map(RawPort::port)
+            .collect(),
+        outputs: graph.outputs.iter().map(RawPort::port).collect(),
         ops: scanner.ops,
         parameters: scanner.parameters,
     })
-}
-
-/// See [`Scan::image_input`].
-pub(super) fn image_input(inputs: &[Port]) -> Result<&Port, ScanError> {
-    let input = match inputs {
-        [] => return Err(ScanError::NoInput),
-        [one] => one,
-        many => {
-            let names: Vec<_> = many.iter().take(4).map(|port| format!("`{}`", port.name)).collect();
-            return Err(ScanError::ManyInputs { count: many.len(), names: names.join(", ") });
-        }
-    };
-    let three = |dim: &Dim| matches!(dim, Dim::Fixed(3) | Dim::Named(_));
-    let picture = match input.shape.as_deref() {
-        None => true,
-        Some([_, second, third, fourth]) => {
-            let sides = |a: &Dim, b: &Dim| [a, b].iter().all(|side| !matches!(side, Dim::Fixed(0..8)));
-            (three(second) && sides(third, fourth)) || (three(fourth) && sides(second, third))
-        }
-        Some(_) => false,
-    };
-    let float = matches!(&*input.element, "float32" | "float16");
-    if picture && float {
-        return Ok(input);
-    }
-    let shape = input.shape.as_ref().map_or_else(String::new, |dims| {
-        let dims: Vec<_> = dims
-            .iter()
-            .map(|dim| match dim {
-                Dim::Fixed(n) => n.to_string(),
-                Dim::Named(name) => name.clone(),
-            })
-            .collect();
-        format!(" [{}]", dims.join(", "))
-    });
-    Err(ScanError::NotAnImage { input: input.name.clone(), found: format!("{}{shape}", input.element) })
-}
-
-fn port(raw: &RawPort<'_>) -> Port {
-    Port { name: raw.name.into(), element: tensor::element_name(raw.element), shape: raw.shape.clone() }
 }
 
 /// The version of the standard operator set, if this entry names that set.
@@ -204,8 +163,8 @@ impl Scanner<'_> {
                     self.parameters = self.parameters.saturating_add(tensor.elements);
                     graph.tensors.push(tensor);
                 }
-                11 => graph.inputs.push(self.port(value.bytes()?)?),
-                12 => graph.outputs.push(self.port(value.bytes()?)?),
+                11 => graph.inputs.push(RawPort::read(value.bytes()?, self.limits)?),
+                12 => graph.outputs.push(RawPort::read(value.bytes()?, self.limits)?),
                 15 => return Err(ScanError::SparseWeights { tensor: "an initializer".into() }),
                 _ => {}
             }
@@ -333,56 +292,6 @@ impl Scanner<'_> {
             return Err(ScanError::TooMany { what: "tensors", limit: self.limits.tensors });
         }
         tensor::read(bytes, self.limits)
-    }
-
-    fn port<'a>(&self, bytes: &'a [u8]) -> Result<RawPort<'a>, ScanError> {
-        let mut port = RawPort::default();
-        for field in Fields::new(bytes) {
-            match field? {
-                (1, value) => port.name = value.text()?,
-                (2, value) => self.port_type(value.bytes()?, &mut port)?,
-                _ => {}
-            }
-        }
-        Ok(port)
-    }
-
-    fn port_type(&self, bytes: &[u8], port: &mut RawPort<'_>) -> Result<(), ScanError> {
-        for field in Fields::new(bytes) {
-            // Sequences, maps and optionals keep element type 0 and are refused as "undefined" inputs.
-            let (1, tensor) = field? else { continue };
-            for field in Fields::new(tensor.bytes()?) {
-                match field? {
-                    (1, value) => port.element = value.integer()?,
-                    (2, value) => port.shape = Some(self.shape(value.bytes()?)?),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn shape(&self, bytes: &[u8]) -> Result<Vec<Dim>, ScanError> {
-        let mut dims = Vec::new();
-        for field in Fields::new(bytes) {
-            let (1, dim) = field? else { continue };
-            let mut one = Dim::Named("?".into());
-            for field in Fields::new(dim.bytes()?) {
-                match field? {
-                    // Some exporters write -1 for "any".
-                    (1, value) => {
-                        if let Ok(fixed) = u64::try_from(value.integer()?) {
-                            one = Dim::Fixed(fixed);
-                        }
-                    }
-                    (2, value) => one = Dim::Named(value.text()?.chars().take(60).collect()),
-                    _ => {}
-                }
-            }
-            dims.push(one);
-            self.few(dims.len(), "dimensions")?;
-        }
-        Ok(dims)
     }
 }
 

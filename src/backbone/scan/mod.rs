@@ -7,6 +7,7 @@
 mod bounds;
 mod error;
 mod graph;
+mod port;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -97,7 +98,7 @@ impl Scan {
     /// # Errors
     /// When there is not exactly one input, or it is no float picture with three colour channels.
     pub fn image_input(&self) -> Result<&Port, ScanError> {
-        graph::image_input(&self.inputs)
+        port::image_input(&self.inputs)
     }
 }
 

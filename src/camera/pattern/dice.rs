@@ -1,4 +1,5 @@
-//! Repeatable random numbers: the scene must be the same on every machine and in every later version, which a
+//! Repeatable random numbers: the scene must stay the same in every later version, which a general random number
+//! crate does not promise.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]

@@ -29,6 +29,12 @@ impl Splitter {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Bytes that wait for the rest of their file.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next whole file. Damaged ones are passed over.
     pub fn next(&mut self) -> Option<Picture> {
         loop {

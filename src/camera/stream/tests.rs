@@ -1,5 +1,6 @@
 use super::avi::{Avi, AviError};
 use super::*;
+use crate::camera::jpeg::MAX_JPEG;
 use crate::camera::tests::{avi_file, gray_frame, jpegs};
 use crate::camera::to_rgb;
 use crate::frame::Rgb;
@@ -86,6 +87,7 @@ fn an_endless_file_is_given_up() {
     for _ in 0..300 {
         splitter.push(&[0x55; 64 << 10]);
         assert!(splitter.next().is_none());
+        assert!(splitter.held() <= MAX_JPEG);
     }
     splitter.push(&[&head[..], &head].concat());
     assert_eq!(splitter.next().unwrap().bytes, head, "the stream goes on after it");

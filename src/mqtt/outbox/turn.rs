@@ -5,6 +5,7 @@ use std::time::Instant;
 use rumqttc::v5::mqttbytes::v5::Publish;
 
 use super::{Limits, Outbox, Retained, What};
+use crate::mqtt::publication::Over;
 
 /// Unacknowledged QoS 1 publications at most, counted from the oldest one. rumqttc hands out packet ids in a
 /// ring; a window counted this way can never meet an id that is still in use.
@@ -19,25 +20,30 @@ pub(in crate::mqtt) struct Next {
     pub packet: Publish,
 }
 
+/// What came of a turn.
+enum Turn {
+    Send(Next),
+    /// Something was dropped or refused instead: look again.
+    Gone,
+}
+
 impl Outbox {
+    /// The next packet that may go out now.
     pub fn next(&mut self, now: Instant) -> Option<Next> {
         let limits = self.link?;
         loop {
-            let next = match self.candidate(now, limits) {
-                Some(next) => next,
+            match self.turn(now, limits) {
+                Some(Turn::Send(next)) => return Some(next),
+                Some(Turn::Gone) => {}
                 None => {
                     self.careful &= !self.flight.is_empty();
                     return None;
                 }
-            };
-            if let Some(next) = next {
-                return Some(next);
             }
         }
     }
 
-    /// `None`: nothing can be sent now; `Some(None)`: something was dropped or refused, look again.
-    fn candidate(&mut self, now: Instant, limits: Limits) -> Option<Option<Next>> {
+    fn turn(&mut self, now: Instant, limits: Limits) -> Option<Turn> {
         let is_last = |kept: &Retained| kept.waiting.publication.topic == self.availability;
         let due = |last: bool| self.retained.iter().position(|kept| is_last(kept) == last && kept.is_due());
         if let Some(index) = due(false).or_else(|| due(true)) {
@@ -48,21 +54,21 @@ impl Outbox {
             .or_else(|| self.next_part(limits))
     }
 
-    fn next_retained(&mut self, index: usize, now: Instant, limits: Limits) -> Option<Option<Next>> {
+    fn next_retained(&mut self, index: usize, now: Instant, limits: Limits) -> Option<Turn> {
         let kept = &self.retained[index];
         let generation = kept.generation;
         let topic = kept.waiting.publication.topic.clone();
         if let Some(reason) = kept.waiting.publication.fault(limits.packet) {
             self.refuse_retained(&topic, generation, &reason);
-            return Some(None);
+            return Some(Turn::Gone);
         }
-        let Some(expiry_s) = kept.waiting.expiry_left_s(now) else {
+        let Ok(expiry_s) = kept.waiting.expiry_left_s(now) else {
             // Usually the broker had it, and its copy has expired by itself.
             if !kept.tokens.is_empty() {
                 self.refuse_retained(&topic, generation, "expired: its life ended before the broker had it");
             }
             self.retained.remove(index);
-            return Some(None);
+            return Some(Turn::Gone);
         };
         let size = kept.waiting.publication.size();
         if !self.has_room(size, limits) {
@@ -71,15 +77,15 @@ impl Outbox {
         let mut packet = kept.waiting.publication.packet(expiry_s);
         packet.retain &= limits.retain;
         self.retained[index].flying = true;
-        Some(Some(self.fly(What::Retained { topic, generation }, size, packet)))
+        Some(Turn::Send(self.fly(What::Retained { topic, generation }, size, packet)))
     }
 
-    fn next_queued(&mut self, now: Instant, limits: Limits) -> Option<Option<Next>> {
+    fn next_queued(&mut self, now: Instant, limits: Limits) -> Option<Turn> {
         let waiting = self.queue.front()?;
-        let over = waiting.expiry_left_s(now);
-        let fault = waiting.publication.fault(limits.packet).or_else(|| {
-            over.is_none().then(|| "expired: its life ended before the broker could be reached".into())
-        });
+        let (fault, expiry_s) = match waiting.expiry_left_s(now) {
+            Ok(expiry_s) => (waiting.publication.fault(limits.packet), expiry_s),
+            Err(Over) => (Some("expired: its life ended before the broker could be reached".into()), None),
+        };
         let size = waiting.publication.size();
         if fault.is_none() && !self.has_room(size, limits) {
             return None;
@@ -88,33 +94,33 @@ impl Outbox {
         self.queue_bytes -= waiting.publication.payload.len();
         if let Some(reason) = fault {
             self.refuse(waiting.publication.token, &reason);
-            return Some(None);
+            return Some(Turn::Gone);
         }
-        let packet = waiting.publication.packet(over.flatten());
-        Some(Some(self.fly(What::Queued(waiting), size, packet)))
+        let packet = waiting.publication.packet(expiry_s);
+        Some(Turn::Send(self.fly(What::Queued(waiting), size, packet)))
     }
 
-    fn next_telemetry(&mut self, now: Instant, limits: Limits) -> Option<Option<Next>> {
+    fn next_telemetry(&mut self, now: Instant, limits: Limits) -> Option<Turn> {
         let waiting = self.telemetry.front()?;
-        let Some(expiry_s) = waiting.expiry_left_s(now) else {
+        let Ok(expiry_s) = waiting.expiry_left_s(now) else {
             self.drop_telemetry();
-            return Some(None);
+            return Some(Turn::Gone);
         };
         if let Some(reason) = waiting.publication.fault(limits.packet) {
             let token = waiting.publication.token;
             self.telemetry_bytes -= waiting.publication.payload.len();
             self.telemetry.pop_front();
             self.refuse(token, &reason);
-            return Some(None);
+            return Some(Turn::Gone);
         }
         let waiting = self.telemetry.pop_front()?;
         self.telemetry_bytes -= waiting.publication.payload.len();
         let mut packet = waiting.publication.packet(expiry_s);
         packet.retain &= limits.retain;
-        Some(Some(Next { ticket: None, packet }))
+        Some(Turn::Send(Next { ticket: None, packet }))
     }
 
-    fn next_part(&mut self, limits: Limits) -> Option<Option<Next>> {
+    fn next_part(&mut self, limits: Limits) -> Option<Turn> {
         let sequence = self.sequences.front()?;
         let (index, part) = sequence.next()?;
         // All of it, before the first part goes out: half a head is of no use.
@@ -122,7 +128,7 @@ impl Outbox {
         let id = sequence.id;
         if let Some(reason) = fault {
             self.refuse_sequence(id, &reason);
-            return Some(None);
+            return Some(Turn::Gone);
         }
         let size = part.size();
         let mut packet = part.packet(part.expiry_s);
@@ -131,7 +137,7 @@ impl Outbox {
             return None;
         }
         self.sequences.front_mut()?.sent(index);
-        Some(Some(self.fly(What::Part { sequence: id, index }, size, packet)))
+        Some(Turn::Send(self.fly(What::Part { sequence: id, index }, size, packet)))
     }
 
     fn has_room(&self, size: usize, limits: Limits) -> bool {

@@ -16,14 +16,15 @@ async fn f10_cuts_lose_nothing_that_was_promised() {
     let handle = board.handle.clone();
     let mut random = fastrand::Rng::with_seed(7);
     let mut commands = BTreeSet::new();
-    let (mut given, mut ordered, mut cuts) = (0u64, 0u64, 0);
+    let (mut given, mut ordered, mut cuts, mut sequences) = (0u64, 0u64, 0, 0);
     while cuts < CUTS {
         // Some work, then a cut at no particular point of it.
         for _ in 0..random.u64(1..30) {
             given += 1;
             match random.u8(..10) {
                 0 => handle.publish(Publication { token: Some(given), ..kept("state", given.to_string()) }),
-                1 if given % 3 == 0 => {
+                1 if given % 3 == 0 && sequences < 12 => {
+                    sequences += 1;
                     let parts =
                         (0..4).map(|n| kept(&format!("head/{given}/{n}"), vec![n; 64 << 10])).collect();
                     let manifest = vec![kept("head", given.to_string())];
@@ -54,7 +55,12 @@ async fn f10_cuts_lose_nothing_that_was_promised() {
     }
     // Each promise is kept, and none twice.
     while board.acked.len() < given as usize || commands.len() < ordered as usize {
-        if let Report::Command(incoming) = board.next().await {
+        let Ok(report) = timeout(LONG, board.next()).await else {
+            let missing: Vec<_> = (1..=given).filter(|token| !board.acked.contains(token)).collect();
+            let lost: Vec<_> = (1..=ordered).filter(|n| !commands.contains(&n.to_string())).collect();
+            panic!("tokens {missing:?} and commands {lost:?} are missing, {:?} {:?}", handle.stats(), board.refused);
+        };
+        if let Report::Command(incoming) = report {
             commands.insert(String::from_utf8_lossy(&incoming.payload).into_owned());
             handle.ack(incoming.ack);
         }

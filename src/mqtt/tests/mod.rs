@@ -77,7 +77,7 @@ impl Board {
     }
 
     async fn next(&mut self) -> Report {
-        let report = timeout(LONG, self.reports.recv()).await.expect("no report came").unwrap();
+        let report = timeout(2 * LONG, self.reports.recv()).await.expect("no report came").unwrap();
         match &report {
             Report::Acked(token) => self.acked.push(*token),
             Report::Refused { token, reason } => self.refused.push((*token, reason.clone())),

@@ -97,10 +97,16 @@ fn a_damaged_index_page_costs_no_sample() {
     assert_eq!((labelled.ids.len(), labelled.classes.len()), (40, 2));
     assert_eq!(store.held_out(version).expect("there").len(), 2);
     // Steps that were left behind are not mistaken for new ones.
-    let rows = store.counts().expect("counts");
-    store.add_samples(&[sample("bad", "x", 1000)], NOW).expect("added");
-    store.undo(NOW).expect("undone");
-    assert_eq!(store.counts().expect("counts").samples, rows.samples);
+    let sizes = |store: &mut Store| {
+        let counts = store.counts().expect("counts");
+        (counts.classes, counts.samples)
+    };
+    assert_eq!(sizes(&mut store), (2, 40));
+    for n in 0..13 {
+        store.add_samples(&[sample("bad", "x", 1000 + n)], NOW).expect("added");
+    }
+    (0..13).for_each(|_| assert_eq!(store.undo(NOW).expect("undone").affected, 1));
+    assert_eq!(sizes(&mut store), (2, 40));
 }
 
 #[test]

@@ -113,22 +113,22 @@ fn old_files_go_but_never_those_that_serve_or_are_pinned() {
     let (_dir, mut store) = fresh();
     let first = promote(&mut store);
     store.pin(Some(first)).expect("pinned");
-    let good: Vec<i64> = (0..3).map(|_| promote(&mut store)).collect();
+    let good: Vec<i64> = (0..14).map(|_| promote(&mut store)).collect();
     for _ in 0..30 {
         let version = store.next_head_version().expect("a version");
         store.put_head(&head(version), NOW).expect("a rejected candidate");
     }
     let heads = store.heads(1000).expect("heads");
-    assert_eq!(heads.len(), 34);
+    assert_eq!(heads.len(), 45);
     let mut with_file: Vec<i64> = heads.iter().filter(|row| row.has_file).map(|row| row.version).collect();
     with_file.sort_unstable();
     let mut expected = vec![first];
-    expected.extend(&good);
-    expected.extend(25..=34);
+    expected.extend(&good[4..]);
+    expected.extend(36..=45);
     assert_eq!(with_file, expected);
-    let gone = store.head_file(10).expect_err("gone");
+    let gone = store.head_file(20).expect_err("gone");
     assert!(matches!(&gone, StoreError::NotFound(text) if text.contains("are kept")), "{gone}");
-    assert!(matches!(store.set_active(10, NOW), Err(StoreError::NotFound(_))));
+    assert!(matches!(store.set_active(20, NOW), Err(StoreError::NotFound(_))));
     assert_eq!(store.pin(None).expect("unpinned").pinned, None);
-    assert!(matches!(store.pin(Some(10)), Err(StoreError::NotFound(_))));
+    assert!(matches!(store.pin(Some(20)), Err(StoreError::NotFound(_))));
 }

@@ -15,14 +15,14 @@ use crate::wire::fields::{Fields, required};
 pub enum Dataset {
     /// Write all samples as an ImageFolder with `labels.txt` and `samples.jsonl`. A job.
     Export {
-        /// A folder on the device; absent: a new one in its state folder.
+        /// A folder on the device; absent: a new one. Over MQTT a name below `exports` of the state folder.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1, max = 4096))]
         path: Option<String>,
     },
     /// Read an export, or a plain ImageFolder (one folder a class). A job.
     Import {
-        /// A folder on the device.
+        /// A folder on the device. Over MQTT a name below `imports` of the state folder.
         #[schemars(length(min = 1, max = 4096))]
         path: String,
     },

@@ -14,7 +14,7 @@ pub enum Mode {
     Adapt,
     /// Predict with the active head; labels are stored but start no rounds. Also said `stop` and `OFF`.
     Infer,
-    /// Neither predict nor learn; commands are still answered.
+    /// Predict, and hold adaptation for now: no round starts, a running one is cancelled.
     Pause,
 }
 

@@ -87,8 +87,22 @@ fn the_unknown_score_travels_with_the_head() {
         let read = HeadFile::decode(&bytes).unwrap();
         assert_eq!(read.head.reject, file.head.reject);
         assert!(HeadFile::decode(&patched(&bytes, "reject.means", "reject.meant")).is_err());
-        let error = HeadFile::decode(&patched(&bytes, "reject.centre\"", "ejected.from\"")).unwrap_err();
+        let error = HeadFile::decode(&patched(&bytes, "reject.centre\"", "reject_centre\"")).unwrap_err();
         assert!(error.to_string().contains("not known"), "{error}");
+    }
+}
+
+#[test]
+fn a_tensor_too_many_is_refused() {
+    let file = with_reject();
+    let bytes = file.encode().unwrap();
+    for name in ["reject.more", "other"] {
+        let mut tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+        let copy = tensors.iter().find(|(name, _)| name == "reject.scale").unwrap().1.clone();
+        tensors.push((name.to_owned(), copy));
+        let plain = safetensors::serialize(tensors, None).unwrap();
+        let error = HeadFile::decode(&metadata::insert(&plain, &file.meta).unwrap()).unwrap_err();
+        assert_eq!(error, HeadFileError::Tensor(name.to_owned(), "is not known".to_owned()));
     }
 }
 

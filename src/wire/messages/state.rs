@@ -62,7 +62,7 @@ pub enum RunMode {
     Infer,
     /// Predicts and learns.
     Adapt,
-    /// Does neither, on request.
+    /// Predicts; adaptation is held on request.
     Pause,
     /// Cannot do what is wanted; see `reasons`.
     Degraded,
@@ -76,7 +76,7 @@ pub enum WantedMode {
     Infer,
     /// Predict and learn.
     Adapt,
-    /// Neither.
+    /// Predict, and hold adaptation for now.
     Pause,
 }
 

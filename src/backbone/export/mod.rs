@@ -1,5 +1,8 @@
 //! A head as ONNX: alone, or behind the backbone it was trained on.
 
+#[cfg(test)]
+mod tests;
+
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
