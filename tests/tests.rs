@@ -1,6 +1,8 @@
 //! The one integration binary: each module starts the real thing.
 
+mod commands;
 mod crash;
+mod heads;
 mod service;
 mod stream;
 mod support;

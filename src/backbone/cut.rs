@@ -75,7 +75,7 @@ fn hinted_output(graph: &GraphProto) -> Option<&str> {
         |name: &str| name.rsplit('/').next().unwrap_or(name).split(':').next().unwrap_or(name).to_lowercase();
     let exact = names()
         .find(|name| matches!(&*bare(name), "features" | "feature_vector" | "embedding" | "embeddings"));
-    exact.or_else(|| names().filter(|name| HINTS.iter().any(|hint| bare(name).contains(hint))).last())
+    exact.or_else(|| names().rfind(|name| HINTS.iter().any(|hint| bare(name).contains(hint))))
 }
 
 struct Index<'a> {

@@ -1,13 +1,12 @@
 //! From the bytes of an ONNX file to a graph that tract has typed and that ends in the embedding.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::*;
 
 use super::BackboneError;
 use super::card::{Card, Layout, input_square};
+use super::contain::{contained, short};
 use super::cut::{self, Cut, Found};
 use super::plan::MAX_WIDTH;
 use super::prune::{Pooling, dequantise, end_at, set_input};
@@ -45,27 +44,6 @@ pub(super) struct CutGraph {
     pub(super) float32: bool,
     /// Does its input take any batch?
     pub(super) any_batch: bool,
-}
-
-/// Runs something of tract so that a panic becomes an error.
-pub(super) fn contained<T>(
-    step: &'static str,
-    work: impl FnOnce() -> TractResult<T>,
-) -> Result<T, BackboneError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(BackboneError::Tract { step, reason: short(&format!("{error:#}")) }),
-        Err(payload) => {
-            let text = payload.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-            Err(BackboneError::Panicked { step, reason: short(text) })
-        }
-    }
-}
-
-/// The first line, bounded: tract's reasons may hold whole tensors.
-fn short(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
 /// Checks a file, cuts it and brings it through tract's analysis.

@@ -4,6 +4,7 @@
 //! ends in one row of numbers, and is then run by tract with a batch of one. Pictures reach it by one path only.
 
 mod card;
+mod contain;
 mod cut;
 mod error;
 pub mod export;

@@ -195,3 +195,32 @@ fn the_cut_is_found_in_every_real_network() {
         assert_eq!((loaded.cut.found, &*loaded.cut.tensor, loaded.width), (found, tensor, width), "{name}");
     }
 }
+
+/// Networks from elsewhere: `GRAFT_NETWORKS=folder cargo test networks_from -- --nocapture`.
+#[test]
+fn networks_from_a_named_folder_load_and_run() {
+    let Some(folder) = std::env::var_os("GRAFT_NETWORKS") else {
+        eprintln!("skipped: GRAFT_NETWORKS names no folder of ONNX files");
+        return;
+    };
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut refused = Vec::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "onnx")) {
+        match super::inspect(file, None, None) {
+            Ok(report) => println!(
+                "{}: {:?} {} `{}` {} wide, {} M MACs, {:.1} ms; {:?}",
+                file.display(),
+                report.cut.found,
+                report.cut.pooling,
+                report.cut.tensor,
+                report.width,
+                report.macs / 1_000_000,
+                report.ms_per_frame.p50,
+                report.warnings
+            ),
+            Err(error) => refused.push(format!("{}: {error}", file.display())),
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+}

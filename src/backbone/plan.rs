@@ -9,7 +9,8 @@ use tract_onnx::prelude::*;
 
 use super::BackboneError;
 use super::card::Card;
-use super::load::{Loaded, contained, load};
+use super::contain::contained;
+use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
 use super::scan::{Limits, ScanError};
 use crate::frame::Rgb;
@@ -165,6 +166,15 @@ impl Backbone {
         let arranged = self.preprocessor.arrange(pixels)?;
         let input = self.input.tensor(arranged)?;
         finite(self.runner.run(input)?)
+    }
+
+    /// What the network is given for a frame: normalised pixels in the layout of its input.
+    ///
+    /// # Errors
+    /// When the picture's bytes do not match its size.
+    pub fn pixels(&mut self, frame: &Rgb, roi: Option<[f64; 4]>) -> Result<Vec<f32>, BackboneError> {
+        let part = crop_rect(&self.card, frame.width, frame.height, roi);
+        Ok(self.preprocessor.pixels(frame, part)?.to_vec())
     }
 
     fn embed_part(&mut self, frame: &Rgb, part: Rect) -> Result<Vec<f32>, BackboneError> {

@@ -242,6 +242,25 @@ fn channels_last_input_gives_the_same_embedding() {
 }
 
 #[test]
+fn a_long_chain_of_nodes_is_no_problem() {
+    let mut graph = classifier();
+    let mut last = "x".to_owned();
+    for index in 0..1000 {
+        let next = format!("chain{index}");
+        graph.node.insert(index, node("Sigmoid", &[&last], &next, vec![]));
+        last = next;
+    }
+    graph.node[1000].input[0] = last;
+    assert_eq!(load(&file(graph, 13), &card(), None).unwrap().width, 8);
+}
+
+#[test]
+fn a_backbone_can_be_sent_to_its_thread() {
+    fn sent<T: Send>() {}
+    sent::<Backbone>();
+}
+
+#[test]
 fn impossible_pictures_are_errors() {
     let mut backbone = Backbone::from_bytes(&file(classifier(), 13), &card()).unwrap();
     for broken in [Rgb { width: 4, height: 4, bytes: vec![0; 47] }, Rgb::default()] {

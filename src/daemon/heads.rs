@@ -147,6 +147,7 @@ impl Daemon {
             move |store| Ok((store.head_file(row_version(version))?, store.held_out(row_version(version))?)),
             move |daemon, result| {
                 let read = result.map_err(|e| e.to_string()).and_then(|(file, held_out)| {
+                    load(&file, &daemon.provenance)?;
                     Ok((HeadFile::decode(&file).map_err(|e| e.to_string())?, held_out))
                 });
                 match read {
@@ -185,8 +186,13 @@ impl Daemon {
                             daemon.control(Event::Installed(origin, version));
                         });
                     }
-                    // It was written a moment ago; the old one keeps serving.
-                    Err(error) => tracing::error!(version, error, "a stored head cannot be installed"),
+                    // The old one keeps serving; a command that waits is told.
+                    Err(error) => {
+                        tracing::error!(version, error, "a stored head cannot be installed");
+                        if matches!(origin, Origin::Restore(..)) {
+                            daemon.control(Event::StoreFailed(origin, error));
+                        }
+                    }
                 }
             },
         );

@@ -163,6 +163,7 @@ impl Inference {
                 name: frame.name.clone(),
                 jpeg: jpeg.into(),
                 embedding: embedding.into(),
+                sample: None,
             },
             kept: keep,
             prediction,

@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod predictions;
 mod publish;
+mod reembed;
 mod reload;
 mod ring;
 mod rounds;
@@ -63,6 +64,8 @@ pub struct Daemon {
     provenance: heads::Provenance,
     backbone: BackboneRef,
     backbone_width: usize,
+    /// Names the embeddings that belong together: same network, same cut, same preprocessing, same region.
+    embedding_key: String,
     card: crate::backbone::Card,
     control: Control,
     queue: VecDeque<Event>,
@@ -79,6 +82,7 @@ pub struct Daemon {
     pulse: state::Pulse,
     vote: predictions::Vote,
     last_prediction: Option<Instant>,
+    maintained: Option<Instant>,
     state_changed: bool,
     camera: Option<CameraFacts>,
     newest_frame: Option<(u64, Instant)>,

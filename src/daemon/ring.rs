@@ -19,6 +19,8 @@ pub struct Seen {
     pub jpeg: Arc<[u8]>,
     /// `[width]`.
     pub embedding: Arc<[f32]>,
+    /// The sample that a label made of it.
+    pub sample: Option<i64>,
 }
 
 /// Why there is no such frame.
@@ -75,6 +77,13 @@ impl Ring {
         }
     }
 
+    /// Notes that this frame has become a sample.
+    pub fn labelled(&mut self, frame: u64, sample: i64) {
+        if let Some(seen) = self.seen.iter_mut().rev().find(|s| s.frame == frame) {
+            seen.sample = Some(sample);
+        }
+    }
+
     /// Forgets everything: the camera or the backbone is another one.
     pub fn clear(&mut self) {
         self.seen.clear();
@@ -86,7 +95,15 @@ mod tests {
     use super::*;
 
     fn seen(frame: u64, taken: Instant) -> Seen {
-        Seen { frame, taken, wall_ms: 0, name: None, jpeg: Arc::from([]), embedding: Arc::from([]) }
+        Seen {
+            frame,
+            taken,
+            wall_ms: 0,
+            name: None,
+            jpeg: Arc::from([]),
+            embedding: Arc::from([]),
+            sample: None,
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Daemon {
         let cancel = Cancel::default();
         self.training =
             Some(Training { job, cancel: cancel.clone(), snapshot: String::new(), rev: 0, finished: None });
-        let backbone = self.backbone.digest.clone();
+        let backbone = self.embedding_key.clone();
         let active = self.active.clone().filter(|a| a.version > 0);
         let version = active.as_ref().map(|a| a.version);
         self.store_then(

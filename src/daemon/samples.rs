@@ -104,6 +104,9 @@ impl Daemon {
                 Ok((reply, data, touched, view)) => {
                     daemon.disk_is(true);
                     daemon.samples_changed(view, touched);
+                    if let (Some(frame), Some(sample)) = (data["frame"].as_u64(), data["sample"].as_i64()) {
+                        daemon.ring.labelled(frame, sample);
+                    }
                     if let (Some(kind), Value::Object(data)) = (event, data) {
                         daemon.event(kind, |mut e| {
                             e.data = data;
@@ -148,7 +151,7 @@ impl Daemon {
             burst: burst.to_owned(),
             jpeg: seen.jpeg.to_vec(),
             embedding: seen.embedding.to_vec(),
-            backbone: self.provenance.backbone.digest.clone(),
+            backbone: self.embedding_key.clone(),
             frame: seen.frame,
             taken_ms: seen.wall_ms,
             source: seen.name.as_deref().map_or_else(|| camera.to_owned(), |name| format!("{camera} {name}")),
@@ -218,15 +221,22 @@ impl Daemon {
         };
         let burst = burst.unwrap_or_else(|| self.bursts.of(class, seen.taken));
         let sample = self.sample(&seen, class, &burst, self.asked_by(token));
+        let earlier = seen.sample;
         self.change(token, if_rev, Some(EventType::Labelled), move |tx, now_ms| {
             tx.ensure_class(&sample.class, now_ms)?;
             let (class, frame) = (sample.class.clone(), sample.frame);
+            let told = |id: i64, rev: i64| json!({"sample": id, "class": class, "frame": frame, "burst": burst, "rev": rev});
+            // A second label of one frame corrects the first: one picture never teaches two classes.
+            if let Some(id) = earlier {
+                match tx.relabel(&[id], &class, now_ms) {
+                    Ok(change) => return Ok((told(id, change.rev), change.affected)),
+                    Err(StoreError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             let added = tx.add_samples(&[sample], now_ms)?;
-            let id = added.ids.first().copied();
-            Ok((
-                json!({"sample": id, "class": class, "frame": frame, "burst": burst, "rev": added.rev}),
-                added.fresh,
-            ))
+            let id = added.ids.first().copied().unwrap_or_default();
+            Ok((told(id, added.rev), added.fresh))
         });
     }
 

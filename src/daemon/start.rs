@@ -37,6 +37,8 @@ pub enum StartError {
 
 /// The loop looks around this often when nothing happens.
 const TICK: Duration = Duration::from_millis(250);
+/// The store is looked after this often.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// A clean stop takes no longer than this.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
@@ -141,6 +143,7 @@ async fn serve(settings: Settings) -> Result<()> {
             _ = tick.tick() => {
                 daemon.control(Event::Tick);
                 daemon.tick_pulse();
+                daemon.maintain();
                 if watchdog.is_some_and(|every| fed.elapsed() >= every / 2) && daemon.inference_moves() {
                     fed = Instant::now();
                     systemd::alive();
@@ -183,6 +186,14 @@ async fn serve(settings: Settings) -> Result<()> {
     Ok(())
 }
 
+/// Digest of the preprocessing, the region of interest included.
+fn preprocess(digest: &str, roi: Option<[f64; 4]>) -> String {
+    roi.map_or_else(
+        || digest.to_owned(),
+        |roi| crate::wire::digest::sha256(format!("{digest} roi {roi:?}").as_bytes()),
+    )
+}
+
 /// Opens what has to be there and puts it together; nothing runs yet but the store's thread.
 fn assemble(
     settings: Settings,
@@ -207,9 +218,13 @@ fn assemble(
         device: settings.device.id.clone(),
         backbone: reference.clone(),
         tensor: identity.tensor.clone(),
-        preprocess: identity.preprocess.clone(),
+        preprocess: preprocess(&identity.preprocess, settings.backbone.roi),
         key: Arc::new(key),
     };
+    let embedding_key = crate::wire::digest::sha256(
+        format!("{}\n{}\n{}", provenance.backbone.digest, provenance.tensor, provenance.preprocess)
+            .as_bytes(),
+    );
     let read = |e: crate::store::StoreError| StartError::Io(format!("the store cannot be read: {e}"));
     let wanted =
         store.get_state("wanted").map_err(read)?.and_then(|w| Wanted::parse(&w)).unwrap_or(Wanted::Infer);
@@ -267,6 +282,7 @@ fn assemble(
     let daemon = Daemon {
         response_prefixes: vec![settings.mqtt.base.clone()],
         backbone_width: inference.backbone.width(),
+        embedding_key,
         card: inference.backbone.card().clone(),
         ring: ring::Ring::new(Duration::from_secs_f64(capture.ring_s), most),
         bursts: burst::Bursts::new(clock.boot_id.clone(), Duration::from_secs_f64(capture.burst_gap_s)),
@@ -296,6 +312,7 @@ fn assemble(
         pulse: state::Pulse::default(),
         vote: predictions::Vote::default(),
         last_prediction: None,
+        maintained: None,
         state_changed: true,
         newest_frame: None,
         recording: None,
@@ -319,6 +336,7 @@ impl Daemon {
             Some(active) => self.install(active, |_| {}),
             None => self.stand_in(),
         }
+        self.reembed();
     }
 
     pub(super) fn camera_says(&mut self, status: camera::Status) {
@@ -354,6 +372,23 @@ impl Daemon {
         if let Some(mqtt) = &self.mqtt {
             mqtt.retain(self.topics.info(), crate::wire::messages::to_json(&self.info()));
         }
+    }
+
+    /// Lets the store purge, checkpoint and look at its space now and then.
+    fn maintain(&mut self) {
+        if self.maintained.is_some_and(|at| at.elapsed() < MAINTAIN_EVERY) {
+            return;
+        }
+        self.maintained = Some(Instant::now());
+        let now_ms = self.clock.wall_ms();
+        self.store_then(
+            move |store| store.maintain(now_ms),
+            |_, result| {
+                if let Err(error) = result {
+                    tracing::warn!(%error, "the store could not be maintained");
+                }
+            },
+        );
     }
 
     /// Whether the inference thread has turned since this was last asked.

@@ -76,7 +76,12 @@ impl Daemon {
 
     /// Where a transfer may read or write. Whoever is on the board may name any folder; what comes over
     /// MQTT stays inside `exports` and `imports` of the state folder.
-    fn transfer_path(&self, token: Token, folder: &str, path: Option<String>) -> Result<Option<PathBuf>, Error> {
+    fn transfer_path(
+        &self,
+        token: Token,
+        folder: &str,
+        path: Option<String>,
+    ) -> Result<Option<PathBuf>, Error> {
         let Some(path) = path.map(PathBuf::from) else { return Ok(None) };
         if self.pending.get(token).is_none_or(|w| w.by != "mqtt") {
             return Ok(Some(path));
@@ -98,7 +103,8 @@ impl Daemon {
         };
         let Some(teller) = self.begin_transfer(token, "export") else { return };
         let job = teller.job;
-        let dir = dir.unwrap_or_else(|| self.exchange("exports").join(format!("{}-{job}", self.clock.wall_ms())));
+        let dir =
+            dir.unwrap_or_else(|| self.exchange("exports").join(format!("{}-{job}", self.clock.wall_ms())));
         let shown = dir.display().to_string();
         self.store_then(
             move |store| store.export(&dir, &mut |done, total| teller.progress("export", done, total)),
@@ -124,11 +130,10 @@ impl Daemon {
             teller: teller.clone(),
             store: self.store.asker(),
             orders: self.orders.clone(),
-            backbone: self.backbone.digest.clone(),
+            backbone: self.embedding_key.clone(),
             now_ms: self.clock.wall_ms(),
         };
-        let spawned =
-            std::thread::Builder::new().name("import".into()).spawn(move || import.run(&path));
+        let spawned = std::thread::Builder::new().name("import".into()).spawn(move || import.run(&path));
         if let Err(error) = spawned {
             self.job_fails(teller.job, Error::internal(format!("no thread for the import: {error}")));
         }

@@ -123,12 +123,12 @@ impl<'a> Visit<'a> {
             let (appearance, class) = self.truth(prediction.frame);
             let into = prediction.frame % hold;
             let wanted = done.get(class).copied().unwrap_or(0) < bursts;
-            if last == Some(appearance) || !wanted || into < hold / 10 || into > hold / 3 {
+            if last == Some(appearance) || !wanted || into < hold / 10 || into > hold / 4 {
                 continue;
             }
             last = Some(appearance);
             let from = self.operator.now();
-            self.command("capture", json!({"action": "start", "class": class, "hz": 10, "max": 5})).await?;
+            self.command("capture", json!({"action": "start", "class": class, "hz": 4, "max": 6})).await?;
             let kept = self.capture_ends(from, appearance).await?;
             if kept > 0 {
                 *done.entry(class).or_default() += 1;
@@ -155,7 +155,7 @@ impl<'a> Visit<'a> {
                 continue;
             }
             let prediction: PredictionMessage = serde_json::from_slice(&message.payload)?;
-            if prediction.frame > (appearance + 1) * hold - hold / 5 {
+            if prediction.frame > (appearance + 1) * hold - hold / 8 {
                 // It may have ended by itself just now; the event tells either way.
                 let _ = self.operator.command("capture", &json!({"action": "stop"}), REPLY).await?;
             }

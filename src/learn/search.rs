@@ -39,8 +39,7 @@ pub(crate) fn search(
             let (gain, error) = gain(groups, &held, &found);
             let margin = (bounds.care * error).max(bounds.worth * found.len() as f64);
             let threshold = if factor < 1.0 { margin } else { -margin };
-            // Also ends on a loss that is not a number.
-            if !(gain > threshold) {
+            if gain <= threshold || gain.is_nan() {
                 break;
             }
             (best, held) = (next, found);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rumqttc::v5::Event;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::valid_filter;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
@@ -222,12 +223,15 @@ impl Session {
                 let filters: Vec<_> = self.subscriptions.iter().map(filter).collect();
                 if filters.is_empty() {
                     self.ready(traffic);
-                } else if traffic.client.try_subscribe_many(filters).is_err() {
-                    let text = format!("cannot subscribe to {:?}: not a topic filter", self.subscriptions);
-                    return Err(Cause::lost(text));
-                } else {
+                } else if let Some(bad) = filters.iter().find(|filter| !valid_filter(&filter.path)) {
+                    return Err(Cause::lost(format!(
+                        "cannot subscribe to {:?}: not a topic filter",
+                        bad.path
+                    )));
+                } else if traffic.client.try_subscribe_many(filters).is_ok() {
                     traffic.outstanding += 1;
                 }
+                // Otherwise the connection has ended already, which will be heard next.
             }
             Event::Incoming(Packet::SubAck(suback)) => {
                 for (code, topic) in suback.return_codes.iter().zip(&self.subscriptions) {

@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn each_fault_names_its_key() {
-        let cases: [(&str, fn(&mut Settings)); 9] = [
+        type Break = fn(&mut Settings);
+        let cases: [(&str, Break); 9] = [
             ("mqtt.host", |s| s.host.clear()),
             ("mqtt.port", |s| s.port = 0),
             ("mqtt.keep_alive_s", |s| s.keep_alive_s = 4),

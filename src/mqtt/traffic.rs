@@ -47,12 +47,14 @@ impl Traffic {
                 continue;
             }
             let Some(next) = outbox.next(std::time::Instant::now()) else { return };
-            if hand_over(&self.client, next.packet) {
-                self.outstanding += 1;
-                self.handed.extend(next.ticket);
-            } else if let Some(ticket) = next.ticket {
-                outbox.refused(ticket, "bad_topic: the MQTT library does not take this topic");
+            // The topic was checked, so it can only be that the connection has ended. What is in flight goes
+            // back to its place when that is heard.
+            if !hand_over(&self.client, next.packet) {
+                self.outstanding = REQUESTS;
+                return;
             }
+            self.outstanding += 1;
+            self.handed.extend(next.ticket);
         }
     }
 
@@ -124,5 +126,51 @@ pub(super) fn incoming(publish: Publish, connection: u64) -> Incoming {
         correlation: properties.correlation_data,
         expiry_s: properties.message_expiry_interval,
         ack: Ack { connection, pkid },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rumqttc::v5::MqttOptions;
+    use rumqttc::v5::mqttbytes::v5::{ConnAckProperties, ConnectReturnCode};
+
+    use super::*;
+    use crate::mqtt::{Publication, Report};
+
+    /// The driver task may be gone before the session has heard of it.
+    #[test]
+    fn what_is_handed_to_a_dead_connection_is_kept() {
+        let (client, turning) = AsyncClient::new(MqttOptions::new("id", "h", 1), REQUESTS);
+        drop(turning);
+        let mut outbox = Outbox::new(1 << 20, "a");
+        let now = std::time::Instant::now();
+        let publication =
+            Publication { topic: "e".into(), qos1: true, token: Some(1), ..Publication::default() };
+        outbox.publish(publication, now);
+        let limits = Limits { packet: 1 << 20, receive_max: 20, retain: true };
+        outbox.connected(limits, false);
+        Traffic::new(1, client).pump(&mut outbox);
+        outbox.disconnected(true);
+        assert!(!outbox.reports.iter().any(|report| matches!(report, Report::Refused { .. })));
+        outbox.connected(limits, false);
+        let ticket = outbox.next(now + Duration::from_secs(1)).and_then(|next| next.ticket);
+        assert!(ticket.is_some());
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused() {
+        let with = |change: fn(&mut ConnAckProperties)| {
+            let mut properties = ConnAckProperties::new();
+            change(&mut properties);
+            let code = ConnectReturnCode::Success;
+            limits(&ConnAck { session_present: false, code, properties: Some(properties) })
+        };
+        assert!(with(|p| p.receive_max = Some(0)).is_err());
+        assert!(with(|p| p.max_packet_size = Some(0)).is_err());
+        assert!(with(|p| p.max_qos = Some(0)).unwrap_err().text.contains("QoS 1"));
+        let (found, _) = with(|p| (p.max_packet_size, p.retain_available) = (Some(9), Some(0))).unwrap();
+        assert_eq!((found.packet, found.receive_max, found.retain), (9, u16::MAX, false));
     }
 }

@@ -36,7 +36,7 @@ impl HeadParts<'_> {
         if classes == 0
             || self.bias.len() != classes
             || self.weight.is_empty()
-            || self.weight.len() % classes != 0
+            || !self.weight.len().is_multiple_of(classes)
         {
             return wrong("its weight, bias and classes do not fit each other; train or load it again");
         }

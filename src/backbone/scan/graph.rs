@@ -76,7 +76,8 @@ pub(super) fn scan_file(bytes: &[u8], limits: &Limits) -> Result<Scan, ScanError
             1 => ir_version = value.integer()?,
             2 => producer = value.text()?.chars().take(100).collect(),
             7 => {
-                if graph.replace(value.bytes()?).is_some() {
+                let earlier = graph.replace(value.bytes()?);
+                if earlier.is_some() {
                     return Err(ScanError::NotOnnx { reason: "it holds two graphs" });
                 }
             }

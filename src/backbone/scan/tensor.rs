@@ -173,7 +173,7 @@ impl<'a> Raw<'a> {
         let found = match self.bytes {
             Some(bytes) if !bytes.is_empty() => {
                 let size = element_bytes(self.element).ok_or_else(refused)?;
-                if bytes.len() as u64 % size != 0 {
+                if !(bytes.len() as u64).is_multiple_of(size) {
                     return Err(ScanError::TensorLength {
                         tensor: name.into(),
                         expected,

@@ -50,11 +50,11 @@ impl Splitter {
                     Step::Wait => false,
                 },
             };
-            if !more {
-                if self.buffer.len() > MAX_JPEG {
-                    self.abandon();
-                }
+            if !more && self.buffer.len() <= MAX_JPEG {
                 return None;
+            }
+            if !more {
+                self.abandon();
             }
         }
     }

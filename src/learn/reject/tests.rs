@@ -99,7 +99,9 @@ fn the_false_reject_rate_is_the_one_asked_for() {
     }
 }
 
-fn stored() -> (Reject, Vec<(String, Vec<usize>, Vec<f32>)>) {
+type Tensor = (String, Vec<usize>, Vec<f32>);
+
+fn stored() -> (Reject, Vec<Tensor>) {
     let recipe = Recipe { width: 6, classes: 3, bursts: 5, per_burst: 2, spread: [1.0, 0.5, 0.5], seed: 1 };
     let reject = round(&clusters(recipe), &Options::default()).unwrap().head.reject.unwrap();
     let tensors =
@@ -119,7 +121,7 @@ fn tensors_come_back_as_they_went() {
 fn spoilt_tensors_are_refused() {
     let (_, tensors) = stored();
     for at in 0..tensors.len() {
-        let spoil = |change: &dyn Fn(&mut (String, Vec<usize>, Vec<f32>))| {
+        let spoil = |change: &dyn Fn(&mut Tensor)| {
             let mut spoilt = tensors.clone();
             change(&mut spoilt[at]);
             Reject::from_tensors(&spoilt, 6, 3).unwrap_err()

@@ -21,6 +21,7 @@ pub(in crate::mqtt) struct Next {
 }
 
 /// What came of a turn.
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once, never kept")]
 enum Turn {
     Send(Next),
     /// Something was dropped or refused instead: look again.

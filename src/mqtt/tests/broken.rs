@@ -104,6 +104,17 @@ async fn a_client_with_our_id_is_named_and_not_fought() {
 }
 
 #[tokio::test]
+async fn f10_a_half_open_connection_is_noticed() {
+    let Some((broker, _dir)) = broker() else { return };
+    let proxy = Proxy::to(broker.port()).await;
+    let mut board = Board::connected(Settings { keep_alive_s: 5, ..settings(proxy.port) }).await;
+    proxy.fall_silent();
+    board.handle.publish(event("into the void", 1));
+    assert!(!board.wait_disconnected().await.is_empty());
+    board.wait_acked(1).await;
+}
+
+#[tokio::test]
 async fn our_own_late_will_does_not_last() {
     let Some((broker, _dir)) = broker() else { return };
     let mut operator = operator(&broker).await;

@@ -58,7 +58,11 @@ async fn f10_cuts_lose_nothing_that_was_promised() {
         let Ok(report) = timeout(LONG, board.next()).await else {
             let missing: Vec<_> = (1..=given).filter(|token| !board.acked.contains(token)).collect();
             let lost: Vec<_> = (1..=ordered).filter(|n| !commands.contains(&n.to_string())).collect();
-            panic!("tokens {missing:?} and commands {lost:?} are missing, {:?} {:?}", handle.stats(), board.refused);
+            panic!(
+                "tokens {missing:?} and commands {lost:?} are missing, {:?} {:?}",
+                handle.stats(),
+                board.refused
+            );
         };
         if let Report::Command(incoming) = report {
             commands.insert(String::from_utf8_lossy(&incoming.payload).into_owned());

@@ -155,10 +155,11 @@ fn says(text: &'static str) -> impl Fn(&Message) -> bool {
     move |message| message.topic == AVAILABILITY && message.payload == text
 }
 
-/// Forwards connections to a port, and cuts them on demand.
+/// Forwards connections to a port, and cuts them or falls silent on demand.
 struct Proxy {
     port: u16,
     cuts: watch::Sender<u32>,
+    silences: watch::Sender<u32>,
     accepted: Arc<AtomicUsize>,
 }
 
@@ -167,28 +168,36 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cuts, cut) = watch::channel(0);
+        let (silences, silence) = watch::channel(0);
         let accepted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&accepted);
         tokio::spawn(async move {
             loop {
                 let (mut near, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::Relaxed);
-                let mut cut = cut.clone();
+                let (mut cut, mut silence) = (cut.clone(), silence.clone());
                 cut.mark_unchanged();
+                silence.mark_unchanged();
                 tokio::spawn(async move {
                     let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
                     tokio::select! {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
                         _ = cut.changed() => {}
+                        // Both ends stay open, and nothing moves any more.
+                        _ = silence.changed() => drop(cut.changed().await),
                     }
                 });
             }
         });
-        Self { port, cuts, accepted }
+        Self { port, cuts, silences, accepted }
     }
 
     fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    fn fall_silent(&self) {
+        self.silences.send_modify(|silences| *silences += 1);
     }
 }
 
