@@ -266,7 +266,11 @@ fn a_folder_is_played_to_its_end() {
     let names: Vec<String> =
         (0..3).map(|_| slot.take(Duration::from_secs(30)).unwrap().name.unwrap().to_string()).collect();
     assert_eq!(names, ["a.jpg", "b.jpg", "c.jpg"]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while statuses.lock().unwrap().last() != Some(&Status::Ended) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(2));
+    }
     stop.store(true, Ordering::SeqCst);
     thread.join().unwrap();
-    assert!(matches!(statuses.lock().unwrap()[0], Status::Open(_)));
+    assert!(matches!(statuses.lock().unwrap()[..], [Status::Open(_), Status::Ended]));
 }

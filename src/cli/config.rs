@@ -58,7 +58,7 @@ fn read(words: &[String]) -> Result<Value> {
             word.split_once('=').ok_or_else(|| Usage(format!("{word:?}: write section.key=value")))?;
         let value = match rules().get(key) {
             _ if text.is_empty() => Value::Null,
-            Some(rule) => rule.from_text(text),
+            Some(rule) => rule.value_of(text),
             None => json!(text),
         };
         values.insert(key.to_owned(), value);

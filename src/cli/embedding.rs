@@ -101,7 +101,8 @@ impl BackboneArgs {
             }
             done
         };
-        let mut results: Vec<(usize, Result<(Vec<f32>, f64), String>)> = std::thread::scope(|scope| {
+        type Timed = Result<(Vec<f32>, f64), String>;
+        let mut results: Vec<(usize, Timed)> = std::thread::scope(|scope| {
             let running: Vec<_> = backbones.into_iter().map(|b| scope.spawn(|| work(b))).collect();
             let panicked = |_| Usage("a picture made the program fail; report it".to_owned());
             let parts = running.into_iter().map(|thread| thread.join().map_err(panicked));

@@ -45,7 +45,7 @@ pub const CODES: [(u8, &str); 13] = [
 
 /// The exit code of an error: that of the innermost cause that has one.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().rev().find_map(|cause| code_of(cause)).unwrap_or(1)
+    error.chain().rev().find_map(code_of).unwrap_or(1)
 }
 
 /// Of an error of the connection, or one that the daemon answered.

@@ -133,7 +133,7 @@ impl Kind {
     }
 
     /// Reads the text of an environment variable or of `--set`: no quotes needed.
-    pub fn from_text(&self, text: &str) -> Value {
+    pub fn value_of(&self, text: &str) -> Value {
         let plain = || Value::String(text.to_owned());
         let toml = || -> Option<Value> {
             let table: toml::Table = format!("v = {text}").parse().ok()?;

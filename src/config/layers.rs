@@ -176,7 +176,7 @@ impl Effective {
             let key = key.to_lowercase().replace("__", ".");
             match rules().get(&key) {
                 Some(rule) => {
-                    self.put(rule, rule.kind.from_text(text), Origin::Variable(name.clone()), name, problems);
+                    self.put(rule, rule.kind.value_of(text), Origin::Variable(name.clone()), name, problems);
                 }
                 None => problems.push(Problem { place: name.clone(), text: unknown(&key) }),
             }
@@ -194,7 +194,7 @@ impl Effective {
             let (key, place) = (key.trim(), format!("--set {}", key.trim()));
             match rules().get(key) {
                 Some(rule) => {
-                    self.put(rule, rule.kind.from_text(text.trim()), Origin::CommandLine, &place, problems);
+                    self.put(rule, rule.kind.value_of(text.trim()), Origin::CommandLine, &place, problems);
                 }
                 None => problems.push(Problem { place, text: unknown(key) }),
             }

@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn state_and_socket_follow_systemd_then_the_user() {
-        let cases: [(bool, &[(&str, &str)], &str, &str); 5] = [
+        type Variables<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(bool, Variables, &str, &str); 5] = [
             (true, &[], "/nowhere/var/lib/graft", "/nowhere/run/graft/graft.sock"),
             (
                 false,

@@ -44,8 +44,8 @@ impl Rule {
     }
 
     /// The JSON that a text without quotes stands for, as `key=value` words have it.
-    pub fn from_text(&self, text: &str) -> serde_json::Value {
-        super::show::to_json(&self.kind.from_text(text))
+    pub fn value_of(&self, text: &str) -> serde_json::Value {
+        super::show::to_json(&self.kind.value_of(text))
     }
 
     /// What is allowed, in words, with the unit.

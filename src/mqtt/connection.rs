@@ -25,6 +25,8 @@ pub(super) const REQUESTS: usize = 128;
 const RECEIVE_MAX: u16 = 32;
 /// Size of rumqttc's ring of packet ids; more than our own window.
 const PACKET_IDS: u16 = 100;
+/// Between two pings, whatever the broker says.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const CONNECT_S: u64 = 20;
 
 /// What the driver task hears.
@@ -73,6 +75,10 @@ async fn drive(mut turning: EventLoop, sender: mpsc::Sender<Heard>, at: String, 
     loop {
         match turning.poll().await {
             Ok(event) => {
+                // A broker may switch pings off, which rumqttc takes for "ping without a pause".
+                if turning.options.keep_alive() < SHORTEST_PAUSE {
+                    turning.options.set_keep_alive(SHORTEST_PAUSE);
+                }
                 if sender.send(Heard::Event(Box::new(event))).await.is_err() {
                     return;
                 }

@@ -15,7 +15,7 @@ use super::connection::{Heard, Link};
 use super::outbox::Outbox;
 use super::pause::Pause;
 use super::reason::{Cause, Habit, Kind, puback_text};
-use super::traffic::{Traffic, filter, incoming, limits};
+use super::traffic::{Traffic, filter, incoming, limits, patience};
 use super::{Report, Settings};
 
 /// Availability is published once more this long after a connect.
@@ -159,9 +159,9 @@ impl Session {
             Ok(link) => link,
             Err(cause) => return End::Lost(cause),
         };
-        let mut traffic = Traffic::new(number, link.client.clone());
         // rumqttc does not look at the clock while it writes into a dead connection, so we do.
-        let patience = Duration::from_secs(u64::from(self.settings.keep_alive_s)) * 5 / 2;
+        let patience = patience(self.settings.keep_alive_s, None);
+        let mut traffic = Traffic::new(number, link.client.clone(), patience);
         let mut deaf_at = Instant::now() + patience.max(Duration::from_secs(30));
         let mut repeat_at = Instant::now() + FAR;
         let mut farewell_at = None;
@@ -186,16 +186,16 @@ impl Session {
             }
             tokio::select! {
                 heard = link.next() => {
-                    if let Heard::Event(event) = &heard && matches!(**event, Event::Incoming(_)) {
-                        deaf_at = Instant::now() + patience;
-                    }
-                    match heard {
+                    let event = match heard {
                         Heard::Lost(cause) => return End::Lost(cause),
-                        Heard::Event(event) => {
-                            if let Err(cause) = self.event(*event, &mut traffic) {
-                                return End::Lost(cause);
-                            }
-                        }
+                        Heard::Event(event) => *event,
+                    };
+                    let is_sign_of_life = matches!(event, Event::Incoming(_));
+                    if let Err(cause) = self.event(event, &mut traffic) {
+                        return End::Lost(cause);
+                    }
+                    if is_sign_of_life {
+                        deaf_at = Instant::now() + traffic.patience;
                     }
                     if ready.is_none() && traffic.ready.is_some() {
                         *ready = traffic.ready;
@@ -220,6 +220,7 @@ impl Session {
             Event::Outgoing(outgoing) => traffic.went_out(&outgoing),
             Event::Incoming(Packet::ConnAck(connack)) => {
                 traffic.limits = Some(limits(&connack)?);
+                traffic.patience = patience(self.settings.keep_alive_s, Some(&connack));
                 let filters: Vec<_> = self.subscriptions.iter().map(filter).collect();
                 if filters.is_empty() {
                     self.ready(traffic);

@@ -1,6 +1,7 @@
 //! One connection's packets: from our words to rumqttc's and back.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use rumqttc::Outgoing;
 use rumqttc::v5::AsyncClient;
@@ -26,14 +27,26 @@ pub(super) struct Traffic {
     pub limits: Option<(Limits, bool)>,
     /// Commands that the broker had kept for us: they come before it accepts our subscriptions.
     pub early: Vec<Incoming>,
+    /// How long the broker may be silent.
+    pub patience: Duration,
     /// Since when we are subscribed.
     pub ready: Option<Instant>,
 }
 
 impl Traffic {
-    pub fn new(number: u64, client: AsyncClient) -> Self {
+    pub fn new(number: u64, client: AsyncClient, patience: Duration) -> Self {
         let (handed, flying) = (VecDeque::new(), HashMap::new());
-        Self { number, client, outstanding: 0, handed, flying, limits: None, early: Vec::new(), ready: None }
+        Self {
+            number,
+            client,
+            outstanding: 0,
+            handed,
+            flying,
+            limits: None,
+            early: Vec::new(),
+            patience,
+            ready: None,
+        }
     }
 
     /// Hands over what may go, keeping half of the library's channel free so that a send always succeeds.
@@ -105,6 +118,13 @@ pub(super) fn limits(connack: &ConnAck) -> Result<(Limits, bool), Cause> {
     Ok((Limits { packet, receive_max, retain }, connack.session_present))
 }
 
+/// How long the broker may be silent: two and a half times what is between two pings, which the broker may
+/// have set otherwise than we asked.
+pub(super) fn patience(asked_s: u16, connack: Option<&ConnAck>) -> Duration {
+    let set_s = connack.and_then(|connack| connack.properties.as_ref()).and_then(|p| p.server_keep_alive);
+    Duration::from_secs(u64::from(set_s.unwrap_or(0).max(asked_s))) * 5 / 2
+}
+
 pub(super) fn filter(topic: &String) -> Filter {
     let mut filter = Filter::new(topic, QoS::AtLeastOnce);
     // So that a retained command is known for one even when it is delivered live, and is not delivered
@@ -131,10 +151,9 @@ pub(super) fn incoming(publish: Publish, connection: u64) -> Incoming {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use bytes::BytesMut;
     use rumqttc::v5::MqttOptions;
-    use rumqttc::v5::mqttbytes::v5::{ConnAckProperties, ConnectReturnCode};
+    use rumqttc::v5::mqttbytes::v5::Packet;
 
     use super::*;
     use crate::mqtt::{Publication, Report};
@@ -151,7 +170,7 @@ mod tests {
         outbox.publish(publication, now);
         let limits = Limits { packet: 1 << 20, receive_max: 20, retain: true };
         outbox.connected(limits, false);
-        Traffic::new(1, client).pump(&mut outbox);
+        Traffic::new(1, client, Duration::ZERO).pump(&mut outbox);
         outbox.disconnected(true);
         assert!(!outbox.reports.iter().any(|report| matches!(report, Report::Refused { .. })));
         outbox.connected(limits, false);
@@ -159,18 +178,30 @@ mod tests {
         assert!(ticket.is_some());
     }
 
+    fn connack(properties: &[u8]) -> ConnAck {
+        let length = properties.len() as u8;
+        let mut bytes = BytesMut::from(&[&[0x20, 3 + length, 0, 0, length], properties].concat()[..]);
+        match Packet::read(&mut bytes, None).unwrap() {
+            Packet::ConnAck(connack) => connack,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_broker_may_want_fewer_pings() {
+        assert_eq!(patience(30, None), Duration::from_secs(75));
+        assert_eq!(patience(30, Some(&connack(&[]))), Duration::from_secs(75));
+        assert_eq!(patience(30, Some(&connack(&[0x13, 0, 10]))), Duration::from_secs(75));
+        assert_eq!(patience(30, Some(&connack(&[0x13, 1, 0]))), Duration::from_secs(640));
+    }
+
     #[test]
     fn limits_that_make_no_sense_are_refused() {
-        let with = |change: fn(&mut ConnAckProperties)| {
-            let mut properties = ConnAckProperties::new();
-            change(&mut properties);
-            let code = ConnectReturnCode::Success;
-            limits(&ConnAck { session_present: false, code, properties: Some(properties) })
-        };
-        assert!(with(|p| p.receive_max = Some(0)).is_err());
-        assert!(with(|p| p.max_packet_size = Some(0)).is_err());
-        assert!(with(|p| p.max_qos = Some(0)).unwrap_err().text.contains("QoS 1"));
-        let (found, _) = with(|p| (p.max_packet_size, p.retain_available) = (Some(9), Some(0))).unwrap();
+        let with = |properties: &[u8]| limits(&connack(properties));
+        assert!(with(&[0x21, 0, 0]).is_err(), "receive maximum");
+        assert!(with(&[0x27, 0, 0, 0, 0]).is_err(), "maximum packet size");
+        assert!(with(&[0x24, 0]).unwrap_err().text.contains("QoS 1"));
+        let (found, _) = with(&[0x27, 0, 0, 0, 9, 0x25, 0]).unwrap();
         assert_eq!((found.packet, found.receive_max, found.retain), (9, u16::MAX, false));
     }
 }

@@ -86,8 +86,11 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/frame", get(async |State(api): State<Api>| api.view(View::Frame).await))
         .route("/v1/watch", get(watch_lines))
         .fallback(async |uri: Uri| {
-            let message =
-                format!("there is nothing at {}; see docs/mqtt.md for the paths under /v1", uri.path());
+            let message = format!(
+                "there is nothing at {}; below /v1 there are cmd/<op>, status, dataset, samples, heads, config, jobs, \
+                 frame and watch",
+                uri.path()
+            );
             Answer::error("not_found", &message, false)
         })
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {

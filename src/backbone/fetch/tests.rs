@@ -171,6 +171,7 @@ fn the_next_address_is_tried() {
     let urls =
         [Answer::NotFound, Answer::Other, Answer::Endless, Answer::Whole].map(|answer| serve(vec![answer]).0);
     attempt(folder.path(), &recipe(urls.to_vec())).0.unwrap();
+    assert_eq!(std::fs::read(folder.path().join("net.onnx")).unwrap(), content());
     let (gone, _) = serve(vec![Answer::NotFound]);
     std::fs::remove_file(folder.path().join("net.onnx")).unwrap();
     let (outcome, _, names) = attempt(folder.path(), &recipe(vec![gone, "http://127.0.0.1:1/x".into()]));

@@ -80,7 +80,7 @@ fn class_sums(problem: &Problem) -> (Vec<f64>, Vec<usize>) {
 }
 
 /// Distance of each sample to the nearest class mean, all means taken without its group.
-fn nearest_means(problem: &Problem) -> Vec<f64> {
+pub(super) fn nearest_means(problem: &Problem) -> Vec<f64> {
     let width = problem.width();
     let (sums, counts) = class_sums(problem);
     let mean = |sum: &[f64], count: usize| sum.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();

@@ -1,5 +1,6 @@
 use super::super::tests::{Recipe, clusters, features, round};
 use super::*;
+use crate::learn::problem::Problem;
 use crate::learn::{Choice, Method, Options, Snapshot};
 
 /// Chance that an unknown scores above a known.
@@ -107,6 +108,32 @@ fn stored() -> (Reject, Vec<Tensor>) {
     let tensors =
         reject.tensors().into_iter().map(|(name, shape, values)| (name.to_owned(), shape, values)).collect();
     (reject, tensors)
+}
+
+#[test]
+fn distances_behind_the_threshold_leave_the_own_burst_out() {
+    let recipe = Recipe { width: 5, classes: 3, bursts: 3, per_burst: 4, spread: [1.0, 0.5, 0.5], seed: 1 };
+    let snapshot = clusters(recipe);
+    let problem = Problem::new(&snapshot, 5, 0).unwrap();
+    let mut rows = vec![0.0f32; problem.len() * 5];
+    problem.rows(0..problem.len(), &mut rows);
+    let found = fit::nearest_means(&problem);
+    for group in &problem.groups {
+        for i in group.clone() {
+            let distance = |class: usize| {
+                let others: Vec<usize> = (0..problem.len())
+                    .filter(|j| !group.contains(j) && problem.labels[*j] == class)
+                    .collect();
+                let square = (0..5).map(|at| {
+                    let mean = others.iter().map(|j| rows[j * 5 + at]).sum::<f32>() / others.len() as f32;
+                    f64::from(rows[i * 5 + at] - mean).powi(2)
+                });
+                square.sum::<f64>().sqrt()
+            };
+            let wanted = (0..3).map(distance).fold(f64::INFINITY, f64::min);
+            assert!((found[i] - wanted).abs() < 1e-3, "{} {wanted}", found[i]);
+        }
+    }
 }
 
 #[test]

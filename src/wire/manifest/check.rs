@@ -36,6 +36,7 @@ pub struct Expected<'e> {
 }
 
 /// Why a manifest, or the file it speaks of, was refused.
+#[expect(missing_docs, reason = "the error texts name the fields")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// Over [`MAX_BYTES`].
