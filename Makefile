@@ -19,8 +19,7 @@ demo: deps-build ## the main job, start to end, with embedded defaults: no camer
 	$(GRAFT) demo
 
 test: deps-test lint ## every check that fits into half an hour on two cores
-	cargo test --lib --bins
-	cargo test --test graft
+	cargo test --lib --bins --test graft
 
 test-full: test ## the slow ones too: more crashes, all pictures, fuzzing
 	GRAFT_TEST_FULL=1 cargo test --lib --test graft

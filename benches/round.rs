@@ -20,7 +20,9 @@ fn snapshot(samples: usize, width: usize, classes: usize) -> Snapshot {
         }
         let class = (sample / 10) % classes;
         let centre = &centres[class * width..(class + 1) * width];
-        embeddings.extend(centre.iter().zip(&moment).map(|(c, m)| f16::from_f32((c + m + 0.1 * normal()).max(0.0))));
+        embeddings.extend(
+            centre.iter().zip(&moment).map(|(c, m)| f16::from_f32((c + m + 0.1 * normal()).max(0.0))),
+        );
     }
     Snapshot {
         width,

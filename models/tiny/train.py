@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes models/tiny.onnx from nothing: draws pictures, trains the network on them, writes the file.
 
-    python3 models/tiny/train.py --out models/tiny.onnx --card models/tiny.toml    the shipped pair
+    python3 models/tiny/train.py --out models/tiny.onnx --card models/tiny.toml    the shipped pair (9 CPU minutes)
     python3 models/tiny/train.py --quick --out /tmp/q.onnx                         a run of seconds
 
 Needs PyTorch, numpy and onnx (Debian: python3-torch python3-onnx). One thread, CPU, seeded: the

@@ -1,8 +1,8 @@
 //! `graft backbone`: look at ONNX files, write their cards, fetch well-known ones.
 
 use super::output::{Output, table};
-use super::{NotFound, NotVerified, Usage, head_export};
-use crate::backbone::{self, BackboneError, Card, Crop, Inspection, fetch::FetchError};
+use super::{NotFound, Usage, head_export};
+use crate::backbone::{self, Card, Crop, Inspection};
 use crate::config::bytes_text;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -111,20 +111,11 @@ pub fn run(command: &BackboneCommand, output: Output) -> Result<()> {
         }
         BackboneCommand::Inspect(args) => {
             let card = args.card.as_deref().map(Card::read).transpose()?;
-            let seen =
-                backbone::inspect(&args.file, card.as_ref(), args.features.as_deref()).map_err(refused)?;
+            let seen = backbone::inspect(&args.file, card.as_ref(), args.features.as_deref())?;
             output.show(&seen, text)
         }
         BackboneCommand::Card(args) => card(args, output),
         BackboneCommand::Fetch(args) => fetch(args, output),
-    }
-}
-
-/// A file that is not what its card says does not verify; that has its own exit code.
-fn refused(error: BackboneError) -> anyhow::Error {
-    match error {
-        BackboneError::Digest { .. } => NotVerified(error.to_string()).into(),
-        error => error.into(),
     }
 }
 
@@ -210,10 +201,9 @@ fn fetch(args: &FetchArgs, output: Output) -> Result<()> {
         None => {
             let names: Vec<&str> = known.iter().map(|card| card.name.as_str()).collect();
             let near = crate::wire::nearest::nearest(&args.name, &names);
-            let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            return Err(
-                NotFound(format!("no backbone {}{near} `graft backbone ls` lists them", args.name)).into()
-            );
+            let hint = near
+                .map_or("`graft backbone ls` lists them".to_owned(), |near| format!("did you mean {near}?"));
+            return Err(NotFound(format!("no backbone {}; {hint}", args.name)).into());
         }
     };
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.onnx", card.name)));
@@ -223,10 +213,7 @@ fn fetch(args: &FetchArgs, output: Output) -> Result<()> {
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    done.map_err(|error| match error {
-        FetchError::WrongDigest { .. } | FetchError::NoDigest { .. } => NotVerified(error.to_string()).into(),
-        error => anyhow::Error::from(error),
-    })?;
+    done?;
     let beside = Card::path_beside(&out);
     head_export::write(&beside, card.to_toml().as_bytes())?;
     let told = json!({"name": card.name, "out": out, "card": beside, "sha256": card.sha256, "licence": card.licence});

@@ -1,6 +1,8 @@
 //! Exit codes: the one place that gives them out.
 
+use crate::backbone::{BackboneError, fetch::FetchError};
 use crate::config::ConfigError;
+use crate::daemon::StartError;
 use crate::learn::LearnError;
 use crate::web::ClientError;
 use crate::wire;
@@ -74,11 +76,28 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<ConfigError>() {
         return Some(78);
     }
+    if let Some(error) = cause.downcast_ref::<StartError>() {
+        return Some(match error {
+            StartError::Config(_) => 78,
+            StartError::Io(_) => 74,
+        });
+    }
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(of_client(error));
     }
     if let Some(error) = cause.downcast_ref::<wire::Error>() {
         return Some(wire::error::exit_code(error.code));
+    }
+    if let Some(error) = cause.downcast_ref::<BackboneError>() {
+        // What is in its file is judged here; that it cannot be read is for the cause below to say.
+        return matches!(error, BackboneError::Digest { .. }).then_some(7);
+    }
+    if let Some(error) = cause.downcast_ref::<FetchError>() {
+        return match error {
+            FetchError::NoDigest { .. } | FetchError::WrongDigest { .. } => Some(7),
+            FetchError::Failed { .. } => Some(75),
+            _ => None,
+        };
     }
     if let Some(LearnError::NotEnough { .. }) = cause.downcast_ref::<LearnError>() {
         return Some(6);
@@ -115,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_error_has_its_code() {
-        let cases: [(anyhow::Error, u8); 15] = [
+        let cases: [(anyhow::Error, u8); 20] = [
             (anyhow!("something"), 1),
             (Silent.into(), 1),
             (Usage("x".into()).into(), 2),
@@ -131,6 +150,11 @@ mod tests {
             (io(io::ErrorKind::BrokenPipe).into(), 0),
             (ConfigError { problems: Vec::new() }.into(), 78),
             (Err::<(), _>(Usage("x".into())).context("outer").unwrap_err(), 2),
+            (BackboneError::Digest { expected: "a".into(), found: "b".into() }.into(), 7),
+            (BackboneError::Read { path: "x".into(), source: io(io::ErrorKind::NotFound) }.into(), 74),
+            (StartError::Config("x".into()).into(), 78),
+            (StartError::Io("x".into()).into(), 74),
+            (FetchError::NoDigest { name: "x".into() }.into(), 7),
         ];
         for (error, code) in cases {
             assert_eq!(exit_code(&error), code, "{error:?}");

@@ -111,12 +111,12 @@ fn list(data: &Value) -> String {
             mark.to_owned(),
             part("/method"),
             accuracy.map_or("-".to_owned(), percent),
-            part("/gate"),
             part("/restored_from"),
             part("/created"),
+            part("/gate"),
         ]
     };
-    table(&["version", "", "method", "accuracy", "gate", "restored", "created"], heads.iter().map(row))
+    table(&["version", "", "method", "accuracy", "restored", "created", "gate"], heads.iter().map(row))
 }
 
 fn show(head: &Value) -> String {

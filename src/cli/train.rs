@@ -66,7 +66,7 @@ pub(super) fn figures(job: &JobMessage) -> String {
     }
     let ms = number("/train_ms").map_or(String::new(), |ms| format!(" in {ms:.0} ms"));
     let promoted = result.get("promoted") == Some(&Value::Bool(true));
-    let fate = if promoted { "is active now" } else { "was rejected, the active one stays" };
+    let fate = if promoted { "is active now" } else { "was rejected" };
     let (samples, bursts) = (word(&metrics, "/samples"), word(&metrics, "/bursts"));
     text.push_str(&format!(
         "\nhead {} ({}) of {samples} samples in {bursts} bursts{ms} {fate}: {}",

@@ -2,7 +2,7 @@
 
 use super::Common;
 use super::client::word;
-use super::output::Output;
+use super::output::{Output, percent};
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
@@ -42,7 +42,8 @@ fn text(line: &str) -> Option<String> {
         "prediction" => {
             let unknown =
                 if data.get("label").is_some_and(Value::is_null) { "unknown, nearest " } else { "" };
-            format!("frame {}  {unknown}{} {}", part("/frame"), part("/top/0/class"), part("/score"))
+            let score = data.get("score").and_then(Value::as_f64).map_or("-".to_owned(), percent);
+            format!("frame {}  {unknown}{} {score}", part("/frame"), part("/top/0/class"))
         }
         "label" => format!("label  {}", data.as_str().unwrap_or_default()),
         "job" => format!("job {}  {} {}", part("/id"), part("/status"), part("/step")),
@@ -63,6 +64,9 @@ mod tests {
     fn messages_become_short_lines() {
         let line = r#"{"type":"event","data":{"type":"head_rejected","error":{"code":"regression","message":"worse"}}}"#;
         assert_eq!(text(line).as_deref(), Some("head_rejected  worse"));
+        let line =
+            r#"{"type":"prediction","data":{"frame":7,"label":null,"score":0.5591,"top":[{"class":"b"}]}}"#;
+        assert_eq!(text(line).as_deref(), Some("frame 7  unknown, nearest b 55.9 %"));
         let line = r#"{"type":"job","data":{"id":"7","status":"executing","step":"ridge"}}"#;
         assert_eq!(text(line).as_deref(), Some("job 7  executing ridge"));
         assert_eq!(text("not json"), None);

@@ -95,7 +95,7 @@ impl Kind {
             (Self::Flag, Value::Boolean(_)) => Some(value.clone()),
             (Self::Integer(low, high), Value::Integer(n)) => (low <= n && n <= high).then(|| value.clone()),
             (Self::Number(low, high), Value::Integer(n)) => {
-                #[expect(clippy::cast_precision_loss, reason = "settings are far below 2^53")]
+                // Ranges end far below 2^53.
                 let n = *n as f64;
                 (*low <= n && n <= *high).then_some(Value::Float(n))
             }

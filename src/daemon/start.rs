@@ -158,7 +158,10 @@ async fn serve(settings: Settings) -> Result<()> {
     let hurry = std::thread::spawn(|| {
         std::thread::sleep(STOP_WITHIN);
         tracing::warn!("something does not stop: ending without it");
-        #[expect(clippy::disallowed_methods, reason = "what is acknowledged is on disk; a hanging driver must not keep us")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "what is acknowledged is on disk; a hanging driver must not keep us"
+        )]
         std::process::exit(0);
     });
     stop.store(true, Ordering::Relaxed);

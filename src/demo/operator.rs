@@ -109,7 +109,7 @@ impl<'a> Visit<'a> {
             if score.appearances() == appearances && !score.has(appearance) {
                 return Ok(score);
             }
-            score.count(appearance, prediction.label.as_deref() == Some(truth));
+            score.count(appearance, truth, prediction.label.as_deref());
         }
     }
 

@@ -8,13 +8,16 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub struct Score {
     right: u32,
+    unknown: u32,
     all: u32,
     appearances: BTreeMap<u64, (u32, u32)>,
 }
 
 impl Score {
-    /// Counts one prediction.
-    pub fn count(&mut self, appearance: u64, right: bool) {
+    /// Counts one prediction; `None` is "like none of the classes".
+    pub fn count(&mut self, appearance: u64, truth: &str, said: Option<&str>) {
+        let right = said == Some(truth);
+        self.unknown += u32::from(said.is_none());
         self.all += 1;
         self.right += u32::from(right);
         let (all, good) = self.appearances.entry(appearance).or_default();
@@ -51,7 +54,7 @@ impl Score {
     /// For `--json`.
     pub fn to_json(&self) -> Value {
         let (low, high) = self.interval();
-        json!({"right": self.right, "predictions": self.all, "appearances": self.appearances.len(),
+        json!({"right": self.right, "unknown": self.unknown, "predictions": self.all, "appearances": self.appearances.len(),
             "accuracy": self.fraction(), "low": low, "high": high})
     }
 }
@@ -60,12 +63,16 @@ impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:.0} % ({} of {} predictions, {} objects)",
+            "{:.0} % ({} of {} predictions, {} objects",
             100.0 * self.fraction(),
             self.right,
             self.all,
             self.appearances.len()
-        )
+        )?;
+        match self.unknown {
+            0 => f.write_str(")"),
+            n => write!(f, "; {n} called unknown)"),
+        }
     }
 }
 
@@ -78,11 +85,11 @@ mod tests {
         let mut score = Score::default();
         for appearance in 0..8 {
             for _ in 0..100 {
-                score.count(appearance, appearance != 3);
+                score.count(appearance, "a", (appearance != 3).then_some("a"));
             }
         }
         let (low, high) = score.interval();
         assert!(low < 0.65 && high > 0.95, "{low} {high}");
-        assert_eq!(score.to_string(), "88 % (700 of 800 predictions, 8 objects)");
+        assert_eq!(score.to_string(), "88 % (700 of 800 predictions, 8 objects; 100 called unknown)");
     }
 }
