@@ -15,7 +15,7 @@ mod inspect;
 mod load;
 mod onnx;
 #[cfg(test)]
-mod parity;
+mod parity_tests;
 mod plan;
 mod preprocess;
 mod prune;

@@ -109,3 +109,87 @@ fn public_key(key: &str) -> Result<PublicKey> {
     };
     PublicKey::from_base64(&text).map_err(|e| Usage(format!("--key: {e}")).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit_code;
+    use crate::learn::Head;
+    use crate::wire::digest::sha256;
+    use crate::wire::messages::BackboneRef;
+    use crate::wire::{Dtype, HeadMeta, Key, parts};
+
+    /// A head file of over one part, and its manifest.
+    fn head(key: &Key) -> (Vec<u8>, String) {
+        let meta = HeadMeta {
+            dtype: Dtype::F32,
+            classes: vec!["ok".into(), "bad".into()],
+            backbone: BackboneRef { name: "tiny".into(), digest: sha256(b"b") },
+            tensor: "features".into(),
+            preprocess: sha256(b"p"),
+            snapshot: sha256(b"s"),
+            method: "ridge".into(),
+            metrics: serde_json::Map::new(),
+            parent: None,
+            restored_from: None,
+            device: "cam-1".into(),
+            version: 7,
+            created: "2026-03-01T12:00:00.000Z".into(),
+        };
+        let file = HeadFile { head: Head::random(2, 10_000, 1), meta }.encode().unwrap();
+        let manifest = Manifest::signed(&file, None, key).unwrap().to_json();
+        (file, manifest)
+    }
+
+    #[test]
+    fn only_what_the_device_signed_passes() {
+        let (key, other) = (Key::from_seed(&mut [7; 32]), Key::from_seed(&mut [8; 32]));
+        let (file, manifest) = head(&key);
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        put("m.json", manifest.as_bytes());
+        put("forged.json", manifest.replace("cam-1", "cam-2").as_bytes());
+        put("h", &file);
+        let mut broken = file.clone();
+        broken[file.len() - 1] ^= 1;
+        put("broken", &broken);
+        let (list, bytes) = parts::split(&file).unwrap();
+        assert_eq!(list.len(), 2);
+        put("part0", bytes[0]);
+        put("part1", bytes[1]);
+        put("key", key.public().base64().as_bytes());
+        let try_it = |files: &[&str], key: Option<String>, device: Option<&str>| {
+            let files = files.iter().map(|name| folder.path().join(name)).collect();
+            check(&VerifyArgs { files, key, device: device.map(str::to_owned) })
+        };
+        let good = Some(key.public().base64());
+        let by_file = folder.path().join("key").to_str().map(str::to_owned);
+        for (files, key) in [
+            (vec!["m.json", "h"], good.clone()),
+            (vec!["part0", "part1", "m.json"], good.clone()),
+            (vec!["m.json", "h"], by_file),
+        ] {
+            let told = try_it(&files, key, Some("cam-1")).unwrap();
+            assert_eq!(
+                (&told["signed"], &told["file"], &told["version"]),
+                (&json!(true), &json!(true), &json!(7))
+            );
+        }
+        assert_eq!(try_it(&["h"], None, None).unwrap()["signed"], json!(false));
+        assert_eq!(try_it(&["m.json"], good.clone(), None).unwrap()["file"], json!(false));
+        let cases: [(&[&str], Option<String>, Option<&str>, u8); 9] = [
+            (&["m.json", "h"], Some(other.public().base64()), None, 7),
+            (&["m.json", "broken"], good.clone(), None, 7),
+            (&["m.json", "part0"], good.clone(), None, 7),
+            (&["forged.json", "h"], good.clone(), None, 7),
+            (&["m.json", "h"], good.clone(), Some("cam-2"), 7),
+            (&["part1"], None, None, 7),
+            (&["m.json", "h"], None, None, 2),
+            (&["h"], good.clone(), None, 2),
+            (&["m.json", "h"], Some("nonsense".into()), None, 2),
+        ];
+        for (files, key, device, code) in cases {
+            assert_eq!(exit_code(&try_it(files, key, device).unwrap_err()), code, "{files:?}");
+        }
+    }
+}

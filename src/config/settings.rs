@@ -68,7 +68,7 @@ pub struct Capture {
     /// Frames kept per second.
     pub hz: f64,
     /// Frames kept by one capture at most.
-    pub max: usize,
+    pub max: u32,
     /// Frames whose embedding has a higher cosine with the last kept one are left out.
     pub skip_above: f32,
     /// Seconds without a label that end a burst.
@@ -105,8 +105,6 @@ pub struct Learn {
     pub bootstrap: usize,
     /// Seed of a round.
     pub seed: u64,
-    /// Threads of a round.
-    pub threads: usize,
     /// Niceness of a round.
     pub nice: i32,
 }
@@ -174,8 +172,6 @@ pub struct Socket {
 pub struct Log {
     /// error, warn, info, debug or trace.
     pub level: String,
-    /// text or json.
-    pub format: String,
 }
 
 /// The head that a word names; `auto` and unknown words are [`Choice::Auto`].

@@ -253,8 +253,10 @@ impl Daemon {
                 let burst = burst.unwrap_or_else(|| self.bursts.fresh());
                 let class = class.as_str().to_owned();
                 let by = self.asked_by(token).to_owned();
-                let skip = self.settings.capture.skip_above;
-                self.recording = Some(Recording::new(class.clone(), burst.clone(), by, hz, max, skip));
+                let usual = &self.settings.capture;
+                let (hz, most) = (hz.unwrap_or(usual.hz), max.unwrap_or(usual.max));
+                let skip = usual.skip_above;
+                self.recording = Some(Recording::new(class.clone(), burst.clone(), by, hz, most, skip));
                 // The class is there before the first frame, and before the answer.
                 self.change(token, if_rev, None, move |tx, now_ms| {
                     tx.ensure_class(&class, now_ms)?;

@@ -4,10 +4,7 @@
 //! receives [`Request`]s and answers each exactly once. The router does not know its listener, so a page on TCP
 //! can be put on it later. See `docs/decisions/0007-command-socket.md`.
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 mod answer;
@@ -24,20 +21,6 @@ pub use answer::Answer;
 pub use client::{Client, ClientError};
 pub use listen::listen;
 pub use serve::serve;
-
-/// The `[web]` table of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Socket for the command line, mode 0660: whoever may write to it may command the daemon.
-    pub socket: PathBuf,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { socket: "/run/graft/graft.sock".into() }
-    }
-}
 
 /// What can be looked at. None of these changes anything.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use tract_onnx::prelude::*;
 
 use super::super::graphs::{card, classifier, file, weights};
 use super::super::onnx::{ints, node, port};
-use super::super::parity::{card as real_card, cosine, shared};
+use super::super::parity_tests::{card as real_card, cosine, shared};
 use super::super::{Backbone, Card};
 use super::*;
 

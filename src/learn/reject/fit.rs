@@ -10,9 +10,17 @@ const LEAST_SAMPLES: usize = 20;
 const LEAST_GROUPS: usize = 8;
 /// Share of the mean variance that is added to every direction.
 const SHRINKAGE: f64 = 1e-3;
+/// Spreads are cross-fitted on this many folds at least, on more (at best one a group) as far as this many products
+/// of scores allow: a few milliseconds.
+const LEAST_FOLDS: usize = 10;
+const PRODUCTS: usize = 10_000_000;
 
-/// Fits the score on held-out scores `[n, K]`, with the threshold where a fraction `rate` of the snapshot, each
-/// sample judged without its burst, would be called unknown. None where there is too little to go by.
+/// Fits the score on held-out scores `[n, K]`, with the threshold where a fraction `rate` of new frames of the classes
+/// would be called unknown. None where there is too little to go by.
+///
+/// The threshold is a conformal quantile (Vovk, Gammerman and Shafer 2005) of values that know nothing of the burst
+/// they judge, neither by the head nor by the means and spreads. Frames of a burst are near-copies, so bursts are what
+/// is exchangeable and counts.
 pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<Reject> {
     let (n, k) = (problem.len(), problem.classes());
     if n < LEAST_SAMPLES.max(2 * k) || problem.groups.len() < LEAST_GROUPS {
@@ -29,25 +37,86 @@ pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<Reje
         centre: Vec::new(),
         scale: vec![0.0, 1.0, 0.0, 0.0],
     };
-    spreads(problem, &scores, &mut reject);
-    let relative: Vec<f64> = scores.chunks_exact(k).map(|row| f64::from(reject.relative(row))).collect();
-    let near: Vec<f64> = nearest_means(problem);
-    let (a, b) = (1.0 / deviation(&relative)?, 1.0 / deviation(&near)?);
-    let mut sums: Vec<f64> = relative.iter().zip(&near).map(|(r, d)| a * r + b * d).collect();
-    sums.sort_unstable_by(f64::total_cmp);
+    let relative = relative_apart(problem, &scores, &mut reject);
+    let near = nearest_means(problem);
+    // Weights of groups, each shared by its samples; a sample whose class is in no other group shows what an unknown
+    // class looks like, not a known one.
+    let mut judged: Vec<(usize, f64)> = Vec::new();
+    let mut groups = 0;
+    for group in &problem.groups {
+        let before = judged.len();
+        judged.extend(group.clone().filter(|&i| relative[i].is_some()).map(|i| (i, 0.0)));
+        let share = 1.0 / (judged.len() - before).max(1) as f64;
+        judged[before..].iter_mut().for_each(|(_, weight)| *weight = share);
+        groups += usize::from(judged.len() > before);
+    }
+    if groups < LEAST_GROUPS {
+        return None;
+    }
+    let value = |i: usize| relative[i].unwrap_or_default();
+    let a = 1.0 / deviation(judged.iter().map(|&(i, weight)| (value(i), weight)))?;
+    let b = 1.0 / deviation(judged.iter().map(|&(i, weight)| (near[i], weight)))?;
+    let mut sums: Vec<(f64, f64)> =
+        judged.iter().map(|&(i, weight)| (a * value(i) + b * near[i], weight)).collect();
     let rate = if rate.is_finite() { f64::from(rate).clamp(0.0, 0.5) } else { 0.05 };
-    // The smallest value that leaves at most `rate` of a new sample above it (conformal quantile).
-    let at = (((n + 1) as f64 * (1.0 - rate)).ceil() as usize).clamp(1, n) - 1;
-    let (middle, threshold) = (sums[n / 2], sums[at]);
+    let (middle, threshold) = quantiles(&mut sums, groups, rate);
     let unit = 1.0 / (threshold - middle);
     if !unit.is_finite() {
         return None;
     }
+    spreads(problem, &scores, |_| true, &mut reject);
     reject.scale = vec![(-middle * unit) as f32, (a * unit) as f32, (b * unit) as f32, 0.0];
     // Distances are measured in the embedding's own units from here on.
     reject.scale[2] *= problem.scale;
     reject.check(problem.width(), usize::MAX).ok()?;
     Some(reject)
+}
+
+/// Median, and the threshold at `rate`, of values with weights that are 1 in sum over each of the groups.
+pub(super) fn quantiles(values: &mut [(f64, f64)], groups: usize, rate: f64) -> (f64, f64) {
+    values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let largest = values.last().map_or(0.0, |last| last.0);
+    // The smallest value with at most so many groups above it; the slack is for the rounding of shares.
+    let least = |allowed: f64| {
+        let (mut above, mut found) = (0.0, largest);
+        for &(value, weight) in values.iter().rev() {
+            if above > allowed + 1e-9 {
+                break;
+            }
+            found = value;
+            above += weight;
+        }
+        found
+    };
+    let middle = least(0.5 * groups as f64);
+    let allowed = rate * (groups as f64 + 1.0) - 1.0;
+    // With fewer than `1/rate − 1` groups a new one exceeds all seen more often than `rate`, whatever their values:
+    // nothing seen bounds the rest, so the threshold goes further out, by as much as is missing.
+    let beyond = (-allowed).max(0.0) * (largest - middle);
+    (middle, least(allowed.max(0.0)) + beyond)
+}
+
+/// Relative Mahalanobis distance of each sample, by centres and spreads taken without its fold of groups; none where
+/// the others know nothing of its class. `reject` lends the place for them.
+fn relative_apart(problem: &Problem, scores: &[f32], reject: &mut Reject) -> Vec<Option<f64>> {
+    let (n, k) = (problem.len(), problem.classes());
+    let groups = &problem.groups;
+    let folds = (PRODUCTS / (n * k * k).max(1)).clamp(LEAST_FOLDS.min(groups.len()), groups.len());
+    // Dealt out class by class, so that a class of two groups or more is never whole in one fold.
+    let mut dealt: Vec<usize> = (0..groups.len()).collect();
+    dealt.sort_by_key(|&group| problem.labels[groups[group].start]);
+    let mut fold = vec![0; n];
+    for (at, &group) in dealt.iter().enumerate() {
+        fold[groups[group].clone()].fill(at % folds);
+    }
+    let mut out = vec![None; n];
+    for held in 0..folds {
+        let known = spreads(problem, scores, |i| fold[i] != held, reject);
+        for (i, row) in scores.chunks_exact(k).enumerate().filter(|&(i, _)| fold[i] == held) {
+            out[i] = known[problem.labels[i]].then(|| f64::from(reject.relative(row)));
+        }
+    }
+    out
 }
 
 /// Mean embeddings in the embedding's own space, `[K, width]`.
@@ -120,35 +189,41 @@ pub(super) fn nearest_means(problem: &Problem) -> Vec<f64> {
     out
 }
 
-/// Spread of held-out scores within classes and over the snapshot, classes counting the same.
-fn spreads(problem: &Problem, scores: &[f32], reject: &mut Reject) {
+/// Centres and spreads, within classes and over all, of the held-out scores of the samples that `keep` keeps, classes
+/// counting the same. Returns which classes have any; the others are infinitely far from everything.
+fn spreads(problem: &Problem, scores: &[f32], keep: impl Fn(usize) -> bool, reject: &mut Reject) -> Vec<bool> {
     let k = problem.classes();
+    let kept = || {
+        scores.chunks_exact(k).zip(&problem.labels).enumerate().filter(|(i, _)| keep(*i)).map(|(_, pair)| pair)
+    };
     let mut means = vec![0.0f64; k * k];
     let mut counts = vec![0.0f64; k];
-    for (row, &label) in scores.chunks_exact(k).zip(&problem.labels) {
+    for (row, &label) in kept() {
         let own = &mut means[label * k..(label + 1) * k];
         own.iter_mut().zip(row).for_each(|(mean, &score)| *mean += f64::from(score));
         counts[label] += 1.0;
     }
-    means.chunks_exact_mut(k).zip(&counts).for_each(|(row, count)| row.iter_mut().for_each(|v| *v /= count));
-    let whole_mean: Vec<f64> =
-        (0..k).map(|at| means.iter().skip(at).step_by(k).sum::<f64>() / k as f64).collect();
-    let mut within = vec![0.0f64; k * k];
-    let mut whole = vec![0.0f64; k * k];
-    for ((row, &label), &weight) in scores.chunks_exact(k).zip(&problem.labels).zip(&problem.weights) {
-        for (matrix, mean) in
-            [(&mut within, &means[label * k..(label + 1) * k]), (&mut whole, whole_mean.as_slice())]
-        {
-            let difference: Vec<f64> = row.iter().zip(mean).map(|(&v, m)| f64::from(v) - m).collect();
-            for (line, left) in matrix.chunks_exact_mut(k).zip(&difference) {
-                line.iter_mut().zip(&difference).for_each(|(sum, right)| *sum += weight * left * right);
-            }
-        }
+    let known: Vec<bool> = counts.iter().map(|&count| count > 0.0).collect();
+    let classes = known.iter().filter(|known| **known).count().max(1) as f64;
+    for (row, count) in means.chunks_exact_mut(k).zip(&counts) {
+        row.iter_mut().for_each(|value| *value /= count.max(1.0));
     }
-    let n = problem.len() as f64;
-    let floor = SHRINKAGE * (0..k).map(|at| whole[at * k + at] / n).sum::<f64>() / k as f64;
+    let whole_mean: Vec<f64> =
+        (0..k).map(|at| means.iter().skip(at).step_by(k).sum::<f64>() / classes).collect();
+    let mut within = vec![0.0f64; k * k];
+    for (row, &label) in kept() {
+        let mean = &means[label * k..(label + 1) * k];
+        let difference: Vec<f64> = row.iter().zip(mean).map(|(&v, m)| f64::from(v) - m).collect();
+        add_square(&mut within, &difference, 1.0 / (classes * counts[label]));
+    }
+    // The spread over all is that within the classes and that of their means.
+    let mut whole = within.clone();
+    for (mean, _) in means.chunks_exact(k).zip(&known).filter(|(_, known)| **known) {
+        let difference: Vec<f64> = mean.iter().zip(&whole_mean).map(|(v, m)| v - m).collect();
+        add_square(&mut whole, &difference, 1.0 / classes);
+    }
+    let floor = SHRINKAGE * (0..k).map(|at| whole[at * k + at]).sum::<f64>() / k as f64;
     for matrix in [&mut within, &mut whole] {
-        matrix.iter_mut().for_each(|value| *value /= n);
         (0..k).for_each(|at| matrix[at * k + at] += floor.max(1e-12));
         factor(matrix, k, 1e-12);
         *matrix = invert_lower(matrix, k);
@@ -160,14 +235,26 @@ fn spreads(problem: &Problem, scores: &[f32], reject: &mut Reject) {
             .collect()
     };
     reject.centres = means.chunks_exact(k).flat_map(|row| whiten(&within, row)).collect();
+    for (centre, _) in reject.centres.chunks_exact_mut(k).zip(&known).filter(|(_, known)| !**known) {
+        centre.fill(f32::INFINITY);
+    }
     reject.centre = whiten(&whole, &whole_mean);
     reject.within = within.iter().map(|&value| value as f32).collect();
     reject.whole = whole.iter().map(|&value| value as f32).collect();
+    known
 }
 
-/// Standard deviation; none where there is none to speak of.
-fn deviation(values: &[f64]) -> Option<f64> {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+/// Adds `weight` times the product of a vector `[k]` with itself.
+fn add_square(matrix: &mut [f64], vector: &[f64], weight: f64) {
+    for (line, left) in matrix.chunks_exact_mut(vector.len()).zip(vector) {
+        line.iter_mut().zip(vector).for_each(|(sum, right)| *sum += weight * left * right);
+    }
+}
+
+/// Standard deviation of values with weights; none where there is none to speak of.
+fn deviation(values: impl Iterator<Item = (f64, f64)> + Clone) -> Option<f64> {
+    let total: f64 = values.clone().map(|(_, weight)| weight).sum();
+    let mean = values.clone().map(|(value, weight)| weight * value).sum::<f64>() / total;
+    let variance = values.map(|(value, weight)| weight * (value - mean).powi(2)).sum::<f64>() / total;
     (variance.sqrt() > 1e-9 * (1.0 + mean.abs()) && variance.is_finite()).then(|| variance.sqrt())
 }

@@ -1,4 +1,4 @@
-use super::super::tests::{Recipe, clusters, features, round};
+use super::super::tests::{Recipe, clusters, features, normal, round};
 use super::*;
 use crate::learn::problem::Problem;
 use crate::learn::{Choice, Method, Options, Snapshot};
@@ -97,6 +97,70 @@ fn the_false_reject_rate_is_the_one_asked_for() {
             // Far from everything.
             assert!(head.predict(&vec![50.0; 96]).is_unknown());
         }
+    }
+}
+
+/// Frames called unknown by a round on few bursts with a strong shift of their own: of new bursts of the classes
+/// taught, of a class never taught, of noise three times as large as any embedding.
+fn few_bursts(recipe: Recipe, rank: usize) -> [f64; 3] {
+    let mut found = [0.0; 3];
+    let shifted = |recipe: Recipe| {
+        let plain = clusters(Recipe { spread: [recipe.spread[0], 0.0, recipe.spread[2]], ..recipe });
+        let mut directions = fastrand::Rng::with_seed(7);
+        let directions: Vec<f32> = (0..rank * recipe.width).map(|_| normal(&mut directions)).collect();
+        let mut random = fastrand::Rng::with_seed(recipe.seed ^ 0xb0);
+        let mut out = Snapshot::new(recipe.width, recipe.classes);
+        let (mut row, mut offset, mut last) = (vec![0.0; recipe.width], vec![0.0f32; recipe.width], None);
+        for i in 0..plain.len() {
+            if last != Some(plain.bursts[i]) {
+                last = Some(plain.bursts[i]);
+                offset.fill(0.0);
+                for direction in directions.chunks_exact(recipe.width) {
+                    let much = recipe.spread[1] / (rank as f32).sqrt() * normal(&mut random);
+                    offset.iter_mut().zip(direction).for_each(|(o, d)| *o += much * d);
+                }
+            }
+            plain.row_f32(i, &mut row);
+            row.iter_mut().zip(&offset).for_each(|(v, o)| *v += o);
+            out.push(&row, plain.labels[i], plain.bursts[i]).unwrap();
+        }
+        out
+    };
+    let made = |recipe| if rank == 0 { clusters(recipe) } else { shifted(recipe) };
+    let seeds = 24;
+    for seed in 0..seeds {
+        let train = made(Recipe { seed: 2 * seed, ..recipe });
+        let head = round(&train, &Options { bootstrap: 0, ..Options::default() }).unwrap().head;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let fresh = made(Recipe { seed: 2 * seed + 1, classes: recipe.classes + 2, bursts: 20, ..recipe });
+        let mut row = vec![0.0; recipe.width];
+        let mut seen = [[0.0f64; 2]; 3];
+        let size = (recipe.spread.iter().map(|s| s * s).sum::<f32>()).sqrt();
+        for i in 0..fresh.len() {
+            fresh.row_f32(i, &mut row);
+            let kind = usize::from(fresh.labels[i] as usize >= recipe.classes);
+            seen[kind][0] += f64::from(u8::from(head.predict(&row).is_unknown()));
+            seen[kind][1] += 1.0;
+            row.iter_mut().for_each(|value| *value = 3.0 * size * normal(&mut random));
+            seen[2][0] += f64::from(u8::from(head.predict(&row).is_unknown()));
+            seen[2][1] += 1.0;
+        }
+        found.iter_mut().zip(seen).for_each(|(sum, [part, all])| *sum += part / all / seeds as f64);
+    }
+    found
+}
+
+#[test]
+#[ignore]
+fn explore() {
+    for rank in [0, 4] {
+    for (bursts, per_burst) in [(2, 6), (3, 6), (4, 6), (6, 6), (15, 6), (40, 6)] {
+        for spread in [[0.4, 0.8, 0.1], [0.5, 0.5, 0.1], [1.0, 0.3, 0.1]] {
+            let recipe = Recipe { width: 192, classes: 4, bursts, per_burst, spread, seed: 0 };
+            let [known, other, noise] = few_bursts(recipe, rank);
+            println!("rank {rank} {bursts:>2}x{per_burst:<2} {spread:?}: known {known:.3} untaught {other:.3} noise {noise:.3}");
+        }
+    }
     }
 }
 

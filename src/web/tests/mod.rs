@@ -299,8 +299,3 @@ fn parts_of_paths_are_encoded() {
     assert_eq!(encode("a b/ä?&=%"), "a%20b%2F%C3%A4%3F%26%3D%25");
     assert_eq!(encode("line-3_x.~"), "line-3_x.~");
 }
-
-#[test]
-fn settings_refuse_unknown_keys() {
-    assert!(serde_json::from_str::<Settings>(r#"{"sokcet": "/x"}"#).is_err());
-}

@@ -17,14 +17,14 @@ pub enum Capture {
     Start {
         /// The class of the samples; made if it is new.
         class: ClassName,
-        /// Frames kept a second, 0.1 to 30.
-        #[serde(default = "hz")]
+        /// Frames kept a second, 0.1 to 30; absent: as configured (`capture.hz`, 4).
+        #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 0.1, max = 30.0))]
-        hz: f64,
-        /// Samples after which it ends by itself, 1 to 1000.
-        #[serde(default = "max")]
+        hz: Option<f64>,
+        /// Samples after which it ends by itself, 1 to 1000; absent: as configured (`capture.max`, 40).
+        #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1, max = 1000))]
-        max: u32,
+        max: Option<u32>,
         /// The burst the samples belong to; a new one if absent. Give the same name to captures that show
         /// the same thing at the same place, so that they are never split between training and testing.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,32 +41,22 @@ pub enum Capture {
     },
 }
 
-/// Default frames a second.
-fn hz() -> f64 {
-    4.0
-}
-
-/// Default number of samples.
-fn max() -> u32 {
-    40
-}
-
 impl Capture {
     pub(super) const ACTIONS: Actions =
         &[("start", &["class", "hz", "max", "burst"]), ("stop", &[]), ("snap", &["class"])];
 
     /// A capture of `class` with the defaults.
     pub fn start(class: ClassName) -> Self {
-        Self::Start { class, hz: hz(), max: max(), burst: None }
+        Self::Start { class, hz: None, max: None, burst: None }
     }
 
     pub(super) fn read(action: &str, fields: &mut Fields) -> Result<Self, Error> {
         Ok(match action {
             "start" => Self::Start {
                 class: required("class", fields.class("class")?)?,
-                hz: fields.number("hz", 0.1..=30.0)?.unwrap_or_else(hz),
+                hz: fields.number("hz", 0.1..=30.0)?,
                 // The range fits u32.
-                max: fields.whole("max", 1..=1000)?.map_or_else(max, |n| n as u32),
+                max: fields.whole("max", 1..=1000)?.map(|n| n as u32),
                 burst: fields.text("burst", 128)?,
             },
             "snap" => Self::Snap { class: fields.class("class")? },

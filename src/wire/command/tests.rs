@@ -67,7 +67,7 @@ fn a_bare_class_name_labels_the_newest_frame() {
 fn absent_fields_take_their_defaults() {
     assert_eq!(
         ok(Op::Capture, r#"{"action":"start","class":" ok "}"#),
-        Command::Capture(Capture::Start { class: class("ok"), hz: 4.0, max: 40, burst: None })
+        Command::Capture(Capture::Start { class: class("ok"), hz: None, max: None, burst: None })
     );
     assert_eq!(
         ok(Op::Capture, r#"{"action":"start","class":"ok","burst":null}"#),
@@ -212,7 +212,7 @@ fn commands() -> impl Strategy<Value = Command> {
     let version = || 1..=i64::MAX as u64;
     prop_oneof![
         prop_oneof![Just(Mode::Adapt), Just(Mode::Infer), Just(Mode::Pause)].prop_map(Command::Mode),
-        (class_names(), 0.1f64..=30.0, 1u32..=1000, text())
+        (class_names(), prop::option::of(0.1f64..=30.0), prop::option::of(1u32..=1000), text())
             .prop_map(|(class, hz, max, burst)| Command::Capture(Capture::Start { class, hz, max, burst })),
         Just(Command::Capture(Capture::Stop)),
         prop::option::of(class_names()).prop_map(|class| Command::Capture(Capture::Snap { class })),
