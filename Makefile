@@ -36,9 +36,9 @@ fuzz: ## each fuzz target for a minute (needs cargo-fuzz; installs it)
 	scripts/install.sh cargo-fuzz
 	for target in $$(cd fuzz && cargo fuzz list); do (cd fuzz && cargo fuzz run -s none "$$target" -- -max_total_time=60); done
 
-backbone: ## trains models/tiny.onnx anew by its recipe (CPU PyTorch, about half an hour)
+backbone: ## trains models/tiny.onnx anew by its recipe (CPU PyTorch, some ten CPU-minutes)
 	scripts/install.sh torch
-	/usr/bin/python3 models/tiny/train.py --out models/tiny.onnx
+	/usr/bin/python3 models/tiny/train.py --out models/tiny.onnx --card models/tiny.toml
 
 deps-build: ## what a build needs
 	@scripts/install.sh build mosquitto

@@ -42,7 +42,7 @@ fn text(state: &State, status: &Value) -> String {
         }
     };
     let (camera, frame) = (part("/camera/description"), part("/frame/id"));
-    let adaptation = state.adaptation;
+    let adaptation = &state.adaptation;
     let backbone = state.backbone.as_ref().map_or("none", |backbone| backbone.name.as_str());
     let mut lines = vec![
         format!("device      {}, graft {}, up {uptime}", part("/device"), part("/version")),
@@ -53,6 +53,7 @@ fn text(state: &State, status: &Value) -> String {
             adaptation.new_samples,
             adaptation.needed
         ),
+        adaptation.waiting_for.as_ref().map_or_else(String::new, |missing| format!("            waits for {missing}")),
         format!("camera      {camera}, newest frame {frame} is {} ms old", part("/frame/age_ms")),
         format!("broker      {broker}"),
         format!("backbone    {backbone}"),
@@ -64,6 +65,7 @@ fn text(state: &State, status: &Value) -> String {
     if let Some(capture) = status.get("capture").filter(|capture| !capture.is_null()) {
         lines.push(format!("capture     of {}, {} kept", word(capture, "/class"), word(capture, "/kept")));
     }
+    lines.retain(|line| !line.is_empty());
     let (data, bytes) = (&state.dataset, bytes_text(state.dataset.bytes));
     let samples: u64 = data.counts.values().sum();
     lines.push(format!("data set    {samples} samples, {bytes}, revision {}", data.rev));

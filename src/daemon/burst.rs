@@ -49,6 +49,8 @@ pub struct Recording {
     pub burst: String,
     /// Who asked for it.
     pub by: String,
+    /// The command that began it.
+    pub token: u64,
     every: Duration,
     most: u32,
     kept: u32,
@@ -61,11 +63,12 @@ pub struct Recording {
 impl Recording {
     /// Keeps `hz` frames a second, `most` in all; frames whose embedding's cosine to the last kept
     /// one is above `skip_above` are near-duplicates and skipped.
-    pub fn new(class: String, burst: String, by: String, hz: f64, most: u32, skip_above: f32) -> Self {
+    pub fn new(token: u64, class: String, burst: String, by: String, hz: f64, most: u32, skip_above: f32) -> Self {
         Self {
             class,
             burst,
             by,
+            token,
             every: Duration::from_secs_f64(1.0 / hz.max(0.01)),
             most,
             kept: 0,
@@ -136,7 +139,7 @@ mod tests {
     #[test]
     fn a_recording_thins_skips_and_ends() {
         let start = Instant::now();
-        let mut recording = Recording::new("ok".into(), "b".into(), "t".into(), 4.0, 2, 0.98);
+        let mut recording = Recording::new(1, "ok".into(), "b".into(), "t".into(), 4.0, 2, 0.98);
         let at = |ms| start + Duration::from_millis(ms);
         assert!(recording.wants(at(0), &[1.0, 0.0]));
         assert!(!recording.wants(at(100), &[0.0, 1.0]), "too soon");

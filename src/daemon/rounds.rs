@@ -7,6 +7,7 @@ use crate::control::{Event, JobId, RoundFailure};
 use crate::learn::{Choice, Estimate, LearnError, Report};
 use crate::wire::messages::EventType;
 use serde_json::{Map, Value, json};
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 /// The round that runs or has just ended.
@@ -80,15 +81,24 @@ impl Daemon {
         let inbox = self.inbox.clone();
         self.trainer.tell(move |()| {
             let mut told: Option<Instant> = None;
-            let result = trainer::run(&assignment, &cancel.0, &mut |progress| {
+            let mut report = |progress: crate::learn::Progress| {
                 if told.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
                     told = Some(Instant::now());
                     let _ = inbox.send(Input::Continue(Box::new(move |daemon| {
                         daemon.job_progress(job, progress.phase, progress.done, progress.total);
                     })));
                 }
-            });
-            let _ = inbox.send(Input::Continue(Box::new(move |daemon| daemon.round_done(job, result))));
+            };
+            // A fault in a round must not end the thread, and with it every later round.
+            let run = AssertUnwindSafe(|| trainer::run(&assignment, &cancel.0, &mut report));
+            let result = std::panic::catch_unwind(run);
+            let _ = inbox.send(Input::Continue(Box::new(move |daemon| match result {
+                Ok(result) => daemon.round_done(job, result),
+                Err(_) => {
+                    let failure = RoundFailure::Failed("the round hit a fault in the program; see the log".into());
+                    daemon.control(Event::RoundFailed(job, failure));
+                }
+            })));
         });
     }
 

@@ -116,6 +116,8 @@ impl Daemon {
                     daemon.answer_known(token, &reply);
                 }
                 Err(error) => {
+                    // A capture that was refused does not run.
+                    daemon.recording.take_if(|recording| recording.token == token);
                     daemon.disk_is(!matches!(error, StoreError::Full { .. } | StoreError::Io { .. }));
                     daemon.finish(token, Err(store_error(&error)));
                 }
@@ -256,7 +258,7 @@ impl Daemon {
                 let usual = &self.settings.capture;
                 let (hz, most) = (hz.unwrap_or(usual.hz), max.unwrap_or(usual.max));
                 let skip = usual.skip_above;
-                self.recording = Some(Recording::new(class.clone(), burst.clone(), by, hz, most, skip));
+                self.recording = Some(Recording::new(token, class.clone(), burst.clone(), by, hz, most, skip));
                 // The class is there before the first frame, and before the answer.
                 self.change(token, if_rev, None, move |tx, now_ms| {
                     tx.ensure_class(&class, now_ms)?;

@@ -13,7 +13,7 @@ use crate::store::{Limits, Opened, Store};
 use crate::wire::Topics;
 use crate::wire::messages::{BackboneRef, CameraFacts, EventType, OFFLINE, ONLINE};
 use crate::{mqtt, systemd, web};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fs::Permissions;
@@ -142,6 +142,10 @@ async fn serve(settings: Settings) -> Result<()> {
             Some(request) = requested.recv() => daemon.handle(Input::Web(request)),
             Some(observation) = observed.recv() => daemon.observed(observation),
             _ = tick.tick() => {
+                // A thread that ended by itself is a fault: a fresh start is better than half a daemon.
+                ensure!(!inference.is_finished(), "the inference thread ended");
+                ensure!(!camera.is_finished(), "the camera thread ended");
+                ensure!(daemon.store.alive() && daemon.trainer.alive(), "the store's or the trainer's thread ended");
                 daemon.control(Event::Tick);
                 daemon.tick_pulse();
                 daemon.maintain();

@@ -68,6 +68,23 @@ impl Daemon {
         }
     }
 
+    /// What a round that starts by itself still lacks.
+    fn waiting_for(&self) -> Option<String> {
+        let learn = &self.settings.learn;
+        let (samples, bursts) = (learn.min_samples_per_class, learn.min_bursts_per_class);
+        let lacking: Vec<String> = self
+            .dataset
+            .classes
+            .iter()
+            .filter(|class| class.samples < samples || class.bursts < bursts)
+            .map(|class| format!("{} has {} in {}", class.name, class.samples, class.bursts))
+            .collect();
+        (self.dataset.classes.len() - lacking.len() < 2).then(|| {
+            let now = if lacking.is_empty() { String::new() } else { format!("; {}", lacking.join(", ")) };
+            format!("two classes with {samples} samples in {bursts} bursts each{now}")
+        })
+    }
+
     pub(super) fn say_state(&mut self) {
         self.state_changed = false;
         self.pulse.last_state = Some(Instant::now());
@@ -130,6 +147,7 @@ impl Daemon {
                 },
                 new_samples: self.control.changed() as u64,
                 needed: self.settings.learn.new_samples as u64,
+                waiting_for: self.waiting_for(),
             },
             head: self.head_state.clone().map(|h| messages::HeadState { pinned: self.control.pinned(), ..h }),
             backbone: Some(self.provenance.backbone.clone()),

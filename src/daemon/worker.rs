@@ -31,6 +31,11 @@ impl<T: Send + 'static> Worker<T> {
         }
     }
 
+    /// Whether the thread still takes tasks.
+    pub fn alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// A second way in, for a thread that has to wait for answers. The worker lives as long as it.
     pub fn asker(&self) -> Asker<T> {
         Asker { tasks: self.tasks.clone() }

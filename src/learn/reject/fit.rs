@@ -10,10 +10,10 @@ const LEAST_SAMPLES: usize = 20;
 const LEAST_GROUPS: usize = 8;
 /// Share of the mean variance that is added to every direction.
 const SHRINKAGE: f64 = 1e-3;
-/// Spreads are cross-fitted on this many folds at least, on more (at best one a group) as far as this many products
-/// of scores allow: a few milliseconds.
+/// Spreads are cross-fitted on this many folds at least, on more (at best one a group) as far as this many sums allow:
+/// a few milliseconds.
 const LEAST_FOLDS: usize = 10;
-const PRODUCTS: usize = 10_000_000;
+const SUMS: usize = 10_000_000;
 
 /// Fits the score on held-out scores `[n, K]`, with the threshold where a fraction `rate` of new frames of the classes
 /// would be called unknown. None where there is too little to go by.
@@ -98,17 +98,11 @@ pub(super) fn quantiles(values: &mut [(f64, f64)], groups: usize, rate: f64) -> 
 
 /// Relative Mahalanobis distance of each sample, by centres and spreads taken without its fold of groups; none where
 /// the others know nothing of its class. `reject` lends the place for them.
-fn relative_apart(problem: &Problem, scores: &[f32], reject: &mut Reject) -> Vec<Option<f64>> {
+pub(super) fn relative_apart(problem: &Problem, scores: &[f32], reject: &mut Reject) -> Vec<Option<f64>> {
     let (n, k) = (problem.len(), problem.classes());
-    let groups = &problem.groups;
-    let folds = (PRODUCTS / (n * k * k).max(1)).clamp(LEAST_FOLDS.min(groups.len()), groups.len());
-    // Dealt out class by class, so that a class of two groups or more is never whole in one fold.
-    let mut dealt: Vec<usize> = (0..groups.len()).collect();
-    dealt.sort_by_key(|&group| problem.labels[groups[group].start]);
-    let mut fold = vec![0; n];
-    for (at, &group) in dealt.iter().enumerate() {
-        fold[groups[group].clone()].fill(at % folds);
-    }
+    let groups = problem.groups.len();
+    let folds = (SUMS / (n * (k * k + 20))).clamp(LEAST_FOLDS.min(groups), groups);
+    let fold = deal(problem, folds);
     let mut out = vec![None; n];
     for held in 0..folds {
         let known = spreads(problem, scores, |i| fold[i] != held, reject);
@@ -117,6 +111,18 @@ fn relative_apart(problem: &Problem, scores: &[f32], reject: &mut Reject) -> Vec
         }
     }
     out
+}
+
+/// Fold of each sample. Groups are dealt out class by class, so that a class of two groups or more is never whole in
+/// one fold.
+pub(super) fn deal(problem: &Problem, folds: usize) -> Vec<usize> {
+    let mut groups: Vec<_> = problem.groups.iter().cloned().collect();
+    groups.sort_by_key(|group| problem.labels[group.start]);
+    let mut fold = vec![0; problem.len()];
+    for (at, group) in groups.into_iter().enumerate() {
+        fold[group].fill(at % folds);
+    }
+    fold
 }
 
 /// Mean embeddings in the embedding's own space, `[K, width]`.
@@ -191,10 +197,20 @@ pub(super) fn nearest_means(problem: &Problem) -> Vec<f64> {
 
 /// Centres and spreads, within classes and over all, of the held-out scores of the samples that `keep` keeps, classes
 /// counting the same. Returns which classes have any; the others are infinitely far from everything.
-fn spreads(problem: &Problem, scores: &[f32], keep: impl Fn(usize) -> bool, reject: &mut Reject) -> Vec<bool> {
+fn spreads(
+    problem: &Problem,
+    scores: &[f32],
+    keep: impl Fn(usize) -> bool,
+    reject: &mut Reject,
+) -> Vec<bool> {
     let k = problem.classes();
     let kept = || {
-        scores.chunks_exact(k).zip(&problem.labels).enumerate().filter(|(i, _)| keep(*i)).map(|(_, pair)| pair)
+        scores
+            .chunks_exact(k)
+            .zip(&problem.labels)
+            .enumerate()
+            .filter(|(i, _)| keep(*i))
+            .map(|(_, pair)| pair)
     };
     let mut means = vec![0.0f64; k * k];
     let mut counts = vec![0.0f64; k];
@@ -211,15 +227,16 @@ fn spreads(problem: &Problem, scores: &[f32], keep: impl Fn(usize) -> bool, reje
     let whole_mean: Vec<f64> =
         (0..k).map(|at| means.iter().skip(at).step_by(k).sum::<f64>() / classes).collect();
     let mut within = vec![0.0f64; k * k];
+    let mut difference = vec![0.0f64; k];
     for (row, &label) in kept() {
         let mean = &means[label * k..(label + 1) * k];
-        let difference: Vec<f64> = row.iter().zip(mean).map(|(&v, m)| f64::from(v) - m).collect();
+        difference.iter_mut().zip(row.iter().zip(mean)).for_each(|(d, (&v, m))| *d = f64::from(v) - m);
         add_square(&mut within, &difference, 1.0 / (classes * counts[label]));
     }
     // The spread over all is that within the classes and that of their means.
     let mut whole = within.clone();
     for (mean, _) in means.chunks_exact(k).zip(&known).filter(|(_, known)| **known) {
-        let difference: Vec<f64> = mean.iter().zip(&whole_mean).map(|(v, m)| v - m).collect();
+        difference.iter_mut().zip(mean.iter().zip(&whole_mean)).for_each(|(d, (v, m))| *d = v - m);
         add_square(&mut whole, &difference, 1.0 / classes);
     }
     let floor = SHRINKAGE * (0..k).map(|at| whole[at * k + at]).sum::<f64>() / k as f64;

@@ -103,7 +103,7 @@ pub enum Reason {
 }
 
 /// How far adaptation is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Adaptation {
     /// What it does.
     pub phase: Phase,
@@ -111,6 +111,9 @@ pub struct Adaptation {
     pub new_samples: u64,
     /// Samples that start the next round.
     pub needed: u64,
+    /// What is missing before a round can start by itself, for people; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
 }
 
 /// What adaptation does.
