@@ -53,7 +53,10 @@ fn text(state: &State, status: &Value) -> String {
             adaptation.new_samples,
             adaptation.needed
         ),
-        adaptation.waiting_for.as_ref().map_or_else(String::new, |missing| format!("            waits for {missing}")),
+        adaptation
+            .waiting_for
+            .as_ref()
+            .map_or_else(String::new, |missing| format!("            waits for {missing}")),
         format!("camera      {camera}, newest frame {frame} is {} ms old", part("/frame/age_ms")),
         format!("broker      {broker}"),
         format!("backbone    {backbone}"),

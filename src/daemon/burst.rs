@@ -63,7 +63,15 @@ pub struct Recording {
 impl Recording {
     /// Keeps `hz` frames a second, `most` in all; frames whose embedding's cosine to the last kept
     /// one is above `skip_above` are near-duplicates and skipped.
-    pub fn new(token: u64, class: String, burst: String, by: String, hz: f64, most: u32, skip_above: f32) -> Self {
+    pub fn new(
+        token: u64,
+        class: String,
+        burst: String,
+        by: String,
+        hz: f64,
+        most: u32,
+        skip_above: f32,
+    ) -> Self {
         Self {
             class,
             burst,

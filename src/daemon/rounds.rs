@@ -95,7 +95,8 @@ impl Daemon {
             let _ = inbox.send(Input::Continue(Box::new(move |daemon| match result {
                 Ok(result) => daemon.round_done(job, result),
                 Err(_) => {
-                    let failure = RoundFailure::Failed("the round hit a fault in the program; see the log".into());
+                    let failure =
+                        RoundFailure::Failed("the round hit a fault in the program; see the log".into());
                     daemon.control(Event::RoundFailed(job, failure));
                 }
             })));

@@ -258,7 +258,8 @@ impl Daemon {
                 let usual = &self.settings.capture;
                 let (hz, most) = (hz.unwrap_or(usual.hz), max.unwrap_or(usual.max));
                 let skip = usual.skip_above;
-                self.recording = Some(Recording::new(token, class.clone(), burst.clone(), by, hz, most, skip));
+                self.recording =
+                    Some(Recording::new(token, class.clone(), burst.clone(), by, hz, most, skip));
                 // The class is there before the first frame, and before the answer.
                 self.change(token, if_rev, None, move |tx, now_ms| {
                     tx.ensure_class(&class, now_ms)?;

@@ -178,6 +178,17 @@ mod tests {
         assert!(ticket.is_some());
     }
 
+    /// Another message may have the same packet id by now.
+    #[test]
+    fn i8_an_acknowledgement_is_worth_nothing_on_another_connection() {
+        let (client, _turning) = AsyncClient::new(MqttOptions::new("id", "h", 1), REQUESTS);
+        let mut outbox = Outbox::new(1 << 20, "a");
+        outbox.acks.extend([Ack { connection: 1, pkid: 5 }, Ack { connection: 2, pkid: 6 }]);
+        let mut traffic = Traffic::new(2, client, Duration::ZERO);
+        traffic.pump(&mut outbox);
+        assert_eq!((traffic.outstanding, outbox.acks.len()), (1, 0));
+    }
+
     fn connack(properties: &[u8]) -> ConnAck {
         let length = properties.len() as u8;
         let mut bytes = BytesMut::from(&[&[0x20, 3 + length, 0, 0, length], properties].concat()[..]);

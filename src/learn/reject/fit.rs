@@ -116,7 +116,7 @@ pub(super) fn relative_apart(problem: &Problem, scores: &[f32], reject: &mut Rej
 /// Fold of each sample. Groups are dealt out class by class, so that a class of two groups or more is never whole in
 /// one fold.
 pub(super) fn deal(problem: &Problem, folds: usize) -> Vec<usize> {
-    let mut groups: Vec<_> = problem.groups.iter().cloned().collect();
+    let mut groups = problem.groups.clone();
     groups.sort_by_key(|group| problem.labels[group.start]);
     let mut fold = vec![0; problem.len()];
     for (at, group) in groups.into_iter().enumerate() {

@@ -129,7 +129,7 @@ fn rejected(recipe: Recipe, rounds: u64) -> [f64; 3] {
 #[test]
 fn false_rejects_of_new_bursts_are_few_where_bursts_are_few_and_unlike() {
     let few = Recipe { width: 192, classes: 4, bursts: 4, per_burst: 6, spread: [0.5, 0.5, 0.1], seed: 0 };
-    for (bursts, rounds, allowed) in [(2, 20, 0.0..=0.1), (4, 20, 0.0..=0.1), (40, 6, 0.02..=0.08)] {
+    for (bursts, rounds, allowed) in [(2, 20, 0.0..=0.1), (4, 20, 0.0..=0.1), (40, 20, 0.02..=0.08)] {
         let [known, untaught, noise] = rejected(Recipe { bursts, ..few }, rounds);
         println!(
             "{bursts} bursts a class: known rejected {known:.3}, untaught class {untaught:.3}, noise {noise:.3}"
@@ -276,29 +276,4 @@ fn what_is_stored_stays_small() {
     let reject = round(&clusters(recipe), &options).unwrap().head.reject.unwrap();
     let bytes: usize = reject.tensors().iter().map(|(_, _, values)| 4 * values.len()).sum();
     assert!(bytes < 60_000, "{bytes}");
-}
-
-#[test]
-fn zz_time() {
-    for (n, k, bursts) in [(1000, 10, 25), (1000, 10, 100), (20_000, 50, 40)] {
-        let recipe = Recipe {
-            width: 1280,
-            classes: k,
-            bursts,
-            per_burst: n / bursts / k,
-            spread: [0.5, 0.5, 0.1],
-            seed: 1,
-        };
-        let s = clusters(recipe);
-        let problem = Problem::new(&s, 5, 0).unwrap();
-        let mut random = fastrand::Rng::with_seed(1);
-        let scores: Vec<f32> = (0..problem.len() * k).map(|_| normal(&mut random)).collect();
-        let mut lent = stored().0;
-        let start = std::time::Instant::now();
-        let out = fit::relative_apart(&problem, &scores, &mut lent);
-        let first = start.elapsed();
-        let start = std::time::Instant::now();
-        let near = fit::nearest_means(&problem);
-        println!("n {n} k {k}: spreads {first:?}, nearest {:?} {}", start.elapsed(), out.len() + near.len());
-    }
 }
