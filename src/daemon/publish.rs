@@ -180,8 +180,5 @@ impl Daemon {
         self.retain(self.topics.info(), to_json(&self.info()));
         self.say_state();
         self.retain(self.topics.label(), self.vote.label().to_owned());
-        if let Some(version) = self.control.active() {
-            self.publish_head(version);
-        }
     }
 }

@@ -341,7 +341,11 @@ impl Daemon {
     /// Hands the stored head to the inference thread.
     fn begin(&mut self) {
         match self.active.clone() {
-            Some(active) => self.install(active, |_| {}),
+            Some(active) => {
+                // Once a start: the session says it again at each connect.
+                self.publish_head(active.version);
+                self.install(active, |_| {});
+            }
             None => self.stand_in(),
         }
         self.reembed();
