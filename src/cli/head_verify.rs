@@ -177,7 +177,8 @@ mod tests {
         }
         assert_eq!(try_it(&["h"], None, None).unwrap()["signed"], json!(false));
         assert_eq!(try_it(&["m.json"], good.clone(), None).unwrap()["file"], json!(false));
-        let cases: [(&[&str], Option<String>, Option<&str>, u8); 9] = [
+        type Case<'a> = (&'a [&'a str], Option<String>, Option<&'a str>, u8);
+        let cases: [Case; 9] = [
             (&["m.json", "h"], Some(other.public().base64()), None, 7),
             (&["m.json", "broken"], good.clone(), None, 7),
             (&["m.json", "part0"], good.clone(), None, 7),
