@@ -39,6 +39,7 @@ fn text(line: &str) -> Option<String> {
     let (kind, data) = (message.get("type")?.as_str()?, message.get("data")?);
     let part = |pointer: &str| word(data, pointer);
     Some(match kind {
+        "prediction" if data.pointer("/top/0").is_none() => format!("frame {}  no head yet", part("/frame")),
         "prediction" => {
             let unknown =
                 if data.get("label").is_some_and(Value::is_null) { "unknown, nearest " } else { "" };
@@ -67,6 +68,8 @@ mod tests {
         let line =
             r#"{"type":"prediction","data":{"frame":7,"label":null,"score":0.5591,"top":[{"class":"b"}]}}"#;
         assert_eq!(text(line).as_deref(), Some("frame 7  unknown, nearest b 55.9 %"));
+        let line = r#"{"type":"prediction","data":{"frame":8,"label":null,"score":0.0,"top":[]}}"#;
+        assert_eq!(text(line).as_deref(), Some("frame 8  no head yet"));
         let line = r#"{"type":"job","data":{"id":"7","status":"executing","step":"ridge"}}"#;
         assert_eq!(text(line).as_deref(), Some("job 7  executing ridge"));
         assert_eq!(text("not json"), None);

@@ -81,14 +81,9 @@ impl Daemon {
         if token & HEAD_TOKEN != 0 {
             let version = token & !HEAD_TOKEN;
             if let Some(reason) = refused {
-                if !reason.starts_with("superseded") {
-                    let error = Error::new(
-                        crate::wire::Code::TooLarge,
-                        format!("head {version} was not published: {reason}"),
-                    );
-                    self.event(EventType::Error, |e| e.because(error));
-                }
-                return;
+                let error =
+                    Error::new(crate::wire::Code::TooLarge, format!("head {version} was not published: {reason}"));
+                return self.event(EventType::Error, |e| e.because(error));
             }
             let now_ms = self.clock.wall_ms();
             return self.store_then(

@@ -35,7 +35,8 @@ impl Score {
         self.appearances.contains_key(&appearance)
     }
 
-    fn fraction(&self) -> f64 {
+    /// The fraction that was right.
+    pub fn fraction(&self) -> f64 {
         f64::from(self.right) / f64::from(self.all.max(1))
     }
 

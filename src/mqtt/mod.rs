@@ -56,7 +56,7 @@ pub enum Report {
         /// The token given with the publication or sequence.
         token: u64,
         /// `word: explanation`; words: `too_large`, `queue_full`, `bad_topic`, `denied`, `expired`,
-        /// `superseded`, `closed`.
+        /// `closed`.
         reason: String,
     },
 }

@@ -127,7 +127,7 @@ impl Store {
     /// Makes the classes of an import that are missing, under its journal step. Returns how many.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] while the dataset is sealed, [`StoreError::Invalid`] for a bad name.
+    /// [`StoreError::Invalid`] for a bad name.
     pub fn add_imported_classes(
         &mut self,
         names: &[String],
@@ -173,7 +173,6 @@ impl Store {
     ) -> Result<Added, StoreError> {
         let before = *step;
         let outcome = self.transaction(|tx| {
-            tx.check_open()?;
             let mut open = tx.continued(step)?;
             let added = tx.add_under(samples, &mut open, ChangeKind::Import, now_ms)?;
             if let Some(written) = &open {

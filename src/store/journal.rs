@@ -26,12 +26,10 @@ pub enum ChangeKind {
     RemoveClass,
     /// All samples were deleted.
     Clear,
-    /// The dataset was closed against changes.
-    Seal,
 }
 
 impl ChangeKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Add,
         Self::Import,
         Self::Relabel,
@@ -40,7 +38,6 @@ impl ChangeKind {
         Self::RenameClass,
         Self::RemoveClass,
         Self::Clear,
-        Self::Seal,
     ];
 
     /// The word for it in the database and in replies.
@@ -54,7 +51,6 @@ impl ChangeKind {
             Self::RenameClass => "rename_class",
             Self::RemoveClass => "remove_class",
             Self::Clear => "clear",
-            Self::Seal => "seal",
         }
     }
 
@@ -154,16 +150,6 @@ pub(super) fn purge_removed(conn: &Connection, before_ms: Option<i64>) -> Result
 }
 
 impl Tx<'_> {
-    /// Refuses changes while the dataset is sealed.
-    pub(super) fn check_open(&self) -> Result<(), StoreError> {
-        if counter(self.conn, "sealed")? == 0 {
-            return Ok(());
-        }
-        Err(StoreError::Conflict(
-            "the dataset is sealed against changes: undo the seal or unseal it first".into(),
-        ))
-    }
-
     /// Writes a step and counts the revision up.
     pub(super) fn journal(
         &self,
@@ -172,7 +158,6 @@ impl Tx<'_> {
         class: Option<(i64, &str)>,
         now_ms: i64,
     ) -> Result<Written, StoreError> {
-        self.check_open()?;
         let rev = count_up(self.conn, "rev", 1)?;
         let (class, old_name) = class.unzip();
         self.conn.execute(
@@ -211,29 +196,6 @@ impl Tx<'_> {
         Err(StoreError::Conflict(format!(
             "the dataset is at revision {rev}, not {expected}: read it again and repeat the command"
         )))
-    }
-
-    /// Closes the dataset against changes, or opens it again. Undoing the seal opens it too.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn seal(&self, sealed: bool, now_ms: i64) -> Result<Change, StoreError> {
-        let mark = self.mark()?;
-        let text = if sealed { "sealed the dataset" } else { "unsealed the dataset" };
-        if (counter(self.conn, "sealed")? != 0) == sealed {
-            return self.unchanged(ChangeKind::Seal, format!("{text} (it was already)"));
-        }
-        if !sealed {
-            self.conn.execute("DELETE FROM journal WHERE kind = ?1", [ChangeKind::Seal.as_str()])?;
-            self.conn.execute("UPDATE counters SET value = 0 WHERE name = 'sealed'", [])?;
-            let rev = count_up(self.conn, "rev", 1)?;
-            mark.keep()?;
-            return Ok(Change { rev, affected: 1, kind: ChangeKind::Seal, text: text.into() });
-        }
-        let step = self.journal(ChangeKind::Seal, text, None, now_ms)?;
-        self.conn.execute("UPDATE counters SET value = 1 WHERE name = 'sealed'", [])?;
-        mark.keep()?;
-        Ok(step.change(ChangeKind::Seal, 1, text.into()))
     }
 
     /// Takes the latest step back and says which.
@@ -297,7 +259,6 @@ impl Tx<'_> {
                 conn.execute("UPDATE classes SET removed_step = NULL WHERE id = ?1", [class])?;
                 bring_back()?
             }
-            ChangeKind::Seal => conn.execute("UPDATE counters SET value = 0 WHERE name = 'sealed'", [])?,
         };
         conn.execute("DELETE FROM journal WHERE step = ?1", [step])?;
         let rev = count_up(conn, "rev", 1)?;

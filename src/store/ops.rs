@@ -25,7 +25,6 @@ in_own_transaction! {
     delete(ids: &[i64], now_ms: i64) -> Change;
     clear(now_ms: i64) -> Change;
     undo(now_ms: i64) -> Change;
-    seal(sealed: bool, now_ms: i64) -> Change;
     add_class(name: &str, now_ms: i64) -> Change;
     ensure_class(name: &str, now_ms: i64) -> Option<Change>;
     rename_class(from: &str, to: &str, now_ms: i64) -> Change;

@@ -60,8 +60,6 @@ pub struct Counts {
     pub removed: usize,
     /// The revision.
     pub rev: i64,
-    /// Whether the dataset is sealed.
-    pub sealed: bool,
 }
 
 const COLUMNS: &str = "s.id, c.name, s.burst, s.sha256, s.bytes, s.frame, s.taken_ms, s.source, s.by, s.roi, s.added_ms, s.added_rev";
@@ -185,7 +183,6 @@ impl Store {
                     as u64,
                 removed: one("SELECT count(*) FROM samples WHERE removed_ms IS NOT NULL")? as usize,
                 rev: journal::counter(conn, "rev")?,
-                sealed: journal::counter(conn, "sealed")? != 0,
             })
         })
     }

@@ -133,7 +133,6 @@ impl Tx<'_> {
     /// then if the transaction is called off.
     pub fn add_samples(&self, samples: &[NewSample], now_ms: i64) -> Result<Added, StoreError> {
         let mark = self.mark()?;
-        self.check_open()?;
         let mut step = None;
         let added = self.add_under(samples, &mut step, ChangeKind::Add, now_ms)?;
         if let Some(step) = step {

@@ -31,7 +31,7 @@ pub(super) const CHECKED_AT_START: [&str; 11] = [
 
 const V1: &str = "
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO counters VALUES ('rev', 0), ('head_version', 0), ('boot', 0), ('outbox_dropped', 0), ('sealed', 0);
+INSERT INTO counters VALUES ('rev', 0), ('head_version', 0), ('boot', 0), ('outbox_dropped', 0);
 
 CREATE TABLE classes (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

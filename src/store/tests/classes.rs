@@ -59,29 +59,3 @@ fn removing_a_class_can_be_tried_and_undone() {
         (vec!["ok".into(), "bad".into()], 2)
     );
 }
-
-#[test]
-fn a_sealed_dataset_refuses_every_change_until_unsealed() {
-    let (_dir, mut store) = fresh();
-    let ids = store.add_samples(&[sample("ok", "b1", 1)], NOW).expect("added").ids;
-    store.seal(true, NOW).expect("sealed");
-    assert!(store.counts().expect("counts").sealed);
-    let refused = [
-        store.add_samples(&[sample("ok", "b1", 2)], NOW).map(|_| ()),
-        store.relabel(&ids, "bad", NOW).map(|_| ()),
-        store.delete(&ids, NOW).map(|_| ()),
-        store.clear(NOW).map(|_| ()),
-        store.add_class("x", NOW).map(|_| ()),
-        store.rename_class("ok", "x", NOW).map(|_| ()),
-        store.remove_class("ok", false, NOW).map(|_| ()),
-    ];
-    for outcome in refused {
-        assert!(matches!(outcome, Err(StoreError::Conflict(text)) if text.contains("sealed")));
-    }
-    store.undo(NOW).expect("unsealed");
-    store.relabel(&ids, "bad", NOW).expect("open again");
-    store.seal(true, NOW).expect("sealed");
-    store.seal(false, NOW).expect("unsealed");
-    assert_eq!(store.seal(false, NOW).expect("was open").affected, 0);
-    assert_eq!(store.undo(NOW).expect("undone").kind, crate::store::ChangeKind::Relabel);
-}
