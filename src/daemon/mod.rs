@@ -25,6 +25,7 @@ mod start;
 mod state;
 mod trainer;
 mod transfer;
+mod upkeep;
 mod views;
 mod worker;
 

@@ -81,8 +81,10 @@ impl Daemon {
         if token & HEAD_TOKEN != 0 {
             let version = token & !HEAD_TOKEN;
             if let Some(reason) = refused {
-                let error =
-                    Error::new(crate::wire::Code::TooLarge, format!("head {version} was not published: {reason}"));
+                let error = Error::new(
+                    crate::wire::Code::TooLarge,
+                    format!("head {version} was not published: {reason}"),
+                );
                 return self.event(EventType::Error, |e| e.because(error));
             }
             let now_ms = self.clock.wall_ms();

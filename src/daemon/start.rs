@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::control::{Control, Event, Hold, Wanted};
 use crate::store::{Limits, Opened, Store};
 use crate::wire::Topics;
-use crate::wire::messages::{BackboneRef, CameraFacts, EventType, OFFLINE, ONLINE};
+use crate::wire::messages::{BackboneRef, CameraFacts, OFFLINE, ONLINE};
 use crate::{mqtt, systemd, web};
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -37,8 +37,6 @@ pub enum StartError {
 
 /// The loop looks around this often when nothing happens.
 const TICK: Duration = Duration::from_millis(250);
-/// The store is looked after this often.
-const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// A clean stop takes no longer than this.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
@@ -335,79 +333,4 @@ fn assemble(
         jobs: jobs::Jobs::default(),
     };
     Ok((daemon, inference))
-}
-
-impl Daemon {
-    /// Hands the stored head to the inference thread.
-    fn begin(&mut self) {
-        match self.active.clone() {
-            Some(active) => {
-                // Once a start: the session says it again at each connect.
-                self.publish_head(active.version);
-                self.install(active, |_| {});
-            }
-            None => self.stand_in(),
-        }
-        self.reembed();
-    }
-
-    pub(super) fn camera_says(&mut self, status: camera::Status) {
-        self.state_changed = true;
-        match status {
-            camera::Status::Open(description) => {
-                tracing::info!(description, "camera open");
-                let was_lost =
-                    self.newest_frame.is_some() && self.control.holds().contains(&Hold::CameraLost);
-                if let Some(camera) = &mut self.camera {
-                    camera.description = description;
-                }
-                self.ring.clear();
-                self.control(Event::Released(Hold::CameraLost));
-                if was_lost {
-                    self.event(EventType::CameraBack, |e| e);
-                }
-            }
-            camera::Status::Lost(reason) => {
-                let held = self.control.holds().contains(&Hold::CameraLost) && self.newest_frame.is_none();
-                tracing::warn!(reason, "camera lost");
-                self.control(Event::Held(Hold::CameraLost));
-                if !held {
-                    let error = crate::wire::Error::new(crate::wire::Code::Camera, reason);
-                    self.event(EventType::CameraLost, |e| e.because(error));
-                }
-            }
-            camera::Status::Ended => {
-                tracing::info!("the camera's pictures are at their end");
-                self.control(Event::Held(Hold::CameraLost));
-            }
-        }
-        if let Some(mqtt) = &self.mqtt {
-            mqtt.retain(self.topics.info(), crate::wire::messages::to_json(&self.info()));
-        }
-    }
-
-    /// Lets the store purge, checkpoint and look at its space now and then.
-    fn maintain(&mut self) {
-        if self.maintained.is_some_and(|at| at.elapsed() < MAINTAIN_EVERY) {
-            return;
-        }
-        self.maintained = Some(Instant::now());
-        let now_ms = self.clock.wall_ms();
-        self.store_then(
-            move |store| store.maintain(now_ms),
-            |_, result| {
-                if let Err(error) = result {
-                    tracing::warn!(%error, "the store could not be maintained");
-                }
-            },
-        );
-    }
-
-    /// Whether the inference thread has turned since this was last asked.
-    fn inference_moves(&mut self) -> bool {
-        let turns = self.turns.load(Ordering::Relaxed);
-        let moved = turns != self.turns_seen;
-        self.turns_seen = turns;
-        moved
-    }
 }

@@ -1,0 +1,87 @@
+//! What the loop does beside commands: the first orders, the camera's news, looking after the store.
+
+use super::Daemon;
+use crate::camera;
+use crate::control::{Event, Hold};
+use crate::wire::messages::{EventType, to_json};
+use crate::wire::{Code, Error};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// The store is looked after this often.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+
+impl Daemon {
+    /// Hands the stored head to the inference thread.
+    pub(super) fn begin(&mut self) {
+        match self.active.clone() {
+            Some(active) => {
+                // Once a start: the session says it again at each connect.
+                self.publish_head(active.version);
+                self.install(active, |_| {});
+            }
+            None => self.stand_in(),
+        }
+        self.reembed();
+    }
+
+    pub(super) fn camera_says(&mut self, status: camera::Status) {
+        self.state_changed = true;
+        match status {
+            camera::Status::Open(description) => {
+                tracing::info!(description, "camera open");
+                let was_lost =
+                    self.newest_frame.is_some() && self.control.holds().contains(&Hold::CameraLost);
+                if let Some(camera) = &mut self.camera {
+                    camera.description = description;
+                }
+                self.ring.clear();
+                self.control(Event::Released(Hold::CameraLost));
+                if was_lost {
+                    self.event(EventType::CameraBack, |e| e);
+                }
+            }
+            camera::Status::Lost(reason) => {
+                let held = self.control.holds().contains(&Hold::CameraLost) && self.newest_frame.is_none();
+                tracing::warn!(reason, "camera lost");
+                self.control(Event::Held(Hold::CameraLost));
+                if !held {
+                    let error = Error::new(Code::Camera, reason);
+                    self.event(EventType::CameraLost, |e| e.because(error));
+                }
+            }
+            camera::Status::Ended => {
+                tracing::info!("the camera's pictures are at their end");
+                self.control(Event::Held(Hold::CameraLost));
+            }
+        }
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.retain(self.topics.info(), to_json(&self.info()));
+        }
+    }
+
+    /// Lets the store purge, checkpoint and look at its space now and then.
+    pub(super) fn maintain(&mut self) {
+        if self.maintained.is_some_and(|at| at.elapsed() < MAINTAIN_EVERY) {
+            return;
+        }
+        self.maintained = Some(Instant::now());
+        let now_ms = self.clock.wall_ms();
+        self.store_then(
+            move |store| store.maintain(now_ms),
+            |_, result| {
+                if let Err(error) = result {
+                    tracing::warn!(%error, "the store could not be maintained");
+                }
+            },
+        );
+    }
+
+    /// Whether the inference thread has turned since this was last asked.
+    pub(super) fn inference_moves(&mut self) -> bool {
+        let turns = self.turns.load(Ordering::Relaxed);
+        let moved = turns != self.turns_seen;
+        self.turns_seen = turns;
+        moved
+    }
+}
