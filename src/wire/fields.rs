@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use super::backbone_manifest::BackboneManifest;
 use super::class_name::ClassName;
 use super::error::{Code, Error};
 use super::nearest::nearest;
@@ -80,6 +81,12 @@ impl Fields {
     pub fn flag(&mut self, name: &str) -> Result<Option<bool>, Error> {
         let Some(value) = self.take(name) else { return Ok(None) };
         value.as_bool().map(Some).ok_or_else(|| wrong(name, "true or false", &value))
+    }
+
+    /// The signed manifest of a backbone, which has to be there. Its signature is not yet checked.
+    pub fn manifest(&mut self, name: &str) -> Result<BackboneManifest, Error> {
+        let value = required(name, self.take(name))?;
+        BackboneManifest::from_value(value).map_err(|e| Error::from(e).with("pointer", pointer(name)))
     }
 
     /// An object of any content.

@@ -1,6 +1,7 @@
 //! Everything graft says and hears: topics, commands, replies, messages, the head file, its manifest
 //! and signatures. Pure: no files, no sockets, no clock; times are passed in as milliseconds since 1970.
 
+pub mod backbone_manifest;
 pub mod class_name;
 pub mod command;
 pub mod digest;
@@ -12,12 +13,14 @@ pub mod keys;
 pub mod manifest;
 pub mod messages;
 pub mod nearest;
+pub mod offload;
 pub mod parts;
 pub mod reply;
 mod strict_json;
 pub mod timestamp;
 pub mod topic;
 
+pub use backbone_manifest::{BackboneManifest, BackboneManifestError};
 pub use class_name::ClassName;
 pub use command::{Command, Envelope, Op, parse};
 pub use error::{Code, Error};

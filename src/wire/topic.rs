@@ -122,6 +122,11 @@ impl Topics {
         self.under(&format!("job/{id}"))
     }
 
+    /// A job that waits for a training host, or that one has. Retained until it ended.
+    pub fn offload(&self, job: &str) -> String {
+        self.under(&format!("offload/{job}"))
+    }
+
     /// Where replies go that named no response topic.
     pub fn reply(&self, op: Op) -> String {
         self.under(&format!("reply/{}", op.as_str()))

@@ -1,5 +1,6 @@
 //! Commands: what may be asked of a device, the same over MQTT, HTTP and the command line.
 
+mod backbone;
 mod capture;
 mod config;
 mod dataset;
@@ -7,6 +8,7 @@ mod head;
 mod job;
 mod label;
 mod mode;
+mod offload;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -14,6 +16,7 @@ mod train;
 
 use serde_json::Value;
 
+pub use backbone::Backbone;
 pub use capture::Capture;
 pub use config::Config;
 pub use dataset::Dataset;
@@ -21,6 +24,7 @@ pub use head::Head;
 pub use job::{Job, is_job_id};
 pub use label::Label;
 pub use mode::Mode;
+pub use offload::{Offload, Outcome, Progress};
 pub use read::{MAX_BYTES, parse, peek_id};
 pub use train::{Method, Train};
 
@@ -42,6 +46,10 @@ pub enum Op {
     Train,
     /// Which head is active.
     Head,
+    /// Fine-tuning on a host.
+    Offload,
+    /// Which backbone is active.
+    Backbone,
     /// Settings that may change while it runs.
     Config,
     /// Jobs and their messages.
@@ -53,13 +61,15 @@ pub type Actions = &'static [(&'static str, &'static [&'static str])];
 
 impl Op {
     /// Every op, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Mode,
         Self::Capture,
         Self::Label,
         Self::Dataset,
         Self::Train,
         Self::Head,
+        Self::Offload,
+        Self::Backbone,
         Self::Config,
         Self::Job,
     ];
@@ -73,6 +83,8 @@ impl Op {
             Self::Dataset => "dataset",
             Self::Train => "train",
             Self::Head => "head",
+            Self::Offload => "offload",
+            Self::Backbone => "backbone",
             Self::Config => "config",
             Self::Job => "job",
         }
@@ -92,6 +104,8 @@ impl Op {
             Self::Dataset => Dataset::ACTIONS,
             Self::Train => Train::ACTIONS,
             Self::Head => Head::ACTIONS,
+            Self::Offload => Offload::ACTIONS,
+            Self::Backbone => Backbone::ACTIONS,
             Self::Config => Config::ACTIONS,
             Self::Job => Job::ACTIONS,
         }
@@ -113,6 +127,10 @@ pub enum Command {
     Train(Train),
     /// Which head is active.
     Head(Head),
+    /// Fine-tuning on a host.
+    Offload(Offload),
+    /// Which backbone is active.
+    Backbone(Backbone),
     /// Settings that may change while it runs.
     Config(Config),
     /// Jobs and their messages.
@@ -129,6 +147,8 @@ impl Command {
             Self::Dataset(_) => Op::Dataset,
             Self::Train(_) => Op::Train,
             Self::Head(_) => Op::Head,
+            Self::Offload(_) => Op::Offload,
+            Self::Backbone(_) => Op::Backbone,
             Self::Config(_) => Op::Config,
             Self::Job(_) => Op::Job,
         }
@@ -143,6 +163,8 @@ impl Command {
             Self::Dataset(c) => serde_json::to_value(c),
             Self::Train(c) => serde_json::to_value(c),
             Self::Head(c) => serde_json::to_value(c),
+            Self::Offload(c) => serde_json::to_value(c),
+            Self::Backbone(c) => serde_json::to_value(c),
             Self::Config(c) => serde_json::to_value(c),
             Self::Job(c) => serde_json::to_value(c),
         };
@@ -158,6 +180,8 @@ impl Command {
             Op::Dataset => Self::Dataset(Dataset::read(action, fields)?),
             Op::Train => Self::Train(Train::read(action, fields)?),
             Op::Head => Self::Head(Head::read(action, fields)?),
+            Op::Offload => Self::Offload(Offload::read(action, fields)?),
+            Op::Backbone => Self::Backbone(Backbone::read(action, fields)?),
             Op::Config => Self::Config(Config::read(action, fields)?),
             Op::Job => Self::Job(Job::read(action, fields)?),
         })

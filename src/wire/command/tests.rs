@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::wire::class_name::ClassName;
 use crate::wire::error::Code;
+use crate::wire::offload::Recipe;
 
 fn ok(op: Op, body: &str) -> Command {
     parse(op, body.as_bytes()).unwrap_or_else(|e| panic!("{body}: {e}")).command
@@ -113,6 +114,12 @@ fn wrong_types_missing_fields_and_actions_say_where() {
         (Op::Config, r#"{"action":"set","values":{}}"#, "/values", "1 to 64"),
         (Op::Config, r#"{"action":"set","values":{"A.b":1}}"#, "/values/A.b", "dotted"),
         (Op::Job, r#"{"action":"clear","job":"a/b"}"#, "/job", "letters"),
+        (Op::Offload, r#"{"action":"start","recipe":"partial:0"}"#, "/recipe", "gradual"),
+        (Op::Offload, r#"{"action":"cancel","job":"a/b"}"#, "/job", "letters"),
+        (Op::Offload, r#"{"action":"claim","job":"1","host":"Big"}"#, "/host", "a-z"),
+        (Op::Offload, r#"{"action":"result","job":"1","host":"gpu"}"#, "/manifest", "missing"),
+        (Op::Offload, r#"{"action":"release","job":"1","host":"gpu","outcome":"x"}"#, "/outcome", "retry"),
+        (Op::Backbone, r#"{"action":"apply","url":"ftp://x/12345"}"#, "/url", "http"),
         (Op::Mode, r#"{"action":"fly"}"#, "/action", "adapt, infer, pause"),
         (Op::Mode, r#"{"action":3}"#, "/action", "adapt, infer, pause"),
         (Op::Mode, "{}", "/action", "missing"),
@@ -247,10 +254,41 @@ fn commands() -> impl Strategy<Value = Command> {
                 Command::Config(Config::Set { values })
             }
         ),
+        offload(),
+        Just(Command::Backbone(Backbone::Rollback)),
         Just(Command::Config(Config::Get)),
         "[A-Za-z0-9-]{1,64}".prop_map(|job| Command::Job(Job::Clear { job })),
         "[A-Za-z0-9-]{1,64}".prop_map(|job| Command::Job(Job::Cancel { job })),
     ]
+}
+
+fn offload() -> impl Strategy<Value = Command> {
+    let recipes =
+        [Recipe::Auto, Recipe::Head, Recipe::Partial(7), Recipe::Gradual, Recipe::Full, Recipe::Scratch];
+    let ids = ("[A-Za-z0-9-]{1,64}", "[a-z0-9-]{1,64}");
+    let figure = || prop::option::of(0.0f64..=1.0);
+    prop_oneof![
+        prop::option::of(prop::sample::select(recipes.to_vec())).prop_map(|recipe| Offload::Start { recipe }),
+        prop::option::of("[A-Za-z0-9-]{1,64}").prop_map(|job| Offload::Cancel { job }),
+        (ids, "[ -~]{1,64}", 0..=i64::MAX as u64, figure(), figure()).prop_map(
+            |((job, host), stage, step, loss, val_accuracy)| {
+                let at = Progress {
+                    job,
+                    host,
+                    stage,
+                    step,
+                    steps: step,
+                    loss,
+                    val_accuracy,
+                    ..Progress::default()
+                };
+                Offload::Progress(at)
+            }
+        ),
+        (ids, prop::sample::select(&Outcome::ALL[..]), prop::option::of("[ -~]{1,30}"))
+            .prop_map(|((job, host), outcome, reason)| Offload::Release { job, host, outcome, reason }),
+    ]
+    .prop_map(Command::Offload)
 }
 
 fn envelopes() -> impl Strategy<Value = Envelope> {

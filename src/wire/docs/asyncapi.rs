@@ -41,7 +41,7 @@ pub enum Payload {
 }
 
 /// Every topic that the device writes, in the order of the documentation.
-pub const TOPICS: [Topic; 10] = [
+pub const TOPICS: [Topic; 11] = [
     topic(
         "availability",
         "availability",
@@ -123,6 +123,15 @@ pub const TOPICS: [Topic; 10] = [
         1,
         Some(604_800),
         "How far a job is. Cleared a day after its end, or by `cmd/job`.",
+    ),
+    topic(
+        "offload",
+        "offload/{job}",
+        Payload::Json("Offer"),
+        true,
+        1,
+        Some(604_800),
+        "A fine-tuning job that waits for a training host, or that a host has claimed. Cleared with an empty message when it is over. See [offload.md](offload.md).",
     ),
 ];
 

@@ -1,13 +1,15 @@
-//! `docs/head-format.md`: the head file and its manifest, with an example that can be checked.
+//! The signed examples of the documents, and `docs/head-format.md`, which is about one of them.
 
 use serde_json::json;
 
 use crate::learn::Head;
+use crate::wire::backbone_manifest::{BackboneFiles, BackboneManifest};
 use crate::wire::digest::sha256;
 use crate::wire::head_file::{Dtype, HeadFile, HeadMeta, MAX_BYTES, MAX_CLASSES, MAX_WIDTH};
 use crate::wire::keys::Key;
 use crate::wire::manifest::{Manifest, ManifestError};
-use crate::wire::messages::BackboneRef;
+use crate::wire::messages::{BackboneRef, Schema1};
+use crate::wire::offload::{Blob, Claim, Recipe};
 use crate::wire::parts::PART_BYTES;
 
 const TEMPLATE: &str = include_str!("head-format.in.md");
@@ -53,6 +55,56 @@ pub fn example_file() -> HeadFile {
 pub fn example_manifest() -> Result<Manifest, ManifestError> {
     let file = example_file().encode().map_err(ManifestError::File)?;
     Manifest::signed(&file, None, &example_key())
+}
+
+/// A claim of the example.
+pub fn example_claim() -> Claim {
+    let mut claim = Claim {
+        job: "16".into(),
+        host: "gpu-1".into(),
+        url: "https://10.0.0.7:8443".into(),
+        token: "x".repeat(43),
+        until: "2026-03-01T12:05:00.000Z".into(),
+        key_id: String::new(),
+        sig: String::new(),
+    };
+    // Its fields are well-formed; an unsigned one would fail the test that reads the examples.
+    let _ = claim.sign("example-cam", &example_key());
+    claim
+}
+
+/// A fine-tuned backbone: for that device, or for a group where it is empty.
+pub fn example_backbone(device: &str) -> BackboneManifest {
+    let own = !device.is_empty();
+    let mut manifest = BackboneManifest {
+        schema: Schema1,
+        line: "tiny".into(),
+        version: 3,
+        device: own.then(|| device.to_owned()),
+        group: (!own).then(|| "line-3".to_owned()),
+        job: own.then(|| "16".to_owned()),
+        base: sha256(b"example backbone"),
+        files: BackboneFiles {
+            onnx: Blob::of(b"example onnx"),
+            card: Blob::of(b"example card"),
+            head: Blob::of(b"example head"),
+            golden: Blob::of(b"example golden vectors"),
+        },
+        tensor: "features".into(),
+        width: 64,
+        classes: vec!["ok".into(), "scratched".into()],
+        recipe: Recipe::Gradual,
+        metrics: [("accuracy", 0.96875), ("baseline_accuracy", 0.843_75)]
+            .map(|(k, v)| (k.to_owned(), v))
+            .into(),
+        created: "2026-03-01T12:20:00.000Z".into(),
+        expires: "2026-03-31T12:20:00.000Z".into(),
+        key_id: String::new(),
+        sig: String::new(),
+    };
+    // As above.
+    let _ = manifest.sign(&example_key());
+    manifest
 }
 
 /// The whole document.

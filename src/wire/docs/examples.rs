@@ -1,8 +1,13 @@
 //! One example a command, with its reply. The documentation shows them, a test reads them all.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use crate::wire::command::Op;
+use super::example::{example_backbone, example_claim};
+
+use crate::wire::command::{Backbone, Command, Envelope, Offload, Op};
+use crate::wire::digest::sha256;
 use crate::wire::error::{Code, Error};
 use crate::wire::reply::Reply;
 
@@ -13,13 +18,13 @@ pub struct Example {
     /// What it does.
     pub about: &'static str,
     /// The payload.
-    pub body: &'static str,
+    pub body: Cow<'static, str>,
     /// The reply.
     pub reply: Reply,
 }
 
-fn example(op: Op, about: &'static str, body: &'static str, reply: Reply) -> Example {
-    Example { op, about, body, reply }
+fn example(op: Op, about: &'static str, body: impl Into<Cow<'static, str>>, reply: Reply) -> Example {
+    Example { op, about, body: body.into(), reply }
 }
 
 fn ok(data: Value) -> Reply {
@@ -189,6 +194,62 @@ pub fn examples() -> Vec<Example> {
         ),
         example(Op::Head, "Keep the active head whatever rounds bring", "pin", ok(json!({"version": 11}))),
         example(Op::Head, "Let go of it", r#"{"action":"pin","on":false}"#, ok(json!({"version": 11}))),
+        example(Op::Offload, "Offer the samples to a training host", "start", Reply::accepted(None, "16")),
+        example(
+            Op::Offload,
+            "With one recipe",
+            r#"{"action":"start","recipe":"partial:2"}"#,
+            Reply::accepted(None, "16"),
+        ),
+        example(Op::Offload, "Cancel it", "cancel", Reply::ok(None)),
+        example(
+            Op::Offload,
+            "A host claims job 16",
+            Envelope::bare(Command::Offload(Offload::Claim(example_claim()))).to_value().to_string(),
+            Reply::ok(None),
+        ),
+        example(
+            Op::Offload,
+            "It is at work",
+            r#"{"action":"progress","job":"16","host":"gpu-1","stage":"gradual","step":120,"steps":900,"epoch":2,"loss":0.31,"val_accuracy":0.94,"eta_s":75}"#,
+            Reply::ok(None),
+        ),
+        example(
+            Op::Offload,
+            "It gives the job back",
+            r#"{"action":"release","job":"16","host":"gpu-1","outcome":"no_improvement","reason":"the head alone is as good"}"#,
+            Reply::ok(None),
+        ),
+        example(
+            Op::Offload,
+            "It is done",
+            Envelope::bare(Command::Offload(Offload::Result {
+                job: "16".into(),
+                host: "gpu-1".into(),
+                manifest: Box::new(example_backbone("example-cam")),
+            }))
+            .to_value()
+            .to_string(),
+            Reply::accepted(None, "16"),
+        ),
+        example(
+            Op::Backbone,
+            "A host gives a backbone to each device of a group",
+            Envelope::bare(Command::Backbone(Backbone::Apply {
+                url: example_claim().url,
+                token: example_claim().token,
+                manifest: Box::new(example_backbone("")),
+            }))
+            .to_value()
+            .to_string(),
+            Reply::accepted(None, "17"),
+        ),
+        example(
+            Op::Backbone,
+            "Go back to the backbone before",
+            "rollback",
+            ok(json!({"backbone": {"name": "tiny", "digest": sha256(b"example backbone")}, "head": 12})),
+        ),
         example(
             Op::Config,
             "Change settings, all or none",

@@ -98,7 +98,7 @@ fn commands(schemas: &Map<String, Value>) -> String {
             let body = if example.body.starts_with('{') {
                 format!("'{}'", example.body)
             } else {
-                example.body.to_owned()
+                example.body.to_string()
             };
             line(&mut text, format_args!("# {}", example.about));
             line(&mut text, format_args!("mosquitto_pub -h BROKER -q 1 -t $D/cmd/{word} -m {body}"));

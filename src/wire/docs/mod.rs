@@ -11,6 +11,8 @@ mod tests;
 mod yaml;
 
 pub use asyncapi::asyncapi_yaml;
+#[cfg(test)]
+pub(in crate::wire) use example::example_backbone;
 pub use example::head_format_markdown;
 pub use examples::{Example, examples};
 pub use markdown::mqtt_markdown;

@@ -4,9 +4,11 @@ use schemars::SchemaGenerator;
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use crate::wire::backbone_manifest::BackboneManifest;
 use crate::wire::command::{self, Op};
 use crate::wire::manifest::Manifest;
 use crate::wire::messages::{Event, Info, JobMessage, PredictionMessage, State, Stats};
+use crate::wire::offload::Offer;
 use crate::wire::reply::Reply;
 
 /// Where schemas are found in the AsyncAPI file.
@@ -21,6 +23,8 @@ pub fn command_name(op: Op) -> &'static str {
         Op::Dataset => "DatasetCommand",
         Op::Train => "TrainCommand",
         Op::Head => "HeadCommand",
+        Op::Offload => "OffloadCommand",
+        Op::Backbone => "BackboneCommand",
         Op::Config => "ConfigCommand",
         Op::Job => "JobCommand",
     }
@@ -38,6 +42,8 @@ pub fn schemas() -> Map<String, Value> {
     sent.subschema_for::<JobMessage>();
     sent.subschema_for::<Reply>();
     sent.subschema_for::<Manifest>();
+    sent.subschema_for::<Offer>();
+    sent.subschema_for::<BackboneManifest>();
     let mut all = sent.take_definitions(true);
     let mut heard = generator(Contract::Deserialize);
     heard.subschema_for::<command::Mode>();
@@ -46,6 +52,8 @@ pub fn schemas() -> Map<String, Value> {
     heard.subschema_for::<command::Dataset>();
     heard.subschema_for::<command::Train>();
     heard.subschema_for::<command::Head>();
+    heard.subschema_for::<command::Offload>();
+    heard.subschema_for::<command::Backbone>();
     heard.subschema_for::<command::Config>();
     heard.subschema_for::<command::Job>();
     let mut heard = heard.take_definitions(true);

@@ -155,7 +155,7 @@ impl HeadFile {
 }
 
 /// Bounds the header and the offsets in it before the safetensors reader adds them up.
-fn guard(file: &[u8]) -> Result<(), HeadFileError> {
+pub(super) fn guard(file: &[u8]) -> Result<(), HeadFileError> {
     /// Offsets that fit 32 bits cannot overflow when they are added as 64 bits.
     #[derive(Deserialize)]
     struct Offsets {
@@ -190,7 +190,7 @@ fn check_sizes(classes: usize, width: usize) -> Result<(), HeadFileError> {
     Ok(())
 }
 
-fn find<'d>(tensors: &SafeTensors<'d>, name: &str) -> Result<TensorView<'d>, HeadFileError> {
+pub(super) fn find<'d>(tensors: &SafeTensors<'d>, name: &str) -> Result<TensorView<'d>, HeadFileError> {
     tensors.tensor(name).map_err(|_| HeadFileError::Tensor(name.into(), "is missing".into()))
 }
 
@@ -204,7 +204,7 @@ fn wrong_dtype(name: &str, found: TensorDtype) -> HeadFileError {
 }
 
 /// The figures of a tensor, all finite. The safetensors reader has checked its length against its shape.
-fn floats(name: &str, tensor: &TensorView<'_>) -> Result<Vec<f32>, HeadFileError> {
+pub(super) fn floats(name: &str, tensor: &TensorView<'_>) -> Result<Vec<f32>, HeadFileError> {
     let values: Vec<f32> = match tensor.dtype() {
         TensorDtype::F32 => tensor.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
         TensorDtype::F16 => {

@@ -327,7 +327,7 @@ impl Manifest {
 }
 
 /// An `http` or `https` address in plain characters.
-fn is_url(text: &str) -> bool {
+pub(in crate::wire) fn is_url(text: &str) -> bool {
     text.len() <= 2048
         && (text.starts_with("https://") || text.starts_with("http://"))
         && text.bytes().all(|b| b.is_ascii_graphic())

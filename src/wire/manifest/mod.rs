@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(super) use check::is_url;
 pub use check::{Expected, ManifestError};
+pub(super) use statement::classes_digest;
 
 use super::digest::sha256;
 use super::head_file::{Dtype, HeadFile};
@@ -25,7 +27,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// Highest version: the largest whole number that every JSON reader keeps exact.
 pub const MAX_VERSION: u64 = (1 << 53) - 1;
 /// Most figures in a manifest.
-const MAX_METRICS: usize = 64;
+pub(super) const MAX_METRICS: usize = 64;
 /// Figures are rounded to so many decimals, so that any program writes the same digits for them.
 const METRIC_DECIMALS: f64 = 1e6;
 
@@ -202,7 +204,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// Whether a figure can be part of a statement: a plain name, a bounded number of six decimals.
-fn is_metric(name: &str, value: f64) -> bool {
+pub(super) fn is_metric(name: &str, value: f64) -> bool {
     (1..=40).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && value.is_finite()

@@ -23,6 +23,9 @@ pub struct Info {
     pub version: String,
     /// The device id.
     pub device: String,
+    /// The group it belongs to, for which a host may have a backbone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The board, as it names itself.
     pub board: String,
     /// The commands it takes.
