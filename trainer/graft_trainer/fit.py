@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ WARM_UP_SHARE = 0.05
 EPOCHS, STEPS, MAX_EPOCHS = 15, 240, 40
 # Epochs without a better state before a recipe ends, as a share of its epochs.
 PATIENCE_SHARE = 1 / 3
+# Pictures that give the statistics of live normalisation before judging.
+SETTLING = 256
 # A collapse restores the best state at this share of the rate; after so many the recipe ends.
 COLLAPSE_FACTOR, MAX_COLLAPSES = 0.3, 3
 
@@ -164,7 +167,8 @@ class Fit:
     def _start(self) -> None:
         began = time.monotonic()
         judged = self.session.judged(self.classifier, self.session.source(self.classifier.network, None, "val"), "val")
-        self.elapsed = time.monotonic() - began
+        # The probe is the whole of the recipe `head`, and given to the others.
+        self.elapsed = time.monotonic() - began + (0 if self.phases else self.session.probe_seconds)
         self._take_best(self.session.ranks.agree(judged))
         self.history = [{"epoch": 0, "depth": 0, "loss": None, "val_accuracy": judged.accuracy, "val_loss": judged.loss}]
         self.session.progress.last_accuracy = judged.accuracy
@@ -190,6 +194,8 @@ class Fit:
         while self.epoch < end and not self.ended:
             began = time.monotonic()
             losses = self._epoch(phase, wrapped, train)
+            if self.classifier.network.live:
+                norms.settle(self.classifier.network, train.start, self._settling(train))
             judged = self.session.judged(self.classifier, val, "val")
             self.elapsed += time.monotonic() - began
             self.epoch += 1
@@ -220,6 +226,13 @@ class Fit:
             losses.append(loss.detach())
             progress.step(self.epoch + 1, self._stage(phase.depth), float(loss) if progress.due() else None)
         return torch.stack(losses).tolist()
+
+    def _settling(self, train: Source) -> Iterator[torch.Tensor]:
+        """Batches like those of the last epoch, for the statistics that judging uses."""
+        split, ranks = self.session.splits["train"], self.session.ranks
+        order = balanced_order(split.labels, self.session.classes, seeded(self.session.job.seed, 4, self.epoch))
+        for step, indices in enumerate(order[:SETTLING].split(self.batch)):
+            yield train.varied(indices, self.epoch, step, ranks.rank, ranks.world)
 
     def _set_rate(self, step: int, began: float) -> None:
         share = (self.epoch * self.steps_an_epoch + step + 1) / self.steps

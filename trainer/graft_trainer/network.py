@@ -13,8 +13,6 @@ from .operators import OPERATORS
 
 # PyTorch's default, and that of the exporters whose folded normalisation is put back.
 NORM_EPSILON = 1e-5
-# Share of a batch's statistics in the running ones.
-NORM_MOMENTUM = 0.1
 
 
 class Norm(nn.Module):
@@ -26,22 +24,22 @@ class Norm(nn.Module):
         self.register_buffer("variance", variance)
         self.scale, self.shift = nn.Parameter(scale), nn.Parameter(shift)
 
-    def forward(self, x: Tensor, live: bool) -> Tensor:
-        return F.batch_norm(
-            x, self.mean, self.variance, self.scale, self.shift, live, NORM_MOMENTUM, NORM_EPSILON
-        )
+    def forward(self, x: Tensor, live: bool, momentum: float) -> Tensor:
+        return F.batch_norm(x, self.mean, self.variance, self.scale, self.shift, live, momentum, NORM_EPSILON)
 
 
 class Network(nn.Module):
     """`[n, 3, size, size]` normalised pictures to embeddings `[n, width]`.
 
-    `live` holds the outputs of nodes whose normalisation, while in training mode, uses and follows the batch's statistics.
+    `live` holds the outputs of nodes whose normalisation uses the batch's statistics while in training mode, and mixes
+    them into the stored ones by `momentum`.
     """
 
     def __init__(self, graph: Graph, layout: str = "nchw"):
         super().__init__()
         self.graph, self.layout = graph, layout
         self.live: frozenset[str] = frozenset()
+        self.momentum = 0.0
         self.norms = nn.ModuleDict()
         self._norm_keys: dict[str, str] = {}
         self._slots: dict[str, str] = {}
@@ -115,10 +113,10 @@ class Network(nn.Module):
         if node.op == "BatchNormalization" and live:
             x, scale, shift, mean, variance = inputs
             epsilon = node.attributes.get("epsilon", NORM_EPSILON)
-            return F.batch_norm(x, mean, variance, scale, shift, True, NORM_MOMENTUM, epsilon)
+            return F.batch_norm(x, mean, variance, scale, shift, True, self.momentum, epsilon)
         norm = self.norm_of(node)
         if norm is not None:
-            return norm(OPERATORS["Conv"](node.attributes, inputs[:2]), live)
+            return norm(OPERATORS["Conv"](node.attributes, inputs[:2]), live, self.momentum)
         return OPERATORS[node.op](node.attributes, inputs)
 
     def walk(self, x: Tensor, start: str | None = None, stop: str | None = None) -> Iterable[tuple[Node, Tensor]]:

@@ -68,6 +68,20 @@ def live_nodes(stages: list[Stage], network: Network) -> frozenset[str]:
     return frozenset(n.output for n in nodes if n.op == "BatchNormalization" or network.norm_of(n) is not None)
 
 
+def settle(network: Network, start: str | None, batches: Iterable[Tensor]) -> None:
+    """Gives the live nodes the mean statistics of these batches (tensors at `start`), in place of those they had.
+
+    Running averages lag behind weights that change fast, and short trainings are all there is here (Wu & Johnson 2021,
+    "Rethinking Batch in BatchNorm", section 3).
+    """
+    network.train()
+    with torch.no_grad():
+        for at, x in enumerate(batches):
+            network.momentum = 1 / (at + 1)
+            network(x, start)
+    network.momentum = 0.0
+
+
 def file_weights(network: Network) -> dict[str, np.ndarray]:
     """All arrays of the file that training may have changed, with what was put back folded in."""
     arrays = {name: network.weight(name) for name in [*network.graph.weights, *network.graph.statistics]}

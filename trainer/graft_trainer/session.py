@@ -40,6 +40,7 @@ class Session:
     def __init__(self, job: Job, ranks: Ranks, progress: Progress):
         self.job, self.ranks, self.progress = job, ranks, progress
         self.began = time.monotonic()
+        self.probe_seconds = 0.0
         self.present = sorted({sample.class_index for sample in job.samples if sample.split == "train"})
         network = self.new_network()
         self.stage_count = len(find_stages(network, network.probe(job.card.size)))
@@ -86,6 +87,7 @@ class Session:
     @cached_property
     def probe(self) -> Probe:
         """The head alone on the backbone as it came, begun from the board's head."""
+        began = time.monotonic()
         network = self.new_network().to(self.ranks.device).eval()
 
         def embeddings(split: str) -> Tensor:
@@ -96,7 +98,9 @@ class Session:
         if start is not None:
             start = Head(np.ascontiguousarray(start.weight[self.present]), start.bias[self.present])
         train, val = self.splits["train"], self.splits["val"]
-        return self.ranks.agree(fit_probe(embeddings("train"), train.labels, embeddings("val"), val.labels, start))
+        found = fit_probe(embeddings("train"), train.labels, embeddings("val"), val.labels, start)
+        self.probe_seconds = time.monotonic() - began
+        return self.ranks.agree(found)
 
     def new_classifier(self, network: Network, with_probe: bool) -> Classifier:
         """Backbone and head on the device; the head is the probe's, or nothing yet."""

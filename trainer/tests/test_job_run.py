@@ -90,7 +90,7 @@ def test_the_same_job_gives_the_same_bytes(tmp_path):
 
 def test_normalisation_of_the_file_itself_keeps_its_statistics_unless_live(tmp_path):
     for recipe, moved in (("full", False), ("full+live", True)):
-        folder = make_folder(tmp_path / recipe, recipe, backbone=small_network(norm=True), budget={"epochs": 8}, per_class=32)
+        folder = make_folder(tmp_path / recipe, recipe, backbone=small_network(norm=True), budget={"epochs": 20}, per_class=32)
         main([str(folder)])
         metrics = check_results(folder)
         before, after = arrays((folder / "backbone.onnx").read_bytes()), arrays((folder / "out" / "backbone.onnx").read_bytes())
