@@ -77,6 +77,8 @@ def crop_box(card: Card, width: int, height: int) -> tuple[float, float, float, 
     return left, top, right, bottom
 
 
-def shrink(picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None) -> Image.Image:
+def shrink(
+    picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
     """A part of a picture (the whole without `box`) at another size, by the boards' filter."""
     return picture.convert("RGB").resize(size, Image.Resampling.BILINEAR, box=box)

@@ -1,6 +1,7 @@
 """How far a recipe has come, on the disk: written whole after each epoch, so that a killed job goes on from there."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,26 @@ from .files import write_atomic
 
 
 class Checkpoint:
-    """`state/<recipe>.pt` of a job folder. It counts for the same job and engine alone."""
+    """`state/<recipe>.pt` of a job folder. It counts for the same job alone."""
 
     def __init__(self, folder: Path, recipe: str, fingerprint: str):
         self.path = folder / "state" / f"{recipe.replace(':', '-')}.pt"
         self.fingerprint = fingerprint
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Tensors, numbers, text, lists and dictionaries."""
+    def save(self, tensors: dict[str, Any], figures: dict[str, Any]) -> None:
+        """`tensors`: nested dictionaries of tensors; `figures`: what JSON can hold, as torch 1.13 reads no numbers safely."""
         buffer = io.BytesIO()
-        torch.save({**state, "fingerprint": self.fingerprint}, buffer)
+        text = json.dumps({**figures, "fingerprint": self.fingerprint})
+        torch.save({"tensors": tensors, "figures": text}, buffer)
         write_atomic(self.path, buffer.getvalue())
 
-    def load(self) -> dict[str, Any] | None:
-        """The last state, on the host; None when there is none for this job."""
+    def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The last tensors (on the host) and figures; None when there are none for this job."""
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
+            figures = json.loads(state["figures"])
         except FileNotFoundError:
             return None
-        except Exception:  # What torch raises for a file that is not one of its own is not documented.
+        except Exception:  # What torch raises for a damaged file is not documented; the recipe begins anew.
             return None
-        return state if state.get("fingerprint") == self.fingerprint else None
+        return (state["tensors"], figures) if figures.pop("fingerprint") == self.fingerprint else None

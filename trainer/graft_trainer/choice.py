@@ -66,8 +66,10 @@ def _choose(session: Session, baseline: Outcome, tried: list[Outcome]) -> Choice
         reasons.append(f"{outcome.recipe}: {_figures(outcome)}, {mean:+.4f} ± {error:.4f} against the head")
         if better and outcome.best.order > chosen.best.order:
             chosen = outcome
-    because = "the best of those better than the head by over one standard error" if chosen is not baseline else (
-        "nothing was better than the head by over one standard error"
+    because = (
+        "the best of those better than the head by over one standard error"
+        if chosen is not baseline
+        else ("nothing was better than the head by over one standard error")
     )
     why = f"{chosen.recipe}: {because} (head: {_figures(baseline)}; {'; '.join(reasons)})"
     return Choice(baseline, tried, chosen, why, chosen is not baseline)

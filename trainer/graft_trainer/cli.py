@@ -1,7 +1,7 @@
 """The command line: `JOB`, `compare JOB`, `job OUT`."""
 
 import argparse
-import os
+import sys
 from pathlib import Path
 
 import torch
@@ -34,10 +34,12 @@ def run(folder: Path, device: str | None) -> int:
 
 def _parser(command: str) -> argparse.ArgumentParser:
     if command == "job":
-        parser = argparse.ArgumentParser("graft-trainer job", description="Make a job folder from folders of pictures, one a class.")
+        parser = argparse.ArgumentParser(
+            "graft-trainer job", description="Make a job folder from folders of pictures, one a class."
+        )
         parser.add_argument("out", type=Path, help="folder to make")
         parser.add_argument("--backbone", type=Path, required=True, help="ONNX file")
-        parser.add_argument("--card", type=Path, help="its card [default: the .toml beside it]")
+        parser.add_argument("--card", type=Path, dest="card_path", help="its card [default: the .toml beside it]")
         parser.add_argument("--train", type=Path, required=True, help="pictures to train on and to choose by")
         parser.add_argument("--test", type=Path, help="pictures that only judge")
         parser.add_argument("--recipe", default="auto")
@@ -48,12 +50,15 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument("--bursts", help="pattern whose group finds the burst in a file name")
         return parser
     if command == "compare":
-        parser = argparse.ArgumentParser("graft-trainer compare", description="Run every recipe on one job and print one table.")
+        parser = argparse.ArgumentParser(
+            "graft-trainer compare", description="Run every recipe on one job and print one table."
+        )
         parser.add_argument("--recipes", default=",".join(RECIPES), help="comma-separated [default: %(default)s]")
     else:
         parser = argparse.ArgumentParser(
             "graft-trainer",
-            description="Fine-tune a backbone by a job folder (docs/offload.md). Other uses: graft-trainer compare JOB, graft-trainer job OUT.",
+            description="Fine-tune a backbone by a job folder (docs/offload.md). "
+            "Other uses: graft-trainer compare JOB, graft-trainer job OUT.",
             epilog="Exit codes: 0 done, 2 the job cannot be carried out, 3 no improvement, 75 try again.",
         )
         parser.add_argument("--version", action="version", version=__version__)
@@ -64,7 +69,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 def _act(command: str, args: argparse.Namespace) -> int:
     if command == "job":
-        make_job(args.out, args.backbone, args.card, args.train, args.test, args.recipe, args.seed, args.flip, args.epochs, args.limit, args.bursts)
+        make_job(**vars(args))
         return DONE
     if command == "compare":
         compare(args.job, args.device, args.recipes.split(","))
@@ -74,14 +79,9 @@ def _act(command: str, args: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The program; gives the exit code."""
-    import sys
-
     arguments = sys.argv[1:] if arguments is None else arguments
     command = arguments[0] if arguments and arguments[0] in ("compare", "job") else ""
     args = _parser(command).parse_args(arguments[1:] if command else arguments)
-    # Deterministic on CPU as it is; on CUDA as far as cuDNN can be without giving up its fast kernels.
-    torch.backends.cudnn.benchmark = False
-    os.environ.setdefault("KMP_WARNINGS", "0")
     try:
         return _act(command, args)
     except BadJob as error:

@@ -14,7 +14,18 @@ from .recipes import parse_recipe
 from .results import predictions
 from .session import Session
 
-RECIPES = ("head", "partial:1", "partial:2", "gradual", "gradual+live", "full", "full+frozen", "full+live", "scratch", "auto")
+RECIPES = (
+    "head",
+    "partial:1",
+    "partial:2",
+    "gradual",
+    "gradual+live",
+    "full",
+    "full+frozen",
+    "full+live",
+    "scratch",
+    "auto",
+)
 
 
 def compare(folder: Path, device: str | None, recipes: list[str]) -> list[dict[str, Any]]:
@@ -64,7 +75,9 @@ def compare(folder: Path, device: str | None, recipes: list[str]) -> list[dict[s
 
 def table(rows: list[dict[str, Any]], split: str) -> str:
     """Markdown that lines up in a terminal too."""
-    cells = [["recipe", f"accuracy ({split})", "95 % interval", "held out (val)", "best epoch", "seconds", "trained weights"]]
+    cells = [
+        ["recipe", f"accuracy ({split})", "95 % interval", "held out (val)", "best epoch", "seconds", "trained weights"]
+    ]
     for row in rows:
         low, high = row["interval"]
         cells.append(

@@ -158,7 +158,14 @@ class Fit:
             self._save()
         trained = sum(p.numel() for p in self.parameters)
         return Outcome(
-            str(self.recipe), self.best_state, self.best, self.best_epoch, self.history, self.elapsed, trained, self.ended
+            str(self.recipe),
+            self.best_state,
+            self.best,
+            self.best_epoch,
+            self.history,
+            self.elapsed,
+            trained,
+            self.ended,
         )
 
     def _stage(self, depth: int) -> str:
@@ -170,7 +177,9 @@ class Fit:
         # The probe is the whole of the recipe `head`, and given to the others.
         self.elapsed = time.monotonic() - began + (0 if self.phases else self.session.probe_seconds)
         self._take_best(self.session.ranks.agree(judged))
-        self.history = [{"epoch": 0, "depth": 0, "loss": None, "val_accuracy": judged.accuracy, "val_loss": judged.loss}]
+        self.history = [
+            {"epoch": 0, "depth": 0, "loss": None, "val_accuracy": judged.accuracy, "val_loss": judged.loss}
+        ]
         self.session.progress.last_accuracy = judged.accuracy
         self.session.progress.say(0, self._stage(0), None)
         self._save()
@@ -247,7 +256,12 @@ class Fit:
         """After an epoch: is this the best state, a collapse, or the end?"""
         loss = sum(losses) / len(losses)
         finite = math.isfinite(loss) and math.isfinite(judged.loss)
-        entry = {"epoch": self.epoch, "depth": phase.depth, "loss": loss if finite else None, "val_accuracy": judged.accuracy}
+        entry = {
+            "epoch": self.epoch,
+            "depth": phase.depth,
+            "loss": loss if finite else None,
+            "val_accuracy": judged.accuracy,
+        }
         entry["val_loss"] = judged.loss if finite else None
         if collapsed(judged, loss, self.best, self.session.classes):
             self.collapses += 1
@@ -274,30 +288,32 @@ class Fit:
     def _save(self) -> None:
         if not self.session.ranks.leads:
             return
-        self.checkpoint.save(
-            {
-                "epoch": self.epoch,
-                "classifier": self.classifier.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "best": asdict(self.best),
-                "best_epoch": self.best_epoch,
-                "best_state": self.best_state,
-                "history": self.history,
-                "elapsed": self.elapsed,
-                "collapses": self.collapses,
-                "ended": self.ended,
-            }
-        )
+        tensors = {
+            "classifier": self.classifier.state_dict(),
+            "optimiser": self.optimiser.state_dict()["state"],
+            "best": self.best_state,
+        }
+        figures = {
+            "epoch": self.epoch,
+            "best": asdict(self.best),
+            "best_epoch": self.best_epoch,
+            "scaler": self.scaler.state_dict(),
+            "history": self.history,
+            "elapsed": self.elapsed,
+            "collapses": self.collapses,
+            "ended": self.ended,
+        }
+        self.checkpoint.save(tensors, figures)
 
     def _resume(self) -> None:
         state = self.session.ranks.agree(self.checkpoint.load() if self.session.ranks.leads else None)
         if state is None:
             return
-        self.classifier.load_state_dict(state["classifier"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.best, self.best_epoch, self.best_state = Judged(**state["best"]), state["best_epoch"], state["best_state"]
-        self.epoch, self.history, self.elapsed = state["epoch"], state["history"], state["elapsed"]
-        self.collapses, self.ended = state["collapses"], state["ended"]
+        tensors, figures = state
+        self.classifier.load_state_dict(tensors["classifier"])
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": tensors["optimiser"]})
+        self.scaler.load_state_dict(figures["scaler"])
+        self.best, self.best_epoch, self.best_state = Judged(**figures["best"]), figures["best_epoch"], tensors["best"]
+        self.epoch, self.history, self.elapsed = figures["epoch"], figures["history"], figures["elapsed"]
+        self.collapses, self.ended = figures["collapses"], figures["ended"]
         self.session.progress.note({"recipe": str(self.recipe), "resumed_at_epoch": self.epoch})

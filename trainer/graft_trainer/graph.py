@@ -102,7 +102,9 @@ def read_graph(content: bytes, features: str | None) -> Graph:
                 nodes.append(_node(node))
     weights, statistics = _sort_arrays(nodes, arrays)
     read = {name for node in nodes for name in node.inputs}
-    constants = {name: a for name, a in arrays.items() if name in read and name not in weights and name not in statistics}
+    constants = {
+        name: a for name, a in arrays.items() if name in read and name not in weights and name not in statistics
+    }
     return Graph(message, inputs[0], cut, nodes, weights, statistics, constants)
 
 
@@ -114,7 +116,9 @@ def _check_file(message: onnx.ModelProto) -> None:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise BadJob(f"the weights of backbone.onnx ({name}) lie in another file; save it as one file")
         if tensor.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
-            raise BadJob(f"backbone.onnx holds half precision weights ({name}); fine-tune the float32 file, then convert")
+            raise BadJob(
+                f"backbone.onnx holds half precision weights ({name}); fine-tune the float32 file, then convert"
+            )
 
 
 def _find_cut(graph: onnx.GraphProto, arrays: dict, makers: dict) -> str:
@@ -125,7 +129,9 @@ def _find_cut(graph: onnx.GraphProto, arrays: dict, makers: dict) -> str:
     for node in reversed(graph.node):
         if node.op_type in ("Gemm", "MatMul") and len(node.input) > 1 and node.input[1] in arrays:
             return node.input[0]
-    raise BadJob("where the classifier of backbone.onnx begins is not plain; name the embedding as `features` in the card")
+    raise BadJob(
+        "where the classifier of backbone.onnx begins is not plain; name the embedding as `features` in the card"
+    )
 
 
 def _needed(cut: str, makers: dict) -> set[int]:
@@ -144,20 +150,28 @@ def _check_node(node: onnx.NodeProto, arrays: dict, makers: dict, needed: set[in
     name = node.name or (node.output[0] if node.output else "")
     quantised = node.op_type in _QUANTISED or any(part in node.op_type for part in _QUANTISED_PARTS)
     if quantised:
-        raise BadJob(f"backbone.onnx is quantised ({node.op_type} node {name!r}): fine-tune the float file, then quantise")
+        raise BadJob(
+            f"backbone.onnx is quantised ({node.op_type} node {name!r}): fine-tune the float file, then quantise"
+        )
     if node.op_type == "Constant":
         if node.output[0] not in arrays:
             raise BadJob(f"Constant node {name!r} holds something other than a tensor; it cannot be trained")
         return
 
     def refuse(why: str) -> None:
-        raise BadJob(f"{node.op_type} node {name!r} cannot be trained: {why}. Take another backbone, or a simpler export of it")
+        raise BadJob(
+            f"{node.op_type} node {name!r} cannot be trained: {why}. Take another backbone, or a simpler export of it"
+        )
 
     if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
         known = ", ".join(sorted(OPERATORS))
-        refuse(f"the operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported (these are: {known})")
+        refuse(
+            f"the operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported (these are: {known})"
+        )
     attributes = _attributes(node)
-    if node.op_type == "BatchNormalization" and (attributes.get("training_mode", 0) or not attributes.get("spatial", 1)):
+    if node.op_type == "BatchNormalization" and (
+        attributes.get("training_mode", 0) or not attributes.get("spatial", 1)
+    ):
         refuse("it is in training mode, or not per channel")
     if node.op_type == "BatchNormalization" and not all(name in arrays for name in node.input[1:5]):
         refuse("its scale, bias and statistics are not stored in the file")

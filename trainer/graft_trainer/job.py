@@ -29,7 +29,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Job:
-    """`epochs` and `seconds` bound the training; None leaves them to the engine. `flip`: a mirrored picture is of the same class."""
+    """`epochs` and `seconds` bound the training; None leaves them to the engine.
+
+    `flip`: a mirrored picture is of the same class. `fingerprint` changes with all that a trained state rests on.
+    """
 
     folder: Path
     id: str
@@ -52,7 +55,9 @@ def read_job(folder: Path) -> Job:
     try:
         table = json.loads(text)
         if table["schema"] != SCHEMA:
-            raise BadJob(f"{folder / 'job.json'} has schema {table['schema']}; this engine reads {SCHEMA}: update the older side")
+            raise BadJob(
+                f"{folder / 'job.json'} has schema {table['schema']}; this engine reads {SCHEMA}: update the older side"
+            )
         classes = [str(name) for name in table["classes"]]
         budget, image = table.get("budget") or {}, table.get("image") or {}
         epochs, seconds = budget.get("epochs"), budget.get("seconds")
@@ -69,7 +74,7 @@ def read_job(folder: Path) -> Job:
         raise BadJob(f"{folder / 'job.json'} cannot be used: {error!r}; docs/offload.md lists its keys") from error
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise BadJob(f"{folder / 'job.json'} needs two or more classes, each named once")
-    if (values["epochs"] or 1) < 1 or (values["seconds"] or 1) <= 0:
+    if any(values[name] is not None and values[name] <= 0 for name in ("epochs", "seconds")):
         raise BadJob(f"{folder / 'job.json'}: a budget is above 0")
     try:
         backbone = (folder / "backbone.onnx").read_bytes()
@@ -81,7 +86,9 @@ def read_job(folder: Path) -> Job:
     for part in (text.encode(), listing.encode(), hashlib.sha256(backbone).digest()):
         digest.update(hashlib.sha256(part).digest())
     card = read_card(folder / "backbone.toml")
-    return Job(folder, classes=classes, card=card, backbone=backbone, samples=samples, fingerprint=digest.hexdigest(), **values)
+    return Job(
+        folder, classes=classes, card=card, backbone=backbone, samples=samples, fingerprint=digest.hexdigest(), **values
+    )
 
 
 def _text(path: Path) -> str:
@@ -120,7 +127,9 @@ def _hold_out(samples: list[Sample], seed: int) -> list[Sample]:
     sides: dict[str, str] = {}
     for sample in samples:
         if sides.setdefault(sample.burst, sample.split) != sample.split:
-            raise BadJob(f"burst {sample.burst!r} is in two splits; frames of one burst are near-copies and belong in one")
+            raise BadJob(
+                f"burst {sample.burst!r} is in two splits; frames of one burst are near-copies and belong in one"
+            )
     if any(sample.split == "val" for sample in samples):
         return samples
     bursts_of: dict[int, set[str]] = {}
@@ -136,7 +145,8 @@ def _hold_out(samples: list[Sample], seed: int) -> list[Sample]:
         if bursts <= held:
             held.discard(min(bursts))
     return [
-        Sample(s.path, s.digest, s.class_index, s.burst, "val") if s.split == "train" and s.burst in held else s for s in samples
+        Sample(s.path, s.digest, s.class_index, s.burst, "val") if s.split == "train" and s.burst in held else s
+        for s in samples
     ]
 
 

@@ -52,7 +52,7 @@ def surely_better(right: list[bool], than: list[bool], bursts: list[str]) -> tup
     differences = torch.tensor([sum(group) / len(group) for group in groups.values()], dtype=torch.float64)
     mean = float(differences.mean())
     error = float(differences.std()) / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
-    return mean > error, mean, error
+    return mean > error * (1 + 1e-9), mean, error
 
 
 def confusion(predictions: list[int], labels: list[int], classes: int) -> list[list[int]]:

@@ -139,9 +139,10 @@ class Network(nn.Module):
         """From `start`, where the tensor is `x`, to `stop`; from pictures, or to rows of embeddings, without them."""
         if start is None and self.layout == "nhwc":
             x = x.permute(0, 2, 3, 1)
-        for _, x in self.walk(x, start, stop):
+        y = x
+        for _, y in self.walk(x, start, stop):
             pass
-        return self._rows(x) if stop is None else x
+        return self._rows(y) if stop is None else y
 
     def _rows(self, x: Tensor) -> Tensor:
         """The embedding `[n, width]` from what is at the cut: pooled as the boards do (src/backbone/prune.rs)."""
@@ -153,16 +154,21 @@ class Network(nn.Module):
         """Shapes of all tensors for two pictures. Raises BadJob where the graph cannot take two at a time."""
         x = torch.zeros(2, 3, size, size)
         shapes = {self.graph.input: x.shape}
-        node = None
+        done = 0
         try:
             with torch.no_grad():
                 x = x.permute(0, 2, 3, 1) if self.layout == "nhwc" else x
                 for node, value in self.walk(x):
                     shapes[node.output] = value.shape
+                    done += 1
         except (RuntimeError, ValueError, IndexError, TypeError, KeyError) as error:
-            at = f" behind the {node}" if node else ""
-            raise BadJob(f"backbone.onnx cannot be computed at {size} px{at}: {error}; does the card fit the file?") from error
+            node = self.nodes[done] if done < len(self.nodes) else "network"
+            raise BadJob(
+                f"the {node} of backbone.onnx cannot be computed at {size} px: {error}; does the card fit the file?"
+            ) from error
         found = shapes[self.graph.features]
         if not 2 <= len(found) <= 4 or found[0] != 2:
-            raise BadJob(f"the tensor {self.graph.features!r} has shape {list(found)} for two pictures; correct `features` in the card")
+            raise BadJob(
+                f"the tensor {self.graph.features!r} has shape {list(found)} for two pictures; correct `features` in the card"
+            )
         return shapes

@@ -101,7 +101,9 @@ def _fit_windows(attributes: Attributes, x: Tensor, pads: list[tuple[int, int]])
     if not attributes.get("ceil_mode", 0):
         return pads
     fitted = []
-    settings = zip(x.shape[2:], kernel, attributes.get("strides", [1] * axes), attributes.get("dilations", [1] * axes), pads)
+    settings = zip(
+        x.shape[2:], kernel, attributes.get("strides", [1] * axes), attributes.get("dilations", [1] * axes), pads
+    )
     for size, width, stride, dilation, (before, after) in settings:
         count = _outputs(size + before + after, width, stride, dilation, True)
         if (count - 1) * stride >= size + before:
@@ -208,7 +210,7 @@ def gather(attributes: Attributes, inputs: Inputs) -> Tensor:
     axis = attributes.get("axis", 0) % x.dim()
     indices = torch.where(indices < 0, indices + x.shape[axis], indices).to(x.device)
     picked = x.index_select(axis, indices.reshape(-1))
-    return picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    return picked.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
 
 
 def shape_of(attributes: Attributes, inputs: Inputs) -> Tensor:

@@ -55,7 +55,9 @@ def fit_probe(train: Tensor, labels: Tensor, val: Tensor, val_labels: Tensor, st
     return best[1]
 
 
-def _solve(x: Tensor, labels: Tensor, importance: Tensor, penalty: float, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+def _solve(
+    x: Tensor, labels: Tensor, importance: Tensor, penalty: float, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     solver = torch.optim.LBFGS(
         [weight, bias], max_iter=_ITERATIONS, tolerance_grad=1e-6, tolerance_change=1e-10, line_search_fn="strong_wolfe"

@@ -50,7 +50,9 @@ def join_ranks(device: str) -> Ranks:
         raise TryAgain(f"unknown device {device!r}: give auto, cpu or cuda:0") from error
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
-            raise TryAgain("this job asks for CUDA, which PyTorch does not find here; run it with --device cpu or on another host")
+            raise TryAgain(
+                "this job asks for CUDA, which PyTorch does not find here; run it with --device cpu or on another host"
+            )
         chosen = torch.device("cuda", local if world > 1 else chosen.index or 0)
         torch.cuda.set_device(chosen)
     if world > 1 and not dist.is_initialized():

@@ -48,7 +48,9 @@ class Recipe:
             return [Phase(depth, epochs)]
         # One epoch for each stage on the way down, as far as they last; the rest with everything free.
         down = min(depth, epochs) - 1
-        return [Phase(at, 1) for at in range(1, down + 1)] + [Phase(depth if epochs >= depth else down + 1, epochs - down)]
+        return [Phase(at, 1) for at in range(1, down + 1)] + [
+            Phase(depth if epochs >= depth else down + 1, epochs - down)
+        ]
 
     def rate(self, stage: int) -> float:
         """Factor of the learning rate of a stage; the head, stage 0, learns at 1."""
@@ -56,11 +58,15 @@ class Recipe:
 
 
 def parse_recipe(text: str) -> Recipe:
-    """`head`, `partial:k`, `gradual`, `full`, `scratch` or `auto`, with `+frozen`, `+live` or `+plain` where wanted. Raises BadJob."""
+    """`head`, `partial:k`, `gradual`, `full`, `scratch` or `auto`, with `+frozen`, `+live` or `+plain` where wanted.
+
+    Raises BadJob.
+    """
     found = _GRAMMAR.fullmatch(text)
     if found is None:
         raise BadJob(
-            f"unknown recipe {text!r}; it is head, partial:k, gradual, full, scratch or auto, with +live or +frozen for batch normalisation"
+            f"unknown recipe {text!r}; it is head, partial:k, gradual, full, scratch or auto, "
+            "with +live or +frozen for batch normalisation"
         )
     kind, top, norm = found.groups()
     # Random weights hardly train without normalisation: the control would only show that.

@@ -7,11 +7,12 @@ import torch
 
 from . import __version__, norms, tensorfile
 from .choice import Choice
+from .classifier import Classifier
 from .errors import BadJob
 from .files import write_atomic, write_json
 from .fit import Outcome, build
 from .graph import read_graph
-from .head import encode_head
+from .head import Head, encode_head
 from .judging import confusion, interval
 from .network import Network
 from .pictures import normalise
@@ -29,7 +30,7 @@ def predictions(session: Session, outcome: Outcome, split: str) -> list[int]:
     return session.logits(classifier, session.source(classifier.network, None, split)).argmax(1).tolist()
 
 
-def restored(session: Session, outcome: Outcome):
+def restored(session: Session, outcome: Outcome) -> Classifier:
     """The classifier in the outcome's best state."""
     classifier, _ = build(session, parse_recipe(outcome.recipe))
     classifier.load_state_dict(outcome.state)
@@ -51,14 +52,16 @@ def write_results(session: Session, choice: Choice) -> dict[str, Any]:
         trained = classifier.network(inputs).numpy()
     difference = float(np.abs(trained - golden["embeddings"]).max() / max(np.abs(trained).max(), 1e-12))
     if not difference <= TOLERANCE:
-        raise BadJob(f"the written backbone differs from the trained one by {difference:.2g}; please report this with the backbone")
+        raise BadJob(
+            f"the written backbone differs from the trained one by {difference:.2g}; please report this with the backbone"
+        )
     write_atomic(out / "golden.safetensors", tensorfile.encode(golden, {"tensor": classifier.network.graph.features}))
     metrics = _metrics(session, choice)
     write_json(job.folder / "metrics.json", metrics)
     return metrics
 
 
-def _golden(backbone: bytes, session: Session, head, inputs: torch.Tensor) -> dict[str, np.ndarray]:
+def _golden(backbone: bytes, session: Session, head: Head, inputs: torch.Tensor) -> dict[str, np.ndarray]:
     """Inputs `[k, 3, size, size]`, embeddings `[k, width]` and logits `[k, classes]`, from the written file."""
     network = Network(read_graph(backbone, session.job.card.features), session.job.card.layout).eval()
     with torch.no_grad():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .classifier import Classifier
+from .errors import BadJob
 from .graph import read_graph
 from .head import Head, read_head
 from .job import Job
@@ -72,7 +73,9 @@ class Session:
         return None if self.job.seconds is None else self.job.seconds - (time.monotonic() - self.began)
 
     def source(self, network: Network, start: str | None, split: str) -> Source:
-        return Source(network, start, self.splits[split].pictures, self.job.card, self.job.flip, self.job.seed, CACHE_BYTES)
+        return Source(
+            network, start, self.splits[split].pictures, self.job.card, self.job.flip, self.job.seed, CACHE_BYTES
+        )
 
     def logits(self, classifier: Classifier, source: Source) -> Tensor:
         """`[n, present classes]` of the plain pictures of a source, on the host."""
@@ -92,7 +95,12 @@ class Session:
 
         def embeddings(split: str) -> Tensor:
             with torch.no_grad():
-                return torch.cat([network(x).cpu() for x in self.source(network, None, split).plain()])
+                rows = torch.cat([network(x).cpu() for x in self.source(network, None, split).plain()])
+            if not bool(torch.isfinite(rows).all()):
+                raise BadJob(
+                    "backbone.onnx gives figures that are not finite for these pictures; does its card fit the file?"
+                )
+            return rows
 
         start = self.board_head
         if start is not None:

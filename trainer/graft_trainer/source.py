@@ -28,7 +28,9 @@ class Source:
     variations of all of them as `cache_bytes` holds; epochs take turns with those. None where even one does not fit.
     """
 
-    def __init__(self, network: Network, start: str | None, pictures: Tensor, card: Card, flip: bool, seed: int, cache_bytes: int):
+    def __init__(
+        self, network: Network, start: str | None, pictures: Tensor, card: Card, flip: bool, seed: int, cache_bytes: int
+    ):
         self.network, self.pictures, self.card, self.flip, self.seed = network, pictures, card, flip, seed
         self.start = None if start == network.graph.input else start
         self.views: dict[int, Tensor] = {}
@@ -76,6 +78,8 @@ def balanced_order(labels: Tensor, classes: int, generator: torch.Generator) -> 
     for label in range(classes):
         members = (labels == label).nonzero().flatten()
         rounds = -(-size // len(members))
-        chosen.append(torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in range(rounds)])[:size])
+        chosen.append(
+            torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in range(rounds)])[:size]
+        )
     picked = torch.cat(chosen)
     return picked[torch.randperm(len(picked), generator=generator)][: len(labels)]

@@ -54,9 +54,23 @@ def small_network(size: int = 24, batch: object = "n", norm: bool = False, seed:
         inputs = [source, stored(f"{name}.weight", after, before // group, kernel, kernel, fan_in=fan_in)]
         inputs.append(stored(f"{name}.bias", after, value=0.05))
         pads = [kernel // 2] * 4
-        nodes.append(helper.make_node("Conv", inputs, [name], name=name, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=pads, group=group))
+        nodes.append(
+            helper.make_node(
+                "Conv",
+                inputs,
+                [name],
+                name=name,
+                kernel_shape=[kernel] * 2,
+                strides=[stride] * 2,
+                pads=pads,
+                group=group,
+            )
+        )
         if norm:
-            rest = [stored(f"{name}.{part}", after, value=value) for part, value in (("scale", 1.0), ("shift", 0.1), ("mean", 0.0), ("var", 2.0))]
+            rest = [
+                stored(f"{name}.{part}", after, value=value)
+                for part, value in (("scale", 1.0), ("shift", 0.1), ("mean", 0.0), ("var", 2.0))
+            ]
             nodes.append(helper.make_node("BatchNormalization", [name, *rest], [f"{name}.norm"], name=f"{name}.norm"))
             name = f"{name}.norm"
         if not relu:
@@ -72,10 +86,17 @@ def small_network(size: int = 24, batch: object = "n", norm: bool = False, seed:
     nodes.append(helper.make_node("Add", [x, branch], ["sum"], name="sum"))
     nodes.append(helper.make_node("GlobalAveragePool", ["sum"], ["pooled"], name="pooled"))
     nodes.append(helper.make_node("Flatten", ["pooled"], ["features"], name="features"))
-    nodes.append(helper.make_node("Gemm", ["features", stored("old.weight", 5, 16, fan_in=16)], ["logits"], name="logits", transB=1))
+    nodes.append(
+        helper.make_node(
+            "Gemm", ["features", stored("old.weight", 5, 16, fan_in=16)], ["logits"], name="logits", transB=1
+        )
+    )
     graph = helper.make_graph(
-        nodes, "small", [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, size, size])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 5])], weights,
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, size, size])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 5])],
+        weights,
     )
     message = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     message.ir_version = 7
@@ -87,8 +108,16 @@ CARD = 'size = {size}\nresize = {size}\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5,
 
 
 def make_folder(
-    folder: Path, recipe: str = "full", per_class: int = 16, classes: int = 3, backbone: bytes | None = None, size: int = 24,
-    width: int = 16, splits: tuple[str, ...] = ("train", "train", "train", "val"), seed: int = 0, **job,
+    folder: Path,
+    recipe: str = "full",
+    per_class: int = 16,
+    classes: int = 3,
+    backbone: bytes | None = None,
+    size: int = 24,
+    width: int = 16,
+    splits: tuple[str, ...] = ("train", "train", "train", "val"),
+    seed: int = 0,
+    **job,
 ) -> Path:
     """A job folder with bursts of four drawn pictures; bursts take turns in `splits`."""
     rng = np.random.default_rng(seed)
@@ -101,12 +130,28 @@ def make_folder(
             digest = hashlib.sha256(buffer.getvalue()).hexdigest()
             (folder / "samples" / f"{digest}.jpg").write_bytes(buffer.getvalue())
             burst = at // 4
-            lines.append({"digest": digest, "class": f"class {kind}", "burst": f"{kind}-{burst}", "split": splits[burst % len(splits)]})
+            lines.append(
+                {
+                    "digest": digest,
+                    "class": f"class {kind}",
+                    "burst": f"{kind}-{burst}",
+                    "split": splits[burst % len(splits)],
+                }
+            )
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "backbone.onnx").write_bytes(backbone or small_network(size))
     (folder / "backbone.toml").write_text(CARD.format(size=size, width=width))
     names = [f"class {kind}" for kind in range(classes)]
-    content = {"schema": 1, "id": "j1", "recipe": recipe, "classes": names, "seed": seed, "budget": {"epochs": 4}, "device": "cpu", **job}
+    content = {
+        "schema": 1,
+        "id": "j1",
+        "recipe": recipe,
+        "classes": names,
+        "seed": seed,
+        "budget": {"epochs": 4},
+        "device": "cpu",
+        **job,
+    }
     (folder / "job.json").write_text(json.dumps(content))
     return folder
 
@@ -114,6 +159,8 @@ def make_folder(
 @pytest.fixture
 def tiny_folder(tmp_path):
     """A job on the backbone that comes with graft."""
-    folder = make_folder(tmp_path / "tiny", backbone=TINY.read_bytes(), size=96, width=192, recipe="auto", budget={"epochs": 2})
+    folder = make_folder(
+        tmp_path / "tiny", backbone=TINY.read_bytes(), size=96, width=192, recipe="auto", budget={"epochs": 2}
+    )
     shutil.copyfile(TINY.with_suffix(".toml"), folder / "backbone.toml")
     return folder

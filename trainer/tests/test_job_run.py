@@ -43,21 +43,31 @@ def check_results(folder) -> dict:
     return json.loads((folder / "metrics.json").read_text())
 
 
-@pytest.mark.parametrize("recipe", ["head", "partial:1", "gradual", "full", "full+frozen", "full+live", "gradual+live", "scratch"])
+@pytest.mark.parametrize(
+    "recipe", ["head", "partial:1", "gradual", "full", "full+frozen", "full+live", "gradual+live", "scratch"]
+)
 def test_every_recipe_gives_the_same_file_with_other_weights(tmp_path, recipe, capsys):
     folder = make_folder(tmp_path / "job", recipe)
     assert main([str(folder)]) in (0, 3)
     metrics = check_results(folder)
     assert metrics["chosen"] == recipe and metrics["baseline"]["recipe"] == "head"
-    before, after = arrays((folder / "backbone.onnx").read_bytes()), arrays((folder / "out" / "backbone.onnx").read_bytes())
+    before, after = (
+        arrays((folder / "backbone.onnx").read_bytes()),
+        arrays((folder / "out" / "backbone.onnx").read_bytes()),
+    )
     assert np.array_equal(before["old.weight"], after["old.weight"])
     if metrics["result"]["best_epoch"] and recipe == "partial:1":
-        assert all(np.array_equal(before[f"{name}.weight"], after[f"{name}.weight"]) for name in ("stem", "depthwise", "pointwise"))
+        assert all(
+            np.array_equal(before[f"{name}.weight"], after[f"{name}.weight"])
+            for name in ("stem", "depthwise", "pointwise")
+        )
         assert not np.array_equal(before["inner.weight"], after["inner.weight"])
     if recipe == "head":
         assert (folder / "backbone.onnx").read_bytes() == (folder / "out" / "backbone.onnx").read_bytes()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines and all(set(line) == {"step", "steps", "epoch", "stage", "loss", "val_accuracy", "eta_s"} for line in lines)
+    assert lines and all(
+        set(line) == {"step", "steps", "epoch", "stage", "loss", "val_accuracy", "eta_s"} for line in lines
+    )
     steps = [line["step"] for line in lines]
     assert steps == sorted(steps) and steps[-1] <= lines[-1]["steps"]
     assert (folder / "log.jsonl").exists() and (folder / "plots" / "learning.svg").exists()
@@ -84,16 +94,23 @@ def test_the_same_job_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         folder = make_folder(tmp_path / name, "gradual+live")
         main([str(folder)])
-        outs.append((folder / "out" / "backbone.onnx").read_bytes() + (folder / "out" / "head.safetensors").read_bytes())
+        outs.append(
+            (folder / "out" / "backbone.onnx").read_bytes() + (folder / "out" / "head.safetensors").read_bytes()
+        )
     assert outs[0] == outs[1]
 
 
 def test_normalisation_of_the_file_itself_keeps_its_statistics_unless_live(tmp_path):
     for recipe, moved in (("full", False), ("full+live", True)):
-        folder = make_folder(tmp_path / recipe, recipe, backbone=small_network(norm=True), budget={"epochs": 20}, per_class=32)
+        folder = make_folder(
+            tmp_path / recipe, recipe, backbone=small_network(norm=True), budget={"epochs": 20}, per_class=32
+        )
         main([str(folder)])
         metrics = check_results(folder)
-        before, after = arrays((folder / "backbone.onnx").read_bytes()), arrays((folder / "out" / "backbone.onnx").read_bytes())
+        before, after = (
+            arrays((folder / "backbone.onnx").read_bytes()),
+            arrays((folder / "out" / "backbone.onnx").read_bytes()),
+        )
         assert metrics["result"]["best_epoch"] > 0
         assert not np.array_equal(before["inner.scale"], after["inner.scale"])
         assert np.array_equal(before["inner.mean"], after["inner.mean"]) != moved
