@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion makes public functions")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use graft::learn::{Choice, Head, Method, Options, Snapshot, train};
+use graft::learn::{Alone, Choice, Head, Method, Options, Snapshot, train};
 use half::f16;
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -41,7 +41,9 @@ fn rounds(criterion: &mut Criterion) {
         for (name, choice) in [("ridge", Choice::Only(Method::Ridge)), ("auto", Choice::Auto)] {
             let options = Options { choice, ..Options::default() };
             group.bench_function(format!("{name} {samples}x{width}x{classes}"), |bencher| {
-                bencher.iter(|| train(black_box(&snapshot), &options, &mut |_| ControlFlow::Continue(())));
+                bencher.iter(|| {
+                    train(black_box(&snapshot), &options, &Alone, &mut |_| ControlFlow::Continue(()))
+                });
             });
         }
     }

@@ -5,7 +5,7 @@ use super::failure::Usage;
 use super::output::{Output, confusion, percent, table};
 use super::pictures::{self, Folder};
 use crate::config::choice;
-use crate::learn::{self, Options, Report, Round, Snapshot};
+use crate::learn::{self, Alone, Options, Report, Round, Snapshot};
 use anyhow::Result;
 use clap::Args;
 use regex::Regex;
@@ -82,7 +82,7 @@ pub fn run(args: &EvalArgs, output: Output) -> Result<()> {
     let val_snapshot = snapshot(&val_set, &val, &classes, args.groups.as_ref())?;
     let options = Options { choice: choice(&args.head), seed: args.seed, ..Options::default() };
     let start = Instant::now();
-    let round = learn::train(&train_snapshot, &options, &mut |_| ControlFlow::Continue(()))?;
+    let round = learn::train(&train_snapshot, &options, &Alone, &mut |_| ControlFlow::Continue(()))?;
     let train_ms = start.elapsed().as_secs_f64() * 1e3;
     let report = learn::evaluate(&round.head, &val_snapshot, options.bootstrap, options.seed);
     let skipped = train_set.skipped.into_iter().chain(val_set.skipped).collect();

@@ -47,7 +47,7 @@ pub fn run(
     report: &mut dyn FnMut(Progress),
 ) -> Result<Finished, LearnError> {
     let begun = std::time::Instant::now();
-    let round = learn::train(&assignment.snapshot, &assignment.options, &mut |progress| {
+    let round = learn::train(&assignment.snapshot, &assignment.options, &learn::Alone, &mut |progress| {
         if cancel.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }

@@ -1,6 +1,7 @@
 //! The methods of a round, each trained on all samples and scored on bursts it did not see.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::calibration::Scored;
 use super::imprint;
@@ -11,6 +12,8 @@ use super::ridge::Ridge;
 use super::search::{Bounds, search};
 use super::snapshot::LearnError;
 use super::softmax::{self, Precision, Task};
+use super::spectrum::Spectrum;
+use super::workers::Workers;
 
 /// λ of ridge, a multiple of the mean square norm of an embedding. Its held-out loss is exact and cheap, so the least
 /// one is taken as it stands.
@@ -138,11 +141,17 @@ impl Chosen {
 }
 
 /// Softmax at a λ chosen on folds of bursts.
-pub(crate) fn softmax(problem: &Problem, ridge: &Trained, step: Step) -> Result<Trained, LearnError> {
+pub(crate) fn softmax(
+    problem: &Problem,
+    ridge: &Trained,
+    workers: &dyn Workers,
+    step: Step,
+) -> Result<Trained, LearnError> {
     let (width, classes) = (problem.width(), problem.classes());
     // Folds start from nothing: a head that has seen the whole snapshot would let them see what they must not.
     let mut heads = vec![Linear::zero(width, classes); problem.folds.len()];
     let mut tried: Vec<(f64, Vec<f64>, Linear)> = Vec::new();
+    let scatter = Spectrum::of(&problem.samples(), &mut || step("softmax", 0))?.map(Rc::new);
     let lambda = search(&problem.groups, SOFTMAX_START * ridge.lambda, &SOFTMAX, &mut |lambda| {
         let starts = std::mem::take(&mut heads);
         let tasks = problem
@@ -151,7 +160,9 @@ pub(crate) fn softmax(problem: &Problem, ridge: &Trained, step: Step) -> Result<
             .zip(starts)
             .map(|(fold, start)| Task { held_out: fold.clone(), start })
             .collect();
-        heads = softmax::fit(problem, lambda, tasks, FOLD, &mut || step("softmax", tried.len()))?;
+        heads = softmax::fit(problem, scatter.as_ref(), lambda, tasks, FOLD, workers, &mut || {
+            step("softmax", tried.len())
+        })?;
         let scores = softmax::held_out(problem, &problem.folds, &heads);
         let scored = Scored { scores: &scores, labels: &problem.labels, weights: &problem.weights, classes };
         // At temperature 1: the likelihood of the method itself, which tells λ apart where accuracy does not.
@@ -164,7 +175,9 @@ pub(crate) fn softmax(problem: &Problem, ridge: &Trained, step: Step) -> Result<
     // The mean of the folds' heads, each of which saw most of the snapshot, lies nearer than the head of ridge.
     let whole = vec![Task { held_out: 0..0, start }];
     let done = tried.len() + 1;
-    let mut heads = softmax::fit(problem, lambda, whole, WHOLE, &mut || step("softmax", done))?;
+    let mut heads = softmax::fit(problem, scatter.as_ref(), lambda, whole, WHOLE, workers, &mut || {
+        step("softmax", done)
+    })?;
     let linear = heads.pop().unwrap_or_else(|| Linear::zero(width, classes));
     Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
 }

@@ -1,11 +1,16 @@
 //! L-BFGS as a value that is asked where to look and told what was found there, so that several problems can be
 //! evaluated in one pass over the embeddings and a round can be cancelled between any two evaluations.
 //!
-//! Two-loop recursion (Nocedal 1980) with a weak-Wolfe line search by bracketing (Lewis & Overton 2013).
+//! Two-loop recursion (Nocedal 1980) with a weak-Wolfe line search by bracketing (Lewis & Overton 2013). In the first
+//! steps, which change the curvature most, the pairs alone give the directions; from where the value falls slowly they
+//! are helped by the curvature that the embeddings' scatter implies.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::cholesky::dot;
+use super::matmul::fused::{self, Isa, add_scaled};
+use super::spectrum::Spectrum;
 
 /// Pairs of steps and gradient changes that are kept.
 const MEMORY: usize = 10;
@@ -14,29 +19,59 @@ const DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 /// Evaluations of one line search.
 const TRIALS: usize = 20;
+/// The first step, as a multiple of the negative gradient by the curvature of a sample.
+const FIRST: f64 = 5.0;
+/// How much less than asked must be left, as far as it can be told: what is not yet seen of a flat valley comes on top.
+const NEAR: f64 = 0.3;
+/// A step that lowers the value by less than this part of it begins the end.
+const SLOW: f64 = 0.2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Running,
-    /// The gradient is small, or no further decrease can be found in the precision at hand.
+    /// As near as was asked, or no further decrease can be found in the precision at hand.
     Done,
 }
 
+/// When a solution is near enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop {
+    /// Done when the Euclidean norm of the gradient is at most this.
+    pub norm: f64,
+    /// Done when what is left, as far as it can be told, is at most this part of the value.
+    pub part: f64,
+    /// Most steps.
+    pub steps: usize,
+}
+
+/// Value and gradient at a point.
+pub(crate) struct Found {
+    pub value: f64,
+    pub gradient: Vec<f64>,
+    /// Mean curvature of a sample in one column, at least 0.
+    pub curvature: f64,
+}
+
 pub(crate) struct Lbfgs {
+    isa: Isa,
     x: Vec<f64>,
     f: f64,
     gradient: Vec<f64>,
     trial: Vec<f64>,
-    direction: Vec<f64>,
+    direction: Vec<f32>,
     slope: f64,
     step: f64,
     low: f64,
     high: f64,
     trials: usize,
     iterations: usize,
-    tolerance: f64,
-    limit: usize,
+    curvature: f64,
+    stop: Stop,
     history: VecDeque<Pair>,
+    /// The values of the last five steps, the newest last.
+    values: VecDeque<f64>,
+    scatter: Option<(Rc<Spectrum>, f64)>,
+    slow: bool,
     status: Status,
     started: bool,
 }
@@ -51,12 +86,13 @@ struct Pair {
 }
 
 impl Lbfgs {
-    /// Starts at `x`; done when the Euclidean norm of the gradient is at most `tolerance`, or after `limit` steps.
-    pub(crate) fn new(x: Vec<f64>, tolerance: f64, limit: usize) -> Self {
+    /// Starts at `x`. `scatter` is that of the embeddings with the λ of the objective.
+    pub(crate) fn new(x: Vec<f64>, scatter: Option<(Rc<Spectrum>, f64)>, stop: Stop) -> Self {
         Self {
+            isa: Isa::detect(),
             trial: x.clone(),
             gradient: Vec::new(),
-            direction: Vec::new(),
+            direction: vec![0.0; x.len()],
             x,
             f: f64::INFINITY,
             slope: 0.0,
@@ -65,9 +101,12 @@ impl Lbfgs {
             high: f64::INFINITY,
             trials: 0,
             iterations: 0,
-            tolerance,
-            limit,
+            curvature: 1.0,
+            stop,
             history: VecDeque::new(),
+            values: VecDeque::new(),
+            scatter,
+            slow: false,
             status: Status::Running,
             started: false,
         }
@@ -82,16 +121,23 @@ impl Lbfgs {
         self.status
     }
 
+    /// The value at the best point so far.
+    pub(crate) fn value(&self) -> f64 {
+        self.f
+    }
+
     /// The best point so far.
     pub(crate) fn into_best(self) -> Vec<f64> {
         self.x
     }
 
     /// Takes value and gradient at [`Lbfgs::point`].
-    pub(crate) fn tell(&mut self, f: f64, gradient: Vec<f64>) -> Status {
+    pub(crate) fn tell(&mut self, found: Found) -> Status {
         if self.status == Status::Done {
             return self.status;
         }
+        let Found { value: f, gradient, curvature } = found;
+        self.curvature = curvature.max(f64::MIN_POSITIVE);
         if !self.started {
             self.started = true;
             (self.f, self.gradient) = (f, gradient);
@@ -99,7 +145,7 @@ impl Lbfgs {
             return self.status;
         }
         self.trials += 1;
-        let slope = dot(&gradient, &self.direction);
+        let slope = self.along(&gradient);
         // A value that is not a number fails the comparison and shortens the step.
         let decreased = f <= self.f + DECREASE * self.step * self.slope && slope.is_finite();
         let exhausted = self.trials >= TRIALS;
@@ -130,20 +176,45 @@ impl Lbfgs {
         self.status
     }
 
-    fn accept(&mut self, f: f64, gradient: Vec<f64>) {
-        let step: Vec<f64> = self.trial.iter().zip(&self.x).map(|(new, old)| new - old).collect();
-        let change: Vec<f64> = gradient.iter().zip(&self.gradient).map(|(new, old)| new - old).collect();
-        let (curvature, square) = (dot(&step, &change), dot(&change, &change));
-        if curvature > 1e-12 * square.sqrt() * dot(&step, &step).sqrt() {
-            if self.history.len() == MEMORY {
-                self.history.pop_front();
+    /// Slope of a gradient along the direction.
+    fn along(&self, gradient: &[f64]) -> f64 {
+        let mut lanes = [0.0; 4];
+        let (gradients, directions) = (gradient.chunks_exact(4), self.direction.chunks_exact(4));
+        let rest = gradients.remainder().iter().zip(directions.remainder());
+        let tail: f64 = rest.map(|(g, &d)| g * f64::from(d)).sum();
+        for (g, d) in gradients.zip(directions) {
+            for lane in 0..4 {
+                lanes[lane] += g[lane] * f64::from(d[lane]);
             }
-            let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
-            self.history.push_back(Pair { step: single(&step), change: single(&change), curvature, square });
         }
+        (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + tail
+    }
+
+    fn accept(&mut self, f: f64, gradient: Vec<f64>) {
+        let mut pair = match self.history.len() {
+            MEMORY => self.history.pop_front().unwrap_or_else(|| Pair::blank(self.x.len())),
+            _ => Pair::blank(self.x.len()),
+        };
+        let (mut curvature, mut square, mut length) = (0.0, 0.0, 0.0);
+        for (at, &new) in gradient.iter().enumerate() {
+            let (step, change) = (self.trial[at] - self.x[at], new - self.gradient[at]);
+            (pair.step[at], pair.change[at]) = (step as f32, change as f32);
+            curvature += step * change;
+            square += change * change;
+            length += step * step;
+        }
+        if curvature > 1e-12 * (square * length).sqrt() {
+            (pair.curvature, pair.square) = (curvature, square);
+            self.history.push_back(pair);
+        }
+        self.slow |= f > (1.0 - SLOW) * self.f;
         self.x.copy_from_slice(&self.trial);
         (self.f, self.gradient) = (f, gradient);
         self.iterations += 1;
+        self.values.push_back(f);
+        if self.values.len() > 5 {
+            self.values.pop_front();
+        }
         self.begin();
     }
 
@@ -151,64 +222,68 @@ impl Lbfgs {
     fn begin(&mut self) {
         let norm = dot(&self.gradient, &self.gradient).sqrt();
         // Written so that a norm that is not a number also ends it.
-        if !(norm > self.tolerance && norm.is_finite()) || self.iterations >= self.limit {
+        if !(norm > self.stop.norm && norm.is_finite()) || self.iterations >= self.stop.steps {
             self.status = Status::Done;
             return;
         }
-        let mut direction: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
+        let direction = &mut self.direction;
+        direction.iter_mut().zip(&self.gradient).for_each(|(d, &g)| *d = -g as f32);
         let mut along = vec![0.0; self.history.len()];
         for (pair, along) in self.history.iter().zip(&mut along).rev() {
-            *along = dot_mixed(&pair.step, &direction) / pair.curvature;
-            add_mixed(&mut direction, &pair.change, -*along);
+            *along = f64::from(fused::dot(self.isa, &pair.step, direction)) / pair.curvature;
+            add_scaled(self.isa, direction, -*along as f32, &pair.change);
         }
         if let Some(last) = self.history.back() {
-            let scale = last.curvature / last.square;
+            // The scale that the newest pair asks for, of the plain direction or of the divided one.
+            let mut square = last.square;
+            if let Some((scatter, lambda)) = self.scatter.as_ref().filter(|_| self.slow) {
+                let mut change = last.change.clone();
+                scatter.divide(self.isa, &mut change, self.curvature, *lambda);
+                square = f64::from(fused::dot(self.isa, &change, &last.change));
+                scatter.divide(self.isa, direction, self.curvature, *lambda);
+            }
+            let scale = (last.curvature / square) as f32;
             direction.iter_mut().for_each(|d| *d *= scale);
         }
         for (pair, along) in self.history.iter().zip(&along) {
-            let back = dot_mixed(&pair.change, &direction) / pair.curvature;
-            add_mixed(&mut direction, &pair.step, along - back);
+            let back = f64::from(fused::dot(self.isa, &pair.change, direction)) / pair.curvature;
+            add_scaled(self.isa, direction, (along - back) as f32, &pair.step);
         }
-        self.slope = dot(&direction, &self.gradient);
+        self.slope = self.along(&self.gradient);
         if !(self.slope < 0.0 && self.slope.is_finite()) {
             self.history.clear();
-            direction = self.gradient.iter().map(|g| -g).collect();
+            self.direction.iter_mut().zip(&self.gradient).for_each(|(d, &g)| *d = -g as f32);
             self.slope = -norm * norm;
         }
-        self.direction = direction;
-        (self.step, self.low, self.high, self.trials) = (1.0, 0.0, f64::INFINITY, 0);
+        if self.left().max(-0.5 * self.slope) <= NEAR * self.stop.part * self.f {
+            self.status = Status::Done;
+            return;
+        }
+        self.step = if self.history.is_empty() { FIRST / self.curvature } else { 1.0 };
+        (self.low, self.high, self.trials) = (0.0, f64::INFINITY, 0);
         self.place();
     }
 
+    /// What the values still promise to fall, if they go on as geometrically as in the last four steps.
+    fn left(&self) -> f64 {
+        let [a, _, b, _, c] = *self.values.iter().copied().collect::<Vec<f64>>() else {
+            return f64::INFINITY;
+        };
+        let ratio = ((b - c) / (a - b)).clamp(0.0, 0.95);
+        (b - c) * ratio / (1.0 - ratio)
+    }
+
     fn place(&mut self) {
-        self.trial.copy_from_slice(&self.x);
-        add(&mut self.trial, &self.direction, self.step);
-    }
-}
-
-fn add(target: &mut [f64], values: &[f64], factor: f64) {
-    for (target, value) in target.iter_mut().zip(values) {
-        *target += factor * value;
-    }
-}
-
-fn add_mixed(target: &mut [f64], values: &[f32], factor: f64) {
-    for (target, &value) in target.iter_mut().zip(values) {
-        *target += factor * f64::from(value);
-    }
-}
-
-/// As [`dot`], with one side in f32.
-fn dot_mixed(a: &[f32], b: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (a4, b4) = (a.chunks_exact(4), b.chunks_exact(4));
-    let tail: f64 = a4.remainder().iter().zip(b4.remainder()).map(|(&a, b)| f64::from(a) * b).sum();
-    for (a, b) in a4.zip(b4) {
-        for lane in 0..4 {
-            lanes[lane] += f64::from(a[lane]) * b[lane];
+        for ((trial, &x), &d) in self.trial.iter_mut().zip(&self.x).zip(&self.direction) {
+            *trial = x + self.step * f64::from(d);
         }
     }
-    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + tail
+}
+
+impl Pair {
+    fn blank(size: usize) -> Self {
+        Self { step: vec![0.0; size], change: vec![0.0; size], curvature: 0.0, square: 0.0 }
+    }
 }
 
 #[cfg(test)]
@@ -217,11 +292,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn minimise(start: Vec<f64>, f: impl Fn(&[f64]) -> (f64, Vec<f64>), limit: usize) -> (Vec<f64>, usize) {
-        let mut solver = Lbfgs::new(start, 1e-9, limit);
+        let mut solver = Lbfgs::new(start, None, Stop { norm: 1e-9, part: 0.0, steps: limit });
         let mut evaluations = 0;
         while solver.status() == Status::Running {
             let (value, gradient) = f(solver.point());
-            solver.tell(value, gradient);
+            solver.tell(Found { value, gradient, curvature: FIRST });
             evaluations += 1;
         }
         (solver.into_best(), evaluations)

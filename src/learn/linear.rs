@@ -24,18 +24,6 @@ impl Linear {
         Self { weight, bias }
     }
 
-    /// The weights as `[width, classes]`.
-    pub(crate) fn to_columns(&self, classes: usize) -> Vec<f64> {
-        let width = self.weight.len() / classes.max(1);
-        let mut values = vec![0.0; self.weight.len()];
-        for (class, row) in self.weight.chunks_exact(width.max(1)).enumerate() {
-            for (at, &value) in row.iter().enumerate() {
-                values[at * classes + class] = value;
-            }
-        }
-        values
-    }
-
     /// Weight and bias for embeddings as the backbone gives them: centre and scale folded in.
     pub(crate) fn unfold(&self, problem: &Problem) -> (Vec<f32>, Vec<f32>) {
         let width = problem.width();

@@ -11,15 +11,19 @@ mod imprint;
 mod lbfgs;
 mod linear;
 mod matmul;
+mod objective;
 mod options;
+pub mod probe;
 mod problem;
 mod reject;
 mod ridge;
 mod search;
 mod snapshot;
 mod softmax;
+mod spectrum;
 mod statistics;
 mod train;
+mod workers;
 
 pub use comparison::{ClassDifference, Comparison, compare};
 pub use evaluation::{Estimate, Report, evaluate};
@@ -29,6 +33,7 @@ pub use reject::Reject;
 pub use snapshot::{LearnError, MAX_CLASSES, MAX_WIDTH, Snapshot};
 pub use statistics::{Balance, Statistics};
 pub use train::{Candidate, HeldOut, Round, train};
+pub use workers::{Alone, Workers};
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::matmul::fused::{Isa, Rows, add_scaled, dot, widen};
+use super::objective::Samples;
 use super::snapshot::{LearnError, Snapshot};
 
-/// Numbers of centred f32 embeddings that are kept between passes, twice (row by row and turned), 64 MiB in all;
-/// past it rows are converted from f16 each time.
-const CACHED: usize = 8 << 20;
+/// Asked between two pieces of work; an error ends the round.
+pub(crate) type Proceed<'p> = &'p mut dyn FnMut() -> Result<(), LearnError>;
 
 /// What every solver of a round works on.
 ///
@@ -15,7 +16,7 @@ const CACHED: usize = 8 << 20;
 pub(crate) struct Problem<'a> {
     snapshot: &'a Snapshot,
     /// Problem order → row of the snapshot.
-    pub order: Vec<usize>,
+    pub order: Vec<u32>,
     /// Compact class → class of the list.
     pub present: Vec<usize>,
     /// Compact label per sample.
@@ -32,32 +33,17 @@ pub(crate) struct Problem<'a> {
     pub centre: Vec<f32>,
     /// One factor for all embeddings: their weighted mean square norm about the centre becomes 1.
     pub scale: f32,
-    cache: Option<Cache>,
-}
-
-/// All centred, scaled embeddings in both layouts.
-struct Cache {
-    /// `[n, width]`.
-    rows: Vec<f32>,
-    /// `[width, n]`.
-    turned: Vec<f32>,
-}
-
-/// A block of centred, scaled embeddings in both layouts: a product packs whichever it reads in order.
-pub(crate) struct Block<'b> {
-    /// Samples, in problem order.
-    pub range: Range<usize>,
-    /// `[range, width]`.
-    pub rows: &'b [f32],
-    /// `[width, range]`, rows `stride` apart.
-    pub turned: &'b [f32],
-    pub stride: usize,
 }
 
 impl<'a> Problem<'a> {
     /// # Errors
     /// As [`Snapshot::check`], and [`LearnError::NotEnough`] when fewer than two classes have samples.
-    pub(crate) fn new(snapshot: &'a Snapshot, folds: usize, seed: u64) -> Result<Self, LearnError> {
+    pub(crate) fn new(
+        snapshot: &'a Snapshot,
+        folds: usize,
+        seed: u64,
+        proceed: Proceed,
+    ) -> Result<Self, LearnError> {
         snapshot.check()?;
         let counts = snapshot.class_samples();
         let present: Vec<usize> = (0..snapshot.classes).filter(|&class| counts[class] > 0).collect();
@@ -65,21 +51,22 @@ impl<'a> Problem<'a> {
             return Err(LearnError::NotEnough { samples: snapshot.len(), classes: present.len() });
         }
         let split = split(snapshot, folds, seed);
-        let mut order: Vec<usize> = (0..snapshot.len()).collect();
-        order.sort_by_key(|&i| (split.fold[split.group[i]], split.group[i], i));
+        let mut order: Vec<u32> = (0..snapshot.len() as u32).collect();
+        let group = |i: u32| split.group[i as usize];
+        order.sort_by_key(|&i| (split.fold[group(i)], group(i), i));
         let labels: Vec<usize> = order
             .iter()
-            .map(|&i| present.binary_search(&(snapshot.labels[i] as usize)).unwrap_or_default())
+            .map(|&i| present.binary_search(&(snapshot.labels[i as usize] as usize)).unwrap_or_default())
             .collect();
         let weights: Vec<f64> = order
             .iter()
             .map(|&i| {
-                let count = counts[snapshot.labels[i] as usize];
+                let count = counts[snapshot.labels[i as usize] as usize];
                 snapshot.len() as f64 / (present.len() as f64 * count as f64)
             })
             .collect();
-        let groups = runs(order.iter().map(|&i| split.group[i]));
-        let folds = runs(order.iter().map(|&i| split.fold[split.group[i]]));
+        let groups = runs(order.iter().map(|&i| group(i)));
+        let folds = runs(order.iter().map(|&i| split.fold[group(i)]));
         let mut problem = Self {
             snapshot,
             order,
@@ -91,9 +78,15 @@ impl<'a> Problem<'a> {
             bursts: distinct(&snapshot.bursts),
             centre: vec![0.0; snapshot.width],
             scale: 1.0,
-            cache: None,
         };
-        problem.standardise();
+        let (centre, square) = centre(snapshot, &problem.order, &problem.weights, proceed)?;
+        let size: f64 = centre.iter().map(|&c| f64::from(c).powi(2)).sum();
+        let scale = (1.0 / square).sqrt() as f32;
+        // Identical embeddings have nothing to scale; rounding dust of the centre must not be blown up either.
+        if scale.is_finite() && square > 1e-13 * size {
+            problem.scale = scale;
+        }
+        problem.centre = centre;
         Ok(problem)
     }
 
@@ -114,90 +107,65 @@ impl<'a> Problem<'a> {
 
     /// Centred, scaled embeddings of a range of problem order into `out [range, width]`.
     pub(crate) fn rows(&self, range: Range<usize>, out: &mut [f32]) {
-        let width = self.width();
-        if let Some(cache) = &self.cache {
-            out.copy_from_slice(&cache.rows[range.start * width..range.end * width]);
-            return;
-        }
-        for (row, out) in range.zip(out.chunks_exact_mut(width)) {
-            self.snapshot.row_f32(self.order[row], out);
+        let isa = Isa::detect();
+        for (&row, out) in self.order[range].iter().zip(out.chunks_exact_mut(self.width())) {
+            let from = self.snapshot.row(row as usize);
+            widen(isa, from, out, from);
             for (value, centre) in out.iter_mut().zip(&self.centre) {
                 *value = (*value - centre) * self.scale;
             }
         }
     }
 
-    /// Calls `visit` with every sample, in blocks of at most `block`.
-    pub(crate) fn blocks(&self, block: usize, mut visit: impl FnMut(Block)) {
-        let (n, width) = (self.len(), self.width());
-        let size = if self.cache.is_some() { 0 } else { block.min(n) * width };
-        let (mut rows, mut turned) = (vec![0.0; size], vec![0.0; size]);
-        for start in (0..n).step_by(block) {
-            let range = start..(start + block).min(n);
-            match &self.cache {
-                Some(cache) => visit(Block {
-                    rows: &cache.rows[start * width..range.end * width],
-                    turned: &cache.turned[start..],
-                    stride: n,
-                    range,
-                }),
-                None => {
-                    let rows = &mut rows[..range.len() * width];
-                    self.rows(range.clone(), rows);
-                    turn(rows, width, &mut turned);
-                    visit(Block { rows, turned: &turned, stride: range.len(), range });
-                }
-            }
-        }
-    }
-
-    fn standardise(&mut self) {
-        let width = self.width();
-        let mut row = vec![0.0f32; width];
-        let mut mean = vec![0.0f64; width];
-        for (&i, &weight) in self.order.iter().zip(&self.weights) {
-            self.snapshot.row_f32(i, &mut row);
-            for (mean, &value) in mean.iter_mut().zip(&row) {
-                *mean += weight * f64::from(value);
-            }
-        }
-        let total: f64 = self.weights.iter().sum();
-        self.centre = mean.iter().map(|&sum| (sum / total) as f32).collect();
-        let mut square = 0.0;
-        for (&i, &weight) in self.order.iter().zip(&self.weights) {
-            self.snapshot.row_f32(i, &mut row);
-            let norm: f64 = row.iter().zip(&self.centre).map(|(&v, &c)| f64::from(v - c).powi(2)).sum();
-            square += weight * norm;
-        }
-        let scale = (total / square).sqrt();
-        // Identical embeddings have nothing to scale; rounding dust of the centre must not be blown up either.
-        let size: f64 = self.centre.iter().map(|&c| f64::from(c).powi(2)).sum();
-        if scale.is_finite() && square / total > 1e-13 * size {
-            self.scale = scale as f32;
-        }
-        if self.len().saturating_mul(width) <= CACHED {
-            let mut rows = vec![0.0; self.len() * width];
-            self.rows(0..self.len(), &mut rows);
-            let mut turned = vec![0.0; rows.len()];
-            turn(&rows, width, &mut turned);
-            self.cache = Some(Cache { rows, turned });
+    /// What softmax fits.
+    pub(crate) fn samples(&self) -> Samples<'_> {
+        Samples {
+            rows: Rows::Half(&self.snapshot.embeddings),
+            width: self.width(),
+            order: &self.order,
+            labels: &self.labels,
+            weights: &self.weights,
+            classes: self.classes(),
+            centre: &self.centre,
+            scale: self.scale,
         }
     }
 }
 
-/// Transposes `rows [n, width]` into the front of `out`, in tiles that stay in the cache.
-fn turn(rows: &[f32], width: usize, out: &mut [f32]) {
-    const TILE: usize = 16;
-    let n = rows.len() / width;
-    for first in (0..n).step_by(TILE) {
-        for column in (0..width).step_by(TILE) {
-            for row in first..(first + TILE).min(n) {
-                for at in column..(column + TILE).min(width) {
-                    out[at * n + row] = rows[row * width + at];
-                }
-            }
+/// The weighted mean embedding `[width]` of some rows, and their weighted mean square distance to it.
+pub(crate) fn centre(
+    snapshot: &Snapshot,
+    order: &[u32],
+    weights: &[f64],
+    proceed: Proceed,
+) -> Result<(Vec<f32>, f64), LearnError> {
+    /// Rows whose sum is still exact enough in f32.
+    const ROWS: usize = 256;
+    let width = snapshot.width;
+    let isa = Isa::detect();
+    let total: f64 = weights.iter().sum();
+    let (mut row, mut sum) = (vec![0.0f32; width], vec![0.0f32; width]);
+    let mut mean = vec![0.0f64; width];
+    for (order, weights) in order.chunks(ROWS).zip(weights.chunks(ROWS)) {
+        proceed()?;
+        sum.fill(0.0);
+        for (&i, &weight) in order.iter().zip(weights) {
+            widen(isa, snapshot.row(i as usize), &mut row, snapshot.row(i as usize));
+            add_scaled(isa, &mut sum, weight as f32, &row);
+        }
+        mean.iter_mut().zip(&sum).for_each(|(mean, &sum)| *mean += f64::from(sum));
+    }
+    let mean: Vec<f32> = mean.iter().map(|&sum| (sum / total) as f32).collect();
+    let mut square = 0.0;
+    for (order, weights) in order.chunks(ROWS).zip(weights.chunks(ROWS)) {
+        proceed()?;
+        for (&i, &weight) in order.iter().zip(weights) {
+            widen(isa, snapshot.row(i as usize), &mut row, snapshot.row(i as usize));
+            add_scaled(isa, &mut row, -1.0, &mean);
+            square += weight * f64::from(dot(isa, &row, &row));
         }
     }
+    Ok((mean, square / total))
 }
 
 /// Which group each sample is in, and which fold each group is in.

@@ -1,21 +1,21 @@
-//! Multinomial logistic regression with L2 on centred embeddings, classes balanced.
-//!
-//! `f(W, b) = Σ w·(logsumexp(z) − z_y) / Σ w + ½·λ‖W‖²`, `z = W·a + b`, the bias not penalised. Several problems
-//! (the folds of one λ) are solved in lockstep: one pass over the embeddings serves them all.
+//! Multinomial logistic regression with L2 on centred embeddings, classes balanced (see [`super::objective`]).
+//! Several fits (the folds of one λ) go in lockstep: one pass over the embeddings serves them all.
 
 use std::ops::Range;
+use std::rc::Rc;
 
-use super::lbfgs::{Lbfgs, Status};
+use super::cholesky::dot;
+use super::lbfgs::{Found, Lbfgs, Status, Stop};
 use super::linear::Linear;
-use super::matmul::{Matrix, MatrixMut, multiply};
-use super::problem::Problem;
+use super::matmul::fused::{Columns, Isa, Scratch, scores};
+use super::objective::{BIAS, Point, Samples, Sums, evaluate};
+use super::problem::{Problem, Proceed};
 use super::snapshot::LearnError;
+use super::spectrum::Spectrum;
+use super::workers::Workers;
 
-/// Rows per block of a pass: many, as the weights are packed anew for each.
-const ROWS: usize = 1024;
 /// Columns (classes × problems) that one pass serves.
 const COLUMNS: usize = 64;
-
 /// How far a solution is driven.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Precision {
@@ -32,26 +32,32 @@ pub(crate) struct Task {
     pub start: Linear,
 }
 
-/// Solves every task at one λ; asks `proceed` before each pass.
+/// Solves every task at one λ; asks `proceed` before each piece of work.
 pub(crate) fn fit(
     problem: &Problem,
+    scatter: Option<&Rc<Spectrum>>,
     lambda: f64,
     tasks: Vec<Task>,
     precision: Precision,
-    proceed: &mut dyn FnMut() -> Result<(), LearnError>,
+    workers: &dyn Workers,
+    proceed: Proceed,
 ) -> Result<Vec<Linear>, LearnError> {
-    let classes = problem.classes();
+    let samples = problem.samples();
+    // With one column for two classes, `‖W‖²` of the two is half of that of their difference.
+    let lambda = if samples.columns() == 1 { 0.5 * lambda } else { lambda };
     let mut out = Vec::with_capacity(tasks.len());
-    let batch = (COLUMNS / classes).max(1);
+    let batch = (COLUMNS / samples.columns()).max(1);
+    let all: f64 = samples.weights.iter().sum();
     let mut tasks = tasks.into_iter().peekable();
     while tasks.peek().is_some() {
         let (ranges, mut solvers): (Vec<Range<usize>>, Vec<Lbfgs>) = tasks
             .by_ref()
             .take(batch)
             .map(|task| {
-                let mut x = task.start.to_columns(classes);
-                x.extend(task.start.bias);
-                (task.held_out, Lbfgs::new(x, (2.0 * lambda * precision.gap).sqrt(), precision.steps))
+                let stop =
+                    Stop { norm: (2.0 * lambda * precision.gap).sqrt(), part: 0.0, steps: precision.steps };
+                let scatter = scatter.map(|scatter| (scatter.clone(), lambda));
+                (task.held_out, Lbfgs::new(to_vector(&task.start), scatter, stop))
             })
             .unzip();
         loop {
@@ -60,130 +66,78 @@ pub(crate) fn fit(
             if active.is_empty() {
                 break;
             }
-            proceed()?;
-            let points: Vec<&[f64]> = active.iter().map(|&at| solvers[at].point()).collect();
-            let held_out: Vec<&Range<usize>> = active.iter().map(|&at| &ranges[at]).collect();
-            let found = evaluate(problem, lambda, &points, &held_out);
-            for (at, (f, gradient)) in active.into_iter().zip(found) {
-                solvers[at].tell(f, gradient);
+            let points: Vec<Point> =
+                active.iter().map(|&at| Point { x: solvers[at].point(), held_out: &ranges[at] }).collect();
+            let found = evaluate(&samples, &points, workers, proceed)?;
+            for (at, sums) in active.into_iter().zip(found) {
+                let total = all - samples.weights[ranges[at].clone()].iter().sum::<f64>();
+                let found = penalised(sums, solvers[at].point(), &samples, total, lambda);
+                solvers[at].tell(found);
             }
         }
-        out.extend(solvers.into_iter().map(|solver| linear(&solver.into_best(), classes)));
+        out.extend(solvers.into_iter().map(|solver| from_vector(&solver.into_best(), problem)));
     }
     Ok(out)
 }
 
-/// From the solver's layout: `[width, classes]`, then the bias.
-fn linear(x: &[f64], classes: usize) -> Linear {
-    let mut linear = Linear::from_columns(x, x.len() / classes - 1, classes, 1.0);
+/// The objective from sums over samples of this total weight: their mean, and `½·λ‖W‖²`.
+pub(crate) fn penalised(sums: Sums, x: &[f64], samples: &Samples, total: f64, lambda: f64) -> Found {
+    // A fold that holds everything leaves nothing to learn from: only the penalty remains.
+    let share = 1.0 / total.max(f64::MIN_POSITIVE);
+    let Sums { loss, bend, mut gradient } = sums;
+    let weights = &x[..samples.columns() * samples.width];
+    gradient.iter_mut().for_each(|g| *g *= share);
+    gradient.iter_mut().zip(weights).for_each(|(g, x)| *g += lambda * x);
+    Found {
+        value: share * loss + 0.5 * lambda * dot(weights, weights),
+        gradient,
+        curvature: share * bend / samples.classes as f64,
+    }
+}
+
+/// The solver's layout: weights, then biases; for two classes the second less the first.
+fn to_vector(linear: &Linear) -> Vec<f64> {
+    if let [first, second] = linear.bias[..] {
+        let (low, high) = linear.weight.split_at(linear.weight.len() / 2);
+        return high.iter().zip(low).map(|(high, low)| high - low).chain([(second - first) / BIAS]).collect();
+    }
+    linear.weight.iter().copied().chain(linear.bias.iter().map(|bias| bias / BIAS)).collect()
+}
+
+fn from_vector(x: &[f64], problem: &Problem) -> Linear {
+    let (width, classes) = (problem.width(), problem.classes());
+    if classes == 2 {
+        let half = |sign: f64| x[..width].iter().map(move |v| sign * 0.5 * v);
+        return Linear {
+            weight: half(-1.0).chain(half(1.0)).collect(),
+            bias: vec![-0.5 * BIAS * x[width], 0.5 * BIAS * x[width]],
+        };
+    }
+    let (weight, bias) = x.split_at(width * classes);
+    let mut linear = Linear { weight: weight.to_vec(), bias: bias.iter().map(|bias| BIAS * bias).collect() };
     linear.centre();
     linear
-}
-
-/// Values and gradients of several problems in one pass.
-fn evaluate(
-    problem: &Problem,
-    lambda: f64,
-    points: &[&[f64]],
-    held_out: &[&Range<usize>],
-) -> Vec<(f64, Vec<f64>)> {
-    let (width, classes) = (problem.width(), problem.classes());
-    let columns = points.len() * classes;
-    let mut weights = vec![0.0f32; width * columns];
-    for (at, x) in points.iter().enumerate() {
-        for (row, own) in weights.chunks_exact_mut(columns).zip(x.chunks_exact(classes)) {
-            let row = &mut row[at * classes..(at + 1) * classes];
-            row.iter_mut().zip(own).for_each(|(weight, &value)| *weight = value as f32);
-        }
-    }
-    let mut gradient = vec![0.0f32; width * columns];
-    let mut scores = vec![0.0f32; ROWS.min(problem.len()) * columns];
-    let mut losses = vec![0.0f64; points.len()];
-    let mut totals = vec![0.0f64; points.len()];
-    let mut bias_gradient = vec![0.0f64; columns];
-    problem.blocks(ROWS, |block| {
-        let size = block.range.len();
-        let scores = &mut scores[..size * columns];
-        let a = Matrix::strided(block.turned, width, size, block.stride).transposed();
-        let w = Matrix::new(&weights, width, columns);
-        multiply(1.0, a, w, 0.0, MatrixMut::new(scores, size, columns));
-        for (i, scores) in block.range.zip(scores.chunks_exact_mut(columns)) {
-            let weight = problem.weights[i];
-            for (at, scores) in scores.chunks_exact_mut(classes).enumerate() {
-                if held_out[at].contains(&i) {
-                    scores.fill(0.0);
-                    continue;
-                }
-                let bias = &points[at][width * classes..];
-                losses[at] += weight * residual(scores, bias, problem.labels[i], weight);
-                totals[at] += weight;
-                for (sum, &r) in bias_gradient[at * classes..].iter_mut().zip(scores.iter()) {
-                    *sum += f64::from(r);
-                }
-            }
-        }
-        let a = Matrix::new(block.rows, size, width).transposed();
-        multiply(
-            1.0,
-            a,
-            Matrix::new(scores, size, columns),
-            1.0,
-            MatrixMut::new(&mut gradient, width, columns),
-        );
-    });
-    let mut out = Vec::with_capacity(points.len());
-    for (at, x) in points.iter().enumerate() {
-        // A fold that holds everything leaves nothing to learn from: only the penalty remains.
-        let total = totals[at].max(f64::MIN_POSITIVE);
-        let penalty: f64 = x[..width * classes].iter().map(|v| v * v).sum();
-        let mut g = Vec::with_capacity(x.len());
-        for (row, own) in gradient.chunks_exact(columns).zip(x.chunks_exact(classes)) {
-            let row = &row[at * classes..(at + 1) * classes];
-            g.extend(row.iter().zip(own).map(|(&g, &v)| f64::from(g) / total + lambda * v));
-        }
-        g.extend(bias_gradient[at * classes..(at + 1) * classes].iter().map(|sum| sum / total));
-        out.push((losses[at] / total + 0.5 * lambda * penalty, g));
-    }
-    out
-}
-
-/// Turns scores without bias into `weight·(softmax − one-hot)` in place; returns the cross-entropy.
-fn residual(scores: &mut [f32], bias: &[f64], label: usize, weight: f64) -> f64 {
-    let mut largest = f32::NEG_INFINITY;
-    for (score, &bias) in scores.iter_mut().zip(bias) {
-        *score += bias as f32;
-        largest = largest.max(*score);
-    }
-    let own = f64::from(scores[label] - largest);
-    let mut sum = 0.0f32;
-    for score in scores.iter_mut() {
-        *score = (*score - largest).exp();
-        sum += *score;
-    }
-    let factor = weight as f32 / sum;
-    scores.iter_mut().for_each(|score| *score *= factor);
-    scores[label] -= weight as f32;
-    f64::from(sum).ln() - own
 }
 
 /// Scores of the held-out samples of each part by the head trained without it, `[n, K]`.
 pub(crate) fn held_out(problem: &Problem, parts: &[Range<usize>], heads: &[Linear]) -> Vec<f64> {
     let (width, classes) = (problem.width(), problem.classes());
+    let samples = problem.samples();
     let mut out = vec![0.0; problem.len() * classes];
-    let mut rows = vec![0.0f32; ROWS * width];
+    let (mut columns, mut scratch) = (Columns::zero(classes, width), Scratch::default());
+    let mut found = Vec::new();
     for (part, head) in parts.iter().zip(heads) {
-        let weight: Vec<f32> = head.weight.iter().map(|&v| v as f32).collect();
-        let mut scores = vec![0.0f32; ROWS * classes];
-        for start in part.clone().step_by(ROWS) {
-            let end = (start + ROWS).min(part.end);
-            let size = end - start;
-            problem.rows(start..end, &mut rows[..size * width]);
-            let a = Matrix::new(&rows[..size * width], size, width);
-            let w = Matrix::new(&weight, classes, width).transposed();
-            multiply(1.0, a, w, 0.0, MatrixMut::new(&mut scores[..size * classes], size, classes));
-            for (at, &score) in scores[..size * classes].iter().enumerate() {
-                out[start * classes + at] = f64::from(score) + head.bias[at % classes];
-            }
+        let mut offsets = head.bias.clone();
+        for (class, offset) in offsets.iter_mut().enumerate() {
+            let from = &head.weight[class * width..(class + 1) * width];
+            let to = columns.column_mut(class);
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = from as f32 * samples.scale);
+            *offset -= samples.shift(to);
+        }
+        found.resize(part.len() * classes, 0.0f32);
+        scores(Isa::detect(), samples.rows, &samples.order[part.clone()], &columns, &mut scratch, &mut found);
+        for (at, &score) in found.iter().enumerate() {
+            out[part.start * classes + at] = f64::from(score) + offsets[at % classes];
         }
     }
     out

@@ -10,6 +10,7 @@ use super::options::{Choice, Method, Options, Progress};
 use super::problem::Problem;
 use super::reject::{self, Reject};
 use super::snapshot::{LearnError, Snapshot};
+use super::workers::Workers;
 
 /// Below this many samples in any class, imprinted weights are tried as well.
 const TINY: usize = 3;
@@ -65,6 +66,7 @@ pub struct HeldOut {
 pub fn train(
     snapshot: &Snapshot,
     options: &Options,
+    workers: &dyn Workers,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Round, LearnError> {
     let mut step = |phase, done| match progress(Progress { phase, done, total: STEPS.max(done) }) {
@@ -72,7 +74,7 @@ pub fn train(
         ControlFlow::Break(()) => Err(LearnError::Cancelled),
     };
     step("ridge", 0)?;
-    let problem = Problem::new(snapshot, options.folds, options.seed)?;
+    let problem = Problem::new(snapshot, options.folds, options.seed, &mut || step("ridge", 0))?;
     let mut trained = Vec::new();
     let tiny = snapshot.class_samples().into_iter().any(|count| (1..TINY).contains(&count));
     let wanted = |method| match options.choice {
@@ -85,7 +87,7 @@ pub fn train(
     if options.choice != Choice::Only(Method::Imprint) {
         let ridge = candidates::ridge(&problem, &mut step)?;
         if wanted(Method::Softmax) || wanted(Method::Blend) {
-            let softmax = candidates::softmax(&problem, &ridge, &mut step)?;
+            let softmax = candidates::softmax(&problem, &ridge, workers, &mut step)?;
             if wanted(Method::Blend) {
                 trained.push(candidates::blend(&problem, &ridge, &softmax));
             }
@@ -146,7 +148,7 @@ fn held_out(problem: &Problem, trained: &Trained) -> Vec<HeldOut> {
         let sum: f64 = row.iter().map(|score| ((score - row[class]) / trained.temperature).exp()).sum();
         let others = row.iter().enumerate().filter(|(other, _)| *other != label);
         let rival = others.map(|(_, &score)| score).fold(f64::NEG_INFINITY, f64::max);
-        out[i] = HeldOut {
+        out[i as usize] = HeldOut {
             predicted: problem.present[class] as u32,
             confidence: (1.0 / sum) as f32,
             margin: ((row[label] - rival) / trained.temperature) as f32,

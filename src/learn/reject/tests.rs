@@ -170,7 +170,7 @@ fn no_sample_is_judged_by_its_own_burst() {
     snapshot.labels = keep.iter().map(|&i| snapshot.labels[i]).collect();
     snapshot.bursts = keep.iter().map(|&i| snapshot.bursts[i]).collect();
     snapshot.embeddings = keep.iter().flat_map(|&i| snapshot.embeddings[5 * i..5 * i + 5].to_vec()).collect();
-    let problem = Problem::new(&snapshot, 5, 0).unwrap();
+    let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
     let mut lent = stored().0;
     let mut random = fastrand::Rng::with_seed(1);
     let scores: Vec<f32> = problem
@@ -216,7 +216,7 @@ fn stored() -> (Reject, Vec<Tensor>) {
 fn distances_behind_the_threshold_leave_the_own_burst_out() {
     let recipe = Recipe { width: 5, classes: 3, bursts: 3, per_burst: 4, spread: [1.0, 0.5, 0.5], seed: 1 };
     let snapshot = clusters(recipe);
-    let problem = Problem::new(&snapshot, 5, 0).unwrap();
+    let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
     let mut rows = vec![0.0f32; problem.len() * 5];
     problem.rows(0..problem.len(), &mut rows);
     let found = fit::nearest_means(&problem);

@@ -60,7 +60,7 @@ proptest! {
             return Ok(());
         }
         snapshot.bursts[0] = *snapshot.bursts.last().unwrap();
-        let problem = Problem::new(&snapshot, 3, 1).unwrap();
+        let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
         let ridge = Ridge::new(&problem);
         let lambda = 10f64.powf(exponent);
         let solved = ridge.solve(lambda);
@@ -127,7 +127,7 @@ fn a_head_from_sums_is_the_ridge_of_the_samples() {
     for (per_burst, width) in [(2, 60), (9, 20)] {
         let recipe = Recipe { width, classes: 3, bursts: 4, per_burst, spread: [1.0, 0.5, 0.5], seed: 4 };
         let snapshot = clusters(recipe);
-        let problem = Problem::new(&snapshot, 3, 1).unwrap();
+        let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
         let ridge = Ridge::new(&problem);
         let sums = Statistics::of(&snapshot).unwrap();
         for lambda in [1e-4, 1e-2, 1.0] {

@@ -9,11 +9,11 @@ mod traps;
 
 use std::ops::ControlFlow;
 
-use super::{LearnError, Options, Round, Snapshot, train};
+use super::{Alone, LearnError, Options, Round, Snapshot, train};
 
 /// A round without anyone watching.
 pub(crate) fn round(snapshot: &Snapshot, options: &Options) -> Result<Round, LearnError> {
-    train(snapshot, options, &mut |_| ControlFlow::Continue(()))
+    train(snapshot, options, &Alone, &mut |_| ControlFlow::Continue(()))
 }
 
 /// A number from the normal distribution (sum of twelve uniform ones, near enough).

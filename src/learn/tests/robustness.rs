@@ -6,7 +6,7 @@ use half::f16;
 use proptest::prelude::*;
 
 use super::{Recipe, clusters, round};
-use crate::learn::{Choice, LearnError, Method, Options, Round, Snapshot, evaluate, train};
+use crate::learn::{Alone, Choice, LearnError, Method, Options, Round, Snapshot, evaluate, train};
 
 fn quick() -> Options {
     Options { bootstrap: 20, ..Options::default() }
@@ -160,7 +160,7 @@ fn a_round_can_be_cancelled_at_every_step() {
     let snapshot =
         clusters(Recipe { width: 16, classes: 3, bursts: 4, per_burst: 3, spread: [1.0, 0.5, 0.5], seed: 1 });
     let mut steps = 0;
-    train(&snapshot, &quick(), &mut |_| {
+    train(&snapshot, &quick(), &Alone, &mut |_| {
         steps += 1;
         ControlFlow::Continue(())
     })
@@ -168,7 +168,7 @@ fn a_round_can_be_cancelled_at_every_step() {
     assert!(steps > 20, "{steps} chances to stop");
     for stop in 0..steps {
         let mut left = stop;
-        let end = train(&snapshot, &quick(), &mut |progress| {
+        let end = train(&snapshot, &quick(), &Alone, &mut |progress| {
             assert!(progress.done <= progress.total);
             left -= 1;
             if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

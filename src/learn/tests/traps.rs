@@ -4,7 +4,7 @@ use super::{Recipe, clusters, round};
 use crate::learn::candidates;
 use crate::learn::problem::Problem;
 use crate::learn::ridge::Ridge;
-use crate::learn::{Choice, Method, Options, Snapshot, evaluate};
+use crate::learn::{Alone, Choice, Method, Options, Snapshot, evaluate};
 
 fn only(method: Method) -> Options {
     Options { choice: Choice::Only(method), ..Options::default() }
@@ -31,7 +31,7 @@ fn leave_one_out_in_f32_with_fewer_samples_than_dimensions_sees_what_it_must_not
     let recipe =
         Recipe { width: 300, classes: 2, bursts: 60, per_burst: 1, spread: [0.0, 0.0, 1.0], seed: 3 };
     let snapshot = clusters(recipe);
-    let problem = Problem::new(&snapshot, 5, 0).unwrap();
+    let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
     let (n, d) = (problem.len(), problem.width());
     let lambda = 1e-9;
     let mut rows = vec![0.0f32; n * d];
@@ -172,7 +172,7 @@ fn folds_never_take_the_whole_of_a_class_and_do_not_move_when_samples_come() {
     for seed in 0..50 {
         let recipe = Recipe { width: 3, classes: 6, bursts: 2, per_burst: 3, spread: [1.0; 3], seed };
         let snapshot = clusters(recipe);
-        let problem = Problem::new(&snapshot, 5, seed).unwrap();
+        let problem = Problem::new(&snapshot, 5, seed, &mut || Ok(())).unwrap();
         for fold in &problem.folds {
             for class in 0..6 {
                 let own = problem.labels[fold.clone()].iter().filter(|&&label| label == class).count();
@@ -188,10 +188,10 @@ fn folds_never_take_the_whole_of_a_class_and_do_not_move_when_samples_come() {
 fn the_blend_is_the_mean_of_two_calibrated_heads() {
     let recipe = Recipe { width: 10, classes: 3, bursts: 6, per_burst: 2, spread: [1.0, 0.5, 0.5], seed: 3 };
     let snapshot = clusters(recipe);
-    let problem = Problem::new(&snapshot, 5, 0).unwrap();
+    let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
     let mut step = |_: &'static str, _: usize| Ok(());
     let ridge = candidates::ridge(&problem, &mut step).unwrap();
-    let softmax = candidates::softmax(&problem, &ridge, &mut step).unwrap();
+    let softmax = candidates::softmax(&problem, &ridge, &Alone, &mut step).unwrap();
     let blend = candidates::blend(&problem, &ridge, &softmax);
     for at in 0..blend.linear.weight.len() {
         let mean = 0.5 * ridge.linear.weight[at] / ridge.temperature

@@ -1,4 +1,4 @@
-use super::*;
+use super::product::*;
 use proptest::prelude::*;
 
 /// The triple loop in f64 that everything is held against.

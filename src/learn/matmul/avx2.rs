@@ -1,0 +1,122 @@
+//! AVX2 + FMA + F16C: eight lanes.
+
+use std::arch::x86_64::{
+    __m256, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadu_si128, _mm_movehl_ps, _mm_prefetch,
+    _mm_shuffle_ps, _mm256_castps256_ps128, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps,
+};
+
+use half::f16;
+
+use super::lanes::Lanes;
+use super::tiles;
+
+#[derive(Clone, Copy)]
+struct Avx2(__m256);
+
+// SAFETY of every block below: the features are the caller's promise (`Lanes`), pointers as well.
+impl Lanes for Avx2 {
+    const COUNT: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self(unsafe { _mm256_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(unsafe { _mm256_loadu_ps(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+}
+
+/// Whether this CPU can run what is here.
+pub(super) fn available() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+}
+
+/// # Safety
+/// [`available`], and as [`tiles::scores`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn scores(x: tiles::View, w: tiles::View, width: usize, out: tiles::ViewMut) {
+    // SAFETY: the caller's promise.
+    unsafe { tiles::scores::<Avx2>(x, w, width, out) }
+}
+
+/// # Safety
+/// [`available`], and as [`tiles::gather`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn gather(x: tiles::View, r: tiles::View, width: usize, out: tiles::ViewMut) {
+    // SAFETY: the caller's promise.
+    unsafe { tiles::gather::<Avx2>(x, r, width, out) }
+}
+
+/// Widens `from`, and asks for the memory of `next` on the way.
+///
+/// # Safety
+/// [`available`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn widen(from: &[f16], to: &mut [f32], next: *const f16) {
+    // One line of the cache at a time.
+    let (lines, tos) = (from.chunks_exact(32), to.chunks_exact_mut(32));
+    let tail = lines.remainder();
+    let mut next = next;
+    for (from, to) in lines.zip(tos) {
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        // SAFETY: both are thirty-two long, and f16 is two bytes. A prefetch may name any address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(next.cast());
+            for eight in 0..4usize {
+                let half = _mm_loadu_si128(from.wrapping_add(8 * eight).cast());
+                _mm256_storeu_ps(to.wrapping_add(8 * eight), _mm256_cvtph_ps(half));
+            }
+        }
+        next = next.wrapping_add(32);
+    }
+    let done = from.len() - tail.len();
+    for (to, from) in to[done..].iter_mut().zip(tail) {
+        *to = from.to_f32();
+    }
+}
+
+/// # Safety
+/// [`available`], and as [`tiles::dot`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn dot(a: *const f32, b: *const f32, count: usize) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe { tiles::dot::<Avx2>(a, b, count) }
+}
+
+/// # Safety
+/// [`available`], and as [`tiles::add_scaled`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn add_scaled(to: *mut f32, factor: f32, from: *const f32, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { tiles::add_scaled::<Avx2>(to, factor, from, count) }
+}
+
+/// # Safety
+/// [`available`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn spin(rounds: usize) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe { tiles::spin::<Avx2>(rounds) }
+}

@@ -1,0 +1,159 @@
+//! Matrix products on borrowed slices through `matrixmultiply`: Gram matrices, factors, wide heads.
+//!
+//! [`Matrix`] and [`MatrixMut`] are bounds-checked views; every product goes through [`multiply`].
+
+/// A read-only view `[rows, columns]` of a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a, T> {
+    values: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+/// A writable row-major view `[rows, columns]` of a slice.
+pub(crate) struct MatrixMut<'a, T> {
+    values: &'a mut [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+}
+
+/// Elements from the first to just past the last of a view; what its slice must at least hold.
+fn extent(rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> usize {
+    if rows == 0 || columns == 0 {
+        return 0;
+    }
+    let last = (rows - 1)
+        .checked_mul(row_stride)
+        .and_then(|row| (columns - 1).checked_mul(column_stride).and_then(|column| row.checked_add(column)));
+    last.and_then(|last| last.checked_add(1)).expect("a matrix view that fits the address space")
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// A dense row-major matrix.
+    pub(crate) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// A row-major matrix whose rows start every `row_stride` elements.
+    pub(crate) fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(extent(rows, columns, row_stride, 1) <= values.len(), "matrix view past its slice");
+        Self { values, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The transpose, without copying.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+impl<'a, T> MatrixMut<'a, T> {
+    /// A dense row-major matrix.
+    pub(crate) fn new(values: &'a mut [T], rows: usize, columns: usize) -> Self {
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// A row-major matrix whose rows start every `row_stride` elements and do not overlap.
+    pub(crate) fn strided(values: &'a mut [T], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(rows <= 1 || row_stride >= columns, "rows of a writable matrix must not overlap");
+        assert!(extent(rows, columns, row_stride, 1) <= values.len(), "matrix view past its slice");
+        Self { values, rows, columns, row_stride }
+    }
+}
+
+/// The two element types that the kernels know.
+pub(crate) trait Real: Copy + Default + Send + Sync + 'static {
+    /// `C ← alpha·A·B + beta·C` on shapes and bounds that [`multiply`] has checked.
+    fn kernel(alpha: Self, a: Matrix<Self>, b: Matrix<Self>, beta: Self, c: MatrixMut<Self>);
+}
+
+macro_rules! real {
+    ($type:ty, $gemm:path) => {
+        impl Real for $type {
+            fn kernel(alpha: Self, a: Matrix<Self>, b: Matrix<Self>, beta: Self, c: MatrixMut<Self>) {
+                // SAFETY: the views were bounds-checked when they were made (`extent`), `multiply` has checked
+                // that the shapes agree, rows of `c` do not overlap, and `c` is a unique borrow, so it aliases
+                // neither `a` nor `b`. Strides are slice lengths and so fit `isize`.
+                #[allow(unsafe_code)]
+                unsafe {
+                    $gemm(
+                        a.rows,
+                        a.columns,
+                        b.columns,
+                        alpha,
+                        a.values.as_ptr(),
+                        a.row_stride as isize,
+                        a.column_stride as isize,
+                        b.values.as_ptr(),
+                        b.row_stride as isize,
+                        b.column_stride as isize,
+                        beta,
+                        c.values.as_mut_ptr(),
+                        c.row_stride as isize,
+                        1,
+                    );
+                }
+            }
+        }
+    };
+}
+real!(f32, matrixmultiply::sgemm);
+real!(f64, matrixmultiply::dgemm);
+
+/// `C ← alpha·A·B + beta·C`. With `beta` zero, `C` is written without being read.
+///
+/// # Panics
+/// When the shapes do not agree: `A [m, k]`, `B [k, n]`, `C [m, n]`.
+pub(crate) fn multiply<T: Real>(alpha: T, a: Matrix<T>, b: Matrix<T>, beta: T, c: MatrixMut<T>) {
+    assert!(
+        a.columns == b.rows && c.rows == a.rows && c.columns == b.columns,
+        "shapes [{}, {}]·[{}, {}] → [{}, {}] do not agree",
+        a.rows,
+        a.columns,
+        b.rows,
+        b.columns,
+        c.rows,
+        c.columns
+    );
+    if c.rows == 0 || c.columns == 0 {
+        return;
+    }
+    T::kernel(alpha, a, b, beta, c);
+}
+
+/// Adds `A·Aᵀ` to the lower triangle of `g [n, n]`, `a [n, k]`; the part above the diagonal is left undefined.
+///
+/// Works in block columns so that only about half of the full product is computed.
+pub(crate) fn add_gram_lower<T: Real + From<u8>>(a: Matrix<T>, g: &mut [T]) {
+    const BLOCK: usize = 192;
+    let n = a.rows;
+    assert!(g.len() >= n * n, "a Gram matrix of {n} rows needs {} elements", n * n);
+    let one = T::from(1u8);
+    let mut start = 0;
+    while start < n {
+        let width = BLOCK.min(n - start);
+        let left =
+            Matrix { values: &a.values[(start * a.row_stride).min(a.values.len())..], rows: n - start, ..a };
+        let right = Matrix { rows: width, ..left };
+        let c = MatrixMut::strided(&mut g[start * n + start..], n - start, width, n);
+        multiply(one, left, right.transposed(), one, c);
+        start += width;
+    }
+}
+
+/// Copies the lower triangle of `g [n, n]` onto the upper one.
+pub(crate) fn mirror_lower(g: &mut [f64], n: usize) {
+    for row in 1..n {
+        for column in 0..row {
+            g[column * n + row] = g[row * n + column];
+        }
+    }
+}

@@ -1,7 +1,0 @@
-"""`python -m graft_trainer`."""
-
-import sys
-
-from .cli import main
-
-sys.exit(main())
