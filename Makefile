@@ -19,9 +19,11 @@ demo: deps-build ## the main job, start to end, with embedded defaults: no camer
 	$(GRAFT) demo
 
 test: deps-test lint ## every check that fits into half an hour on two cores
+	OMP_NUM_THREADS=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	cargo test --lib --bins --test graft
 
 test-full: test ## the slow ones too: more crashes, all pictures, fuzzing
+	GRAFT_TEST_FULL=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	GRAFT_TEST_FULL=1 cargo test --lib --test graft
 	$(MAKE) fuzz
 
@@ -44,7 +46,7 @@ deps-build: ## what a build needs
 	@scripts/install.sh build mosquitto
 
 deps-test: deps-build ## what the tests need
-	@scripts/install.sh mosquitto onnxruntime
+	@scripts/install.sh mosquitto onnxruntime trainer
 
 clean: ## removes what was built
 	cargo clean

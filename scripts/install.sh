@@ -53,6 +53,14 @@ for what in "$@"; do
           || say "onnxruntime is not to be had here: the comparison with it will be skipped"
       } ;;
     torch) apt_need python3-torch python3-onnx python3-numpy ;;
+    # The fine-tuning engine and its tests, on Debian's own Python.
+    trainer)
+      apt_need python3-torch python3-onnx python3-numpy python3-pil python3-matplotlib python3-pytest python3-pip
+      /usr/bin/python3 -c 'import onnxruntime' 2>/dev/null || {
+        say "installing with pip for /usr/bin/python3: onnxruntime"
+        /usr/bin/python3 -m pip install -q --break-system-packages onnxruntime \
+          || say "onnxruntime is not to be had here: the comparison with it will be skipped"
+      } ;;
     cargo-fuzz) command -v cargo-fuzz >/dev/null || { say "installing with cargo: cargo-fuzz"; apt_need g++; cargo install -q cargo-fuzz --locked; } ;;
     *) say "unknown: $what"; exit 2 ;;
   esac

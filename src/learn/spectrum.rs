@@ -135,7 +135,7 @@ mod tests {
         let (n, width) = (400usize, 60usize);
         let mut random = fastrand::Rng::with_seed(3);
         let centre = vec![2.0f32; width];
-        let lengths: Vec<f32> = (0..width).map(|at| 2.0f32.powi(-(at as i32) / 2)).collect();
+        let lengths: Vec<f32> = (0..width).map(|at| 1.6f32.powi(-(at as i32))).collect();
         let total: f32 = lengths.iter().map(|l| l * l / 3.0).sum();
         let embeddings: Vec<f16> = (0..n)
             .flat_map(|_| {
