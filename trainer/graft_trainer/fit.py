@@ -132,7 +132,8 @@ class Fit:
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.optimiser = torch.optim.SGD(groups, lr=RATE[recipe.norm], momentum=MOMENTUM, nesterov=True)
         self.amp = session.ranks.device.type == "cuda"
-        self.scaler = torch.cuda.amp.GradScaler(enabled=self.amp)
+        # Where torch keeps it since 2.3, and where before.
+        self.scaler = getattr(torch.amp, "GradScaler", torch.cuda.amp.GradScaler)(enabled=self.amp)
         self.checkpoint = Checkpoint(session.job.folder, str(recipe), session.job.fingerprint)
         self.epoch = self.collapses = 0
         self.elapsed, self.history, self.ended = 0.0, [], ""

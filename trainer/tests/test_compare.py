@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import CARD, SHARED, draw, small_network
-from graft_trainer.cli import main
 from PIL import Image
+
+from graft_trainer.cli import main
 
 FULL = os.environ.get("GRAFT_TEST_FULL") == "1"
 needs_shared = pytest.mark.skipif(

@@ -6,11 +6,12 @@ import onnxruntime
 import pytest
 import torch
 from conftest import SHARED, TINY, small_network
+from onnx import TensorProto, helper, numpy_helper
+
 from graft_trainer.errors import BadJob
 from graft_trainer.graph import read_graph
 from graft_trainer.network import Network
 from graft_trainer.stages import find_stages
-from onnx import TensorProto, helper, numpy_helper
 
 
 def built(nodes, stored, shape=("n", 3, 8, 8), opset=13, output="logits") -> bytes:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from conftest import make_folder
+
 from graft_trainer import tensorfile
 from graft_trainer.cli import main
 from graft_trainer.errors import BadJob

@@ -7,9 +7,10 @@ import onnx
 import onnxruntime
 import pytest
 from conftest import TINY, make_folder, small_network
+from onnx import numpy_helper
+
 from graft_trainer import tensorfile
 from graft_trainer.cli import main
-from onnx import numpy_helper
 
 
 def arrays(content: bytes) -> dict[str, np.ndarray]:

@@ -5,10 +5,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
+
 from graft_trainer.graph import read_graph
 from graft_trainer.network import Network
 from graft_trainer.operators import OPERATORS
-from onnx import TensorProto, helper, numpy_helper
 
 RNG = np.random.default_rng(11)
 

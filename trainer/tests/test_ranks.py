@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import torch
 from conftest import ROOT, make_folder, small_network
+
 from graft_trainer.graph import read_graph
 from graft_trainer.network import Network
 

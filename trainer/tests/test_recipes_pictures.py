@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import draw
+
 from graft_trainer.card import Card, crop_box, shrink
 from graft_trainer.errors import BadJob
 from graft_trainer.pictures import draw_variations, normalise, vary

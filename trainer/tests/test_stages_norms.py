@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import small_network
+
 from graft_trainer import norms
 from graft_trainer.graph import read_graph
 from graft_trainer.network import Network

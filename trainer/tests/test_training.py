@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, make_folder
+
 from graft_trainer import fit
+from graft_trainer.choice import carry_out
 from graft_trainer.cli import main
-from graft_trainer.fit import Fit, collapsed, rate_at
+from graft_trainer.fit import Fit, Outcome, collapsed, rate_at
 from graft_trainer.job import read_job
 from graft_trainer.judging import Judged, interval, surely_better
 from graft_trainer.progress import Progress
@@ -158,3 +160,38 @@ def test_better_by_chance_is_not_surely_better():
     assert surely_better([True] * 20, same, bursts)[0]
     # One burst more is one standard error exactly.
     assert not surely_better([True] * 16 + [False] * 4, same, bursts)[0]
+
+
+def test_gradual_frees_from_the_top_down(tmp_path):
+    folder = make_folder(tmp_path / "job", "gradual", per_class=32, budget={"epochs": 2})
+    training = Fit(started(folder), parse_recipe("gradual"))
+    before = {name: value.clone() for name, value in training.classifier.state_dict().items()}
+    network = training.classifier.network
+    training.run()
+    moved = {
+        name: not torch.equal(network.weight(name), before[f"network.{network._slots[name]}"])
+        for name in ("inner.weight", "pointwise.weight", "stem.weight")
+    }
+    assert moved == {"inner.weight": True, "pointwise.weight": True, "stem.weight": False}
+
+
+def test_auto_keeps_the_head_unless_another_is_surely_better(tmp_path):
+    session = started(make_folder(tmp_path / "job", "auto", per_class=64))
+    labels = session.splits["val"].labels.tolist()
+
+    def outcome(name: str, wrong_bursts: int) -> Outcome:
+        wrong = set(sorted(set(session.splits["val"].bursts))[:wrong_bursts])
+        predictions = [
+            (label + 1) % 3 if burst in wrong else label
+            for label, burst in zip(labels, session.splits["val"].bursts, strict=True)
+        ]
+        accuracy = sum(a == b for a, b in zip(predictions, labels, strict=True)) / len(labels)
+        return Outcome(name, {}, Judged(predictions, accuracy, 0.5), 3, [], 1.0, 10, "")
+
+    assert len(set(session.splits["val"].bursts)) == 12
+    kept = {"head": outcome("head", 4), "gradual": outcome("gradual", 3), "gradual+live": outcome("gradual+live", 4)}
+    choice = carry_out(session, parse_recipe("auto"), kept)
+    assert choice.chosen.recipe == "head" and not choice.improved and "nothing was better" in choice.why
+    kept["gradual+live"] = outcome("gradual+live", 1)
+    choice = carry_out(session, parse_recipe("auto"), kept)
+    assert choice.chosen.recipe == "gradual+live" and choice.improved
