@@ -65,7 +65,7 @@ def _learning_curves(path: Path, metrics: dict[str, Any]) -> None:
                     va="top",
                     fontsize=7,
                 )
-        upper.set_title(name + (" (chosen)" if name == metrics["chosen"] else ""))
+        upper.set_title(name + (" (chosen)" if name == metrics["result"]["recipe"] else ""))
         lower.set_xlabel("epoch")
         upper.legend()
         lower.legend()

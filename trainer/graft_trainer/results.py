@@ -104,11 +104,13 @@ def _metrics(session: Session, choice: Choice) -> dict[str, Any]:
             **figures(outcome.best.predictions, val.labels.tolist(), val.bursts, names),
         }
 
+    chosen = parse_recipe(choice.chosen.recipe)
     metrics = {
         "schema": 1,
         "job": job.id,
         "recipe": str(job.recipe),
-        "chosen": choice.chosen.recipe,
+        "chosen": chosen.word,
+        "norm": chosen.norm,
         "why": choice.why,
         "improved": choice.improved,
         "baseline": held_out(choice.baseline),
