@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::BackboneError;
 use super::onnx::{attribute, reads};
 
 /// Why a tensor is the cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Found {
     /// The card or the command line names it.

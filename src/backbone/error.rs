@@ -125,6 +125,27 @@ pub enum BackboneError {
     Head(String),
 }
 
+impl BackboneError {
+    /// One word for the reason, for programs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "unreadable",
+            Self::Refused(ScanError::Truncated) => "onnx_truncated",
+            Self::Refused(ScanError::NotOnnx { .. }) => "not_onnx",
+            Self::Refused(ScanError::NonFinite { .. }) | Self::NotFinite => "not_finite",
+            Self::Refused(_) => "onnx_refused",
+            Self::Card { .. } => "bad_card",
+            Self::Digest { .. } => "digest_mismatch",
+            Self::NoSuchTensor { .. } | Self::NotAnEmbedding { .. } => "wrong_tensor",
+            Self::Input { .. } => "wrong_input",
+            Self::Unsupported { .. } => "unsupported_operator",
+            Self::Width { .. } => "wrong_width",
+            Self::Tract { .. } | Self::Panicked { .. } => "engine_refused",
+            Self::Picture { .. } | Self::Pixels { .. } | Self::Head(_) => "wrong_shape",
+        }
+    }
+}
+
 fn near_names(near: &[String]) -> String {
     if near.is_empty() { String::new() } else { format!(" (near: {})", near.join(", ")) }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::Cost;
 
@@ -16,7 +16,7 @@ use super::scan::Port;
 use crate::frame::Rgb;
 
 /// Everything that is worth knowing about a backbone.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Inspection {
     /// What embeddings of it depend on.
     pub identity: Identity,
@@ -53,18 +53,18 @@ pub struct Inspection {
 }
 
 /// The cut, for people.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CutReport {
     /// The tensor.
     pub tensor: String,
     /// How it was found.
     pub found: Found,
     /// How it becomes one row of numbers: `none`, `flatten`, `average over the picture`, `average over the tokens`.
-    pub pooling: &'static str,
+    pub pooling: String,
 }
 
 /// Milliseconds of several runs on one thread.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Timing {
     /// Median.
     pub p50: f64,
@@ -100,7 +100,7 @@ pub fn inspect(
     let report = CutReport {
         tensor: loaded.cut.tensor.clone(),
         found: loaded.cut.found,
-        pooling: loaded.pooling.as_str(),
+        pooling: loaded.pooling.as_str().to_owned(),
     };
     let (scan, layout, parameters) = (loaded.scan.clone(), loaded.layout, loaded.parameters);
     let mut backbone = Backbone::start(loaded, &bytes, &card)?;

@@ -3,6 +3,7 @@
 //! A file goes through [`scan`](mod@scan) (limits, before anything is allocated), is cut where its classifier begins,
 //! ends in one row of numbers, and is then run by tract with a batch of one. Pictures reach it by one path only.
 
+pub mod admission;
 mod card;
 mod contain;
 mod cut;
@@ -24,10 +25,11 @@ pub mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use admission::Golden;
 pub use card::{Card, Crop, IMAGENET_MEAN, IMAGENET_STD, Layout, MAX_SIZE};
 pub use cut::Found;
 pub use error::BackboneError;
 pub use inspect::{CutReport, Inspection, Timing, inspect};
-pub use plan::{Backbone, Identity, MAX_WIDTH};
+pub use plan::{Backbone, Identity, MAX_WIDTH, read_file};
 pub use preprocess::Rect;
 pub use recipes::{recipes, tiny};

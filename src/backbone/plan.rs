@@ -208,7 +208,10 @@ pub(super) fn grey(size: u32) -> Rgb {
 }
 
 /// Reads a regular file of a size that can be an ONNX backbone.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, BackboneError> {
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is too large.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, BackboneError> {
     let unreadable = |source| BackboneError::Read { path: path.into(), source };
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() {

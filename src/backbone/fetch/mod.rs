@@ -76,6 +76,23 @@ enum Trouble {
     Here(FetchError),
 }
 
+/// A file that is to be fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Its name, for people.
+    pub name: &'a str,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub sha256: &'a str,
+    /// Its length in bytes; 0 when unknown.
+    pub bytes: u64,
+    /// Where it can be fetched, tried in this order.
+    pub urls: &'a [String],
+    /// Bearer token for all of them.
+    pub token: Option<&'a str>,
+    /// Certificates (PEM) that https addresses are checked against; `None`: those of the public authorities.
+    pub ca_file: Option<&'a Path>,
+}
+
 /// Fetches the file of a card to `dest`. What has arrived lies in `dest.part` and is resumed by the next call.
 /// A file already at `dest` with the right digest is left alone. `progress` gets bytes done and in all (0: unknown).
 ///
@@ -88,12 +105,32 @@ pub fn fetch(card: &Card, dest: &Path, progress: &mut dyn FnMut(u64, u64)) -> Re
     if card.urls.is_empty() {
         return Err(FetchError::NoAddress { name: card.name.clone() });
     }
+    let wanted = Wanted {
+        name: &card.name,
+        sha256: &card.sha256,
+        bytes: card.bytes,
+        urls: &card.urls,
+        token: None,
+        ca_file: None,
+    };
+    fetch_file(&wanted, dest, progress)
+}
+
+/// As [`fetch`], without a card.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_file(
+    wanted: &Wanted<'_>,
+    dest: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), FetchError> {
     let here = |path: &Path| {
         let path = path.to_path_buf();
         move |source| FetchError::File { path, source }
     };
-    if dest.is_file() && digest_of(dest).map_err(here(dest))? == card.sha256 {
-        progress(card.bytes, card.bytes);
+    if dest.is_file() && digest_of(dest).map_err(here(dest))? == wanted.sha256 {
+        progress(wanted.bytes, wanted.bytes);
         return Ok(());
     }
     let mut part = dest.as_os_str().to_owned();
@@ -107,8 +144,8 @@ pub fn fetch(card: &Card, dest: &Path, progress: &mut dyn FnMut(u64, u64)) -> Re
         .open(&part)
         .map_err(here(&part))?;
     let (mut reasons, mut wrong) = (Vec::new(), None);
-    for url in &card.urls {
-        match from_address(card, url, &part, &mut file, progress) {
+    for url in wanted.urls {
+        match from_address(wanted, url, &part, &mut file, progress) {
             Ok(()) => return put_in_place(&file, &part, dest).map_err(here(dest)),
             Err(Trouble::Here(error)) => return Err(error),
             Err(Trouble::Digest(found)) => {
@@ -125,7 +162,7 @@ pub fn fetch(card: &Card, dest: &Path, progress: &mut dyn FnMut(u64, u64)) -> Re
         // An empty remainder helps nobody; that it stays is no reason to fail differently.
         let _ = std::fs::remove_file(&part);
     }
-    let (name, expected) = (card.name.clone(), card.sha256.clone());
+    let (name, expected) = (wanted.name.to_owned(), wanted.sha256.to_owned());
     match wrong {
         Some(found) if reasons.len() == 1 || reasons.iter().all(|reason| reason.contains("another file")) => {
             Err(FetchError::WrongDigest { name, expected, found })
@@ -136,7 +173,7 @@ pub fn fetch(card: &Card, dest: &Path, progress: &mut dyn FnMut(u64, u64)) -> Re
 
 /// Everything that one address can give, resumes and one fresh start included.
 fn from_address(
-    card: &Card,
+    wanted: &Wanted<'_>,
     url: &str,
     part: &Path,
     file: &mut File,
@@ -146,10 +183,10 @@ fn from_address(
     let mut fresh_starts = 0;
     for _ in 0..RESUMES {
         let have = file.metadata().map_err(here)?.len();
-        let outcome = if card.bytes != 0 && have == card.bytes {
+        let outcome = if wanted.bytes != 0 && have == wanted.bytes {
             Ok(())
         } else {
-            transfer(card, url, part, file, have, progress)
+            transfer(wanted, url, part, file, have, progress)
         };
         match outcome {
             Ok(()) => {}
@@ -168,7 +205,7 @@ fn from_address(
             Err(other) => return Err(other),
         }
         let found = digest_of(part).map_err(here)?;
-        if found == card.sha256 {
+        if found == wanted.sha256 {
             return Ok(());
         }
         file.set_len(0).map_err(here)?;
@@ -184,7 +221,7 @@ fn from_address(
 
 /// One request, from `have` bytes on.
 fn transfer(
-    card: &Card,
+    wanted: &Wanted<'_>,
     url: &str,
     part: &Path,
     file: &mut File,
@@ -192,11 +229,14 @@ fn transfer(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Trouble> {
     let here = |source| Trouble::Here(FetchError::File { path: part.into(), source });
-    let limit = if card.bytes == 0 { Limits::default().file_bytes } else { card.bytes };
+    let limit = if wanted.bytes == 0 { Limits::default().file_bytes } else { wanted.bytes };
     if have > limit {
         return Err(Trouble::Restart);
     }
-    let mut request = agent(url).get(url);
+    let mut request = agent(url, wanted.ca_file, wanted.token.is_some()).map_err(Trouble::Useless)?.get(url);
+    if let Some(token) = wanted.token {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
     }
@@ -218,14 +258,15 @@ fn transfer(
     };
     let announced = response.body().content_length().map(|length| start.saturating_add(length));
     let useless = |total: u64| Trouble::Useless(format!("it sends {total} bytes, the card says {limit}"));
-    if let Some(total) = announced.filter(|&total| total > limit || (card.bytes != 0 && total != card.bytes))
+    if let Some(total) =
+        announced.filter(|&total| total > limit || (wanted.bytes != 0 && total != wanted.bytes))
     {
         return Err(useless(total));
     }
     // A server that ignored the range sends everything again.
     file.set_len(start).map_err(here)?;
     file.seek(SeekFrom::Start(start)).map_err(here)?;
-    let total = if card.bytes == 0 { announced.unwrap_or(0) } else { card.bytes };
+    let total = if wanted.bytes == 0 { announced.unwrap_or(0) } else { wanted.bytes };
     let mut done = start;
     progress(done, total);
     let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
@@ -249,25 +290,49 @@ fn transfer(
         file.write_all(&buffer[..count]).map_err(here)?;
         progress(done, total);
     }
-    if done < card.bytes {
-        return Err(Trouble::Interrupted(format!("it ended after {done} of {} bytes", card.bytes)));
+    if done < wanted.bytes {
+        return Err(Trouble::Interrupted(format!("it ended after {done} of {} bytes", wanted.bytes)));
     }
     Ok(())
 }
 
-fn agent(url: &str) -> ureq::Agent {
+/// A client for one address. With a secret it follows no redirection: the secret is meant for this address alone.
+///
+/// # Errors
+/// When the certificates cannot be read.
+pub fn agent(url: &str, ca_file: Option<&Path>, secret: bool) -> Result<ureq::Agent, String> {
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("graft/", env!("CARGO_PKG_VERSION")))
-        .max_redirects(5)
+        .max_redirects(if secret { 0 } else { 5 })
         .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_send_request(Some(Duration::from_secs(60)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
         .timeout_per_read(Some(Duration::from_secs(60)));
     let host = url.split("://").nth(1).unwrap_or_default();
     if ["127.0.0.1", "localhost", "[::1]"].iter().any(|loopback| host.starts_with(loopback)) {
         config = config.proxy(None);
     }
-    config.build().new_agent()
+    if let Some(path) = ca_file {
+        config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(authorities(path)?).build());
+    }
+    Ok(config.build().new_agent())
+}
+
+fn authorities(path: &Path) -> Result<ureq::tls::RootCerts, String> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        format!("{}: {why}; it has to hold certificates as PEM", path.display())
+    };
+    let text = std::fs::read(path).map_err(|e| wrong(&e))?;
+    let mut found = Vec::new();
+    for item in ureq::tls::parse_pem(&text) {
+        match item {
+            Ok(ureq::tls::PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(wrong(&error)),
+        }
+    }
+    if found.is_empty() { Err(wrong(&"no certificate")) } else { Ok(found.into()) }
 }
 
 /// Durable, then visible: the file's bytes, its name, its folder.

@@ -15,7 +15,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use error::ScanError;
 
@@ -53,7 +53,7 @@ impl Default for Limits {
 }
 
 /// One dimension of a declared shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Dim {
     /// A number in the file.
@@ -63,7 +63,7 @@ pub enum Dim {
 }
 
 /// A declared input or output of the graph.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// Its tensor name.
     pub name: String,
