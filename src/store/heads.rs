@@ -55,12 +55,14 @@ pub struct NewHead {
 pub(super) fn purge_files(conn: &Connection) -> Result<usize, StoreError> {
     let files = conn.execute(
         "DELETE FROM head_files WHERE version NOT IN (SELECT version FROM serving)
+         AND version NOT IN (SELECT head FROM pairs WHERE head IS NOT NULL)
          AND version NOT IN (SELECT version FROM heads ORDER BY version DESC LIMIT ?1)
          AND version NOT IN (SELECT version FROM heads WHERE promoted_ms IS NOT NULL ORDER BY version DESC LIMIT ?1)",
         [KEPT_FILES],
     )?;
     conn.execute(
         "DELETE FROM heads WHERE version NOT IN (SELECT version FROM serving) AND version NOT IN (SELECT version FROM head_files)
+         AND version NOT IN (SELECT head FROM pairs WHERE head IS NOT NULL)
          AND version <= (SELECT version FROM heads ORDER BY version DESC LIMIT 1 OFFSET ?1)",
         [KEPT_HEADS],
     )?;
@@ -191,6 +193,17 @@ impl Tx<'_> {
         let done = self.set_active(head.version, now_ms)?;
         mark.keep()?;
         Ok(done)
+    }
+
+    /// Takes the active head out of service; none serves then.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retire(&self) -> Result<(), StoreError> {
+        self.alive()?;
+        self.conn.execute("DELETE FROM serving", [])?;
+        self.room.heads_changed.set(true);
+        Ok(())
     }
 
     /// Pins a head, or none.

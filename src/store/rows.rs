@@ -159,6 +159,18 @@ impl Store {
         self.read(|conn| image(conn, id))
     }
 
+    /// The JPEG file of a live sample with this digest (64 hex digits).
+    ///
+    /// # Errors
+    /// See [`Store::image`].
+    pub fn image_of(&mut self, sha256: &str) -> Result<Vec<u8>, StoreError> {
+        self.read(|conn| {
+            let sql = "SELECT id FROM samples WHERE sha256 = unhex(?1) AND removed_ms IS NULL LIMIT 1";
+            let id = conn.query_row(sql, [sha256], |row| row.get(0)).optional()?;
+            image(conn, id.ok_or_else(|| StoreError::NotFound(format!("no sample has the digest {sha256}")))?)
+        })
+    }
+
     /// The live classes in their order, with counts.
     ///
     /// # Errors

@@ -22,13 +22,19 @@ struct Part {
 }
 
 /// In an order that satisfies the references. `0` stands for a step of the journal that is left behind.
-const SMALL: [Part; 6] = [
+const SMALL: [Part; 7] = [
     Part { table: "classes", columns: "id, name, 0 AS added_step", key: "id", only: "removed_step IS NULL" },
     Part { table: "backbones", columns: "id, digest, width", key: "id", only: "1" },
     Part {
         table: "heads",
         columns: "version, sha256, bytes, manifest, method, metrics, gate, parent, restored_from, backbone, classes, snapshot, created_ms, promoted_ms, published_ms",
         key: "version",
+        only: "1",
+    },
+    Part {
+        table: "backbone_versions",
+        columns: "id, version, digest, manifest, origin, stage, reason, created_ms, changed_ms",
+        key: "id",
         only: "1",
     },
     Part { table: "state", columns: "key, value", key: "key", only: "1" },
@@ -42,6 +48,9 @@ const SAMPLES: Part = Part {
     key: "id",
     only: "removed_ms IS NULL",
 };
+
+/// After the heads, which it refers to.
+const PAIRS: Part = Part { table: "pairs", columns: "slot, backbone, head", key: "slot", only: "1" };
 
 /// Copies from `damaged` into the fresh `conn`; samples only with `with_samples` (there is room for them). Returns how
 /// many samples were saved. What cannot be read is skipped.
@@ -64,6 +73,7 @@ pub(super) fn salvage(
         copy(&old, conn, part, &mut |_, _, _| Ok(true))?;
     }
     copy_heads(&old, conn)?;
+    copy(&old, conn, &PAIRS, &mut |_, _, _| Ok(true))?;
     for name in ["rev", "head_version", "boot", "outbox_dropped"] {
         let found =
             old.query_row("SELECT value FROM counters WHERE name = ?1", [name], |row| row.get::<_, i64>(0));

@@ -8,14 +8,14 @@ use super::StoreError;
 pub(super) const APPLICATION_ID: i64 = 0x6772_6674;
 
 /// Schema number `n` is reached by running `MIGRATIONS[..n]`.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// The newest schema this program knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
 
 /// Tables checked in full at each start. `images` and `embeddings` are too large for that on an SD card: an image is
 /// checked against its digest when it is read, an embedding can be computed again.
-pub(super) const CHECKED_AT_START: [&str; 11] = [
+pub(super) const CHECKED_AT_START: [&str; 13] = [
     "counters",
     "classes",
     "samples",
@@ -27,6 +27,8 @@ pub(super) const CHECKED_AT_START: [&str; 11] = [
     "state",
     "replies",
     "outbox",
+    "backbone_versions",
+    "pairs",
 ];
 
 const V1: &str = "
@@ -127,6 +129,26 @@ CREATE TABLE outbox (
   retain INTEGER NOT NULL,
   payload BLOB NOT NULL
 );
+";
+
+/// Backbones that came from elsewhere, and pairs.
+const V2: &str = "
+CREATE TABLE backbone_versions (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  version INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  manifest TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  stage TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
+  changed_ms INTEGER NOT NULL
+);
+CREATE TABLE pairs (
+  slot TEXT PRIMARY KEY CHECK (slot IN ('active', 'previous')),
+  backbone INTEGER REFERENCES backbone_versions (id),
+  head INTEGER REFERENCES heads (version)
+) WITHOUT ROWID;
 ";
 
 /// Brings an open database to [`NEWEST`]; refuses a newer one before anything is written.

@@ -120,6 +120,18 @@ impl Store {
         })
     }
 
+    /// Digests of every backbone that there are embeddings of.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn embedded_by(&mut self) -> Result<Vec<String>, StoreError> {
+        self.read(|conn| {
+            let mut statement = conn.prepare("SELECT digest FROM backbones")?;
+            let digests = statement.query_map([], |row| row.get(0))?;
+            Ok(digests.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The stored embedding `[width]` of a live sample.
     ///
     /// # Errors

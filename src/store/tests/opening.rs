@@ -46,11 +46,14 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(store);
     let path = dir.path().join("graft.db");
     let raw = rusqlite::Connection::open(&path).expect("raw");
-    raw.execute_batch("PRAGMA user_version = 2").expect("raised");
+    raw.execute_batch("PRAGMA user_version = 99").expect("raised");
     drop(raw);
     let before = fs::read(&path).expect("read");
     let error = Store::open(dir.path(), ROOMY).map(|_| ()).expect_err("refused");
-    assert!(matches!(&error, StoreError::Newer { found: 2, known: 1, .. }), "{error:?}");
+    assert!(
+        matches!(&error, StoreError::Newer { found: 99, known: super::super::schema::NEWEST, .. }),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("install the newer graft"), "{error}");
     assert!(fs::read(&path).expect("read") == before);
 }
