@@ -24,6 +24,8 @@ pub struct Control {
     holds: BTreeSet<Hold>,
     running: Option<Running>,
     next_job: JobId,
+    /// A backbone that waits to be judged.
+    trial: Option<JobId>,
     active: Option<Version>,
     pinned: bool,
     tallies: Vec<ClassTally>,
@@ -48,6 +50,7 @@ impl Control {
             holds,
             running: None,
             next_job,
+            trial: None,
             active,
             pinned,
             tallies: Vec::new(),
@@ -134,6 +137,7 @@ impl Control {
                 }
                 None => actions.push(Action::Reply(token, no_head())),
             },
+            Event::Trial(job) => self.trial = Some(job),
             Event::Samples { changed, classes } => {
                 self.changed = self.changed.saturating_add(changed);
                 self.tallies = classes;
@@ -144,6 +148,12 @@ impl Control {
             Event::Stored(origin, version) => self.stored(origin, version, &mut actions),
             Event::StoreFailed(origin, reason) => self.store_failed(origin, reason, &mut actions),
             Event::Installed(origin, version) => self.installed(origin, version, &mut actions),
+            Event::InstallFailed(origin, reason) => {
+                self.ends(origin);
+                if let Origin::Restore(token, _) = origin {
+                    actions.push(Action::Reply(token, Answer::Failed(reason)));
+                }
+            }
             Event::Held(hold) => {
                 self.holds.insert(hold);
                 // A lost camera does not disturb a round: its snapshot is on disk.
@@ -183,6 +193,10 @@ impl Control {
     }
 
     fn cancel(&mut self, token: Token, job: Option<JobId>, actions: &mut Vec<Action>) {
+        if let Some(waiting) = self.trial.take_if(|waiting| job == Some(*waiting)) {
+            let failed = Action::Job(waiting, JobStep::Failed(RoundFailure::Canceled));
+            return actions.extend([failed, Action::Reply(token, Answer::Accepted(waiting))]);
+        }
         let answer = match (&self.running, job) {
             (Some(running), wanted) if wanted.is_none_or(|j| j == running.job) => {
                 // Once the gate has spoken the head is on its way to disk.
@@ -213,10 +227,14 @@ impl Control {
 
     fn start_round(&mut self, choice: Choice, actions: &mut Vec<Action>) -> JobId {
         let job = self.new_job();
+        self.begin(job, choice, actions);
+        job
+    }
+
+    fn begin(&mut self, job: JobId, choice: Choice, actions: &mut Vec<Action>) {
         self.changed = 0;
         self.running = Some(Running { job, canceled: false, verdict: None });
         actions.extend([Action::StartRound(job, choice), Action::Job(job, JobStep::Started)]);
-        job
     }
 
     fn running_job(&self, job: JobId) -> bool {
@@ -252,13 +270,14 @@ impl Control {
     fn stored(&mut self, origin: Origin, version: Version, actions: &mut Vec<Action>) {
         match origin {
             Origin::Round(job) if self.running_job(job) => {
-                let verdict = self.running.take().and_then(|r| r.verdict);
-                match verdict {
+                // It runs until its head is in use: nothing else may change heads meanwhile.
+                match self.running.as_ref().and_then(|r| r.verdict.clone()) {
                     Some(Verdict::Promote(reason)) => actions.extend([
                         Action::Install(origin, version),
                         Action::Job(job, JobStep::Promoted(version, reason)),
                     ]),
                     Some(Verdict::Reject(reason)) => {
+                        self.ends(origin);
                         actions.push(Action::Job(job, JobStep::Rejected(version, reason)));
                     }
                     None => {}
@@ -277,10 +296,17 @@ impl Control {
     }
 
     fn installed(&mut self, origin: Origin, version: Version, actions: &mut Vec<Action>) {
+        self.ends(origin);
         self.active = Some(version);
         actions.push(Action::Publish(version));
         if let Origin::Restore(token, _) = origin {
             actions.push(Action::Reply(token, Answer::Active(version)));
+        }
+    }
+
+    fn ends(&mut self, origin: Origin) {
+        if matches!(origin, Origin::Round(job) if self.running_job(job)) {
+            self.running = None;
         }
     }
 
@@ -293,9 +319,18 @@ impl Control {
 
     fn start_if_due(&mut self, now: Duration, actions: &mut Vec<Action>) {
         let round = &self.policy.round;
+        // A person's pause holds adaptation back, not the judging of a backbone that was asked for.
+        let held = |but: Hold| self.holds.iter().any(|h| *h != Hold::CameraLost && *h != but);
+        if self.running.is_none()
+            && !held(Hold::User)
+            && let Some(job) = self.trial.take()
+        {
+            let choice = round.choice;
+            return self.begin(job, choice, actions);
+        }
         let due = self.wanted == Wanted::Adapt
             && self.running.is_none()
-            && self.holds.iter().all(|h| *h == Hold::CameraLost)
+            && !held(Hold::CameraLost)
             && self.changed >= round.new_samples.max(1)
             && now.saturating_sub(self.last_change) >= round.idle
             && self.enough();

@@ -7,6 +7,8 @@
 
 mod gate;
 mod machine;
+pub mod offload;
+pub mod probation;
 #[cfg(test)]
 mod tests;
 
@@ -153,6 +155,8 @@ pub enum Event {
     Pin(Token, bool),
     /// `head publish`.
     Publish(Token),
+    /// Another backbone is ready to be judged: a round on its embeddings, under this job, once nothing else runs.
+    Trial(JobId),
     /// Samples were added, removed or relabelled: how many, and what there is now.
     Samples {
         /// How many samples this change touched.
@@ -170,6 +174,8 @@ pub enum Event {
     StoreFailed(Origin, String),
     /// The inference thread uses this head now; the origin is that of [`Event::Stored`].
     Installed(Origin, Version),
+    /// It cannot: the head before it keeps serving.
+    InstallFailed(Origin, String),
     /// Something that holds adaptation back appeared.
     Held(Hold),
     /// It went away.

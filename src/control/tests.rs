@@ -178,6 +178,64 @@ fn one_burst_a_class_does_not_start_a_round() {
 }
 
 #[test]
+fn a_backbone_is_judged_when_the_round_before_it_has_ended() {
+    let mut control = Control::new(policy(), Wanted::Infer, Some(3), false, 1);
+    let text = transcript(
+        &mut control,
+        vec![
+            (0, Event::Train(1, None)),
+            (1, Event::Trial(9)),
+            (2, Event::Cancel(2, None)),
+            (3, Event::RoundFailed(1, RoundFailure::Canceled)),
+            (4, Event::Train(3, None)),
+            (5, Event::RoundFinished(9, outcome(0.95, Some(0.1)))),
+            (6, Event::Stored(Origin::Round(9), 4)),
+            (6, Event::Trial(10)),
+            (7, Event::Installed(Origin::Round(9), 4)),
+            (7, Event::RoundFailed(10, RoundFailure::Failed("x".into()))),
+            (8, Event::Held(Hold::Thermal)),
+            (8, Event::Trial(11)),
+            (9, Event::Cancel(4, Some(11))),
+            (9, Event::Released(Hold::Thermal)),
+        ],
+    );
+    let expected = r#"  0 s  Train(1, None)
+         -> StartRound(1, Auto)
+         -> Job(1, Started)
+         -> Reply(1, Accepted(1))
+  1 s  Trial(9)
+  2 s  Cancel(2, None)
+         -> CancelRound(1)
+         -> Reply(2, Accepted(1))
+  3 s  RoundFailed(1, Canceled)
+         -> Job(1, Failed(Canceled))
+         -> StartRound(9, Auto)
+         -> Job(9, Started)
+  4 s  Train(3, None)
+         -> Reply(3, Busy(9))
+  5 s  RoundFinished(9)
+         -> Store { job: 9, verdict: Promote("+10.0 points against the active head on held-out bursts") }
+  6 s  Stored(Round(9), 4)
+         -> Install(Round(9), 4)
+         -> Job(9, Promoted(4, "+10.0 points against the active head on held-out bursts"))
+  6 s  Trial(10)
+  7 s  Installed(Round(9), 4)
+         -> Publish(4)
+         -> StartRound(10, Auto)
+         -> Job(10, Started)
+  7 s  RoundFailed(10, Failed("x"))
+         -> Job(10, Failed(Failed("x")))
+  8 s  Held(Thermal)
+  8 s  Trial(11)
+  9 s  Cancel(4, Some(11))
+         -> Job(11, Failed(Canceled))
+         -> Reply(4, Accepted(11))
+  9 s  Released(Thermal)
+"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn the_gate() {
     let names = ["a".to_owned(), "b".to_owned()];
     let gate = GatePolicy::default();
@@ -257,11 +315,12 @@ proptest! {
     /// Whatever happens in whatever order: one reply a token, one round at a time, a head stored,
     /// then installed, then published, and no round of its own while adaptation is not wanted.
     #[test]
-    fn promises_hold_over_any_history(choices in proptest::collection::vec((0u8..16, any::<u8>()), 1..120)) {
+    fn promises_hold_over_any_history(choices in proptest::collection::vec((0u8..17, any::<u8>()), 1..120)) {
         let mut control = Control::new(policy(), Wanted::Infer, None, false, 1);
         let mut world = World::default();
         let mut token = 0;
         let mut waiting = Vec::new();
+        let mut trials = std::collections::BTreeSet::new();
         for (second, (choice, x)) in choices.into_iter().enumerate() {
             token += 1;
             let command = choice <= 6;
@@ -289,6 +348,7 @@ proptest! {
                     None => Event::Tick,
                 },
                 12 => match world.installing.pop() {
+                    Some((origin, _)) if x % 5 == 0 => Event::InstallFailed(origin, "disk".into()),
                     Some((origin, version)) => {
                         world.installed.push(version);
                         Event::Installed(origin, version)
@@ -297,6 +357,10 @@ proptest! {
                 },
                 13 => Event::Held(Hold::CameraLost),
                 14 => Event::Released(Hold::CameraLost),
+                15 => {
+                    trials.insert(1000 + token);
+                    Event::Trial(1000 + token)
+                }
                 _ => Event::Tick,
             };
             if command {
@@ -305,7 +369,7 @@ proptest! {
             let wanted_before = control.wanted();
             let is_train = matches!(event, Event::Train(..));
             let actions = control.handle(at(second as u64 * 3), event);
-            let starts = actions.iter().any(|a| matches!(a, Action::StartRound(..)));
+            let starts = actions.iter().any(|a| matches!(a, Action::StartRound(job, _) if !trials.contains(job)));
             prop_assert!(!starts || is_train || control.wanted() == Wanted::Adapt, "{:?}", wanted_before);
             world.carry_out(actions);
         }
