@@ -12,6 +12,7 @@ pub mod demo;
 pub mod frame;
 pub mod learn;
 pub mod mqtt;
+pub mod offload;
 pub mod store;
 pub mod systemd;
 pub mod web;

@@ -4,6 +4,7 @@
 mod commands;
 mod crash;
 mod heads;
+mod offload;
 mod service;
 mod stream;
 mod support;

@@ -60,7 +60,7 @@ fn one_outside_crate_one_home() {
         ("prost", &["src/backbone/"]),
         ("ndarray", &["src/backbone/"]),
         ("fast_image_resize", &["src/backbone/"]),
-        ("ureq", &["src/backbone/"]),
+        ("ureq", &["src/backbone/", "src/offload/"]),
         ("v4l", &["src/camera/v4l2"]),
         ("image", &["src/camera/"]),
         ("zune_jpeg", &["src/camera/"]),
@@ -150,6 +150,7 @@ fn rooms_know_only_whom_they_may() {
         ("store", &["store", "learn", "wire"]),
         ("mqtt", &["mqtt", "wire"]),
         ("web", &["web", "wire"]),
+        ("offload", &["offload", "backbone", "wire"]),
         ("systemd.rs", &[]),
         ("config", &["config", "learn", "control", "wire", "camera", "backbone", "store", "mqtt", "web"]),
     ];

@@ -7,7 +7,8 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(manifest) = BackboneManifest::from_json(input) {
-        let again = BackboneManifest::from_json(manifest.to_json().as_bytes()).expect("what was written can be read");
+        let again =
+            BackboneManifest::from_json(manifest.to_json().as_bytes()).expect("what was written can be read");
         assert_eq!(manifest.statement(), again.statement());
     }
     if let Ok(dataset) = Dataset::from_json(input) {

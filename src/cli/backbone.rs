@@ -1,15 +1,19 @@
 //! `graft backbone`: look at ONNX files, write their cards, fetch well-known ones.
 
-use super::output::{Output, table};
-use super::{NotFound, Usage, head_export};
+use super::backbone_admit::{self, AdmitArgs};
+use super::client::{body, word};
+use super::output::{Output, percent, table};
+use super::{Common, NotFound, Usage, head_export};
+use crate::backbone::admission::{self, Question};
 use crate::backbone::{self, Card, Crop, Inspection};
 use crate::config::bytes_text;
+use crate::wire::Op;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Look at backbones, write their cards, fetch well-known ones
+/// Look at backbones, write their cards, fetch well-known ones, go back to the one before
 #[derive(Subcommand, Clone, Debug)]
 pub enum BackboneCommand {
     /// List the backbones that can be fetched
@@ -17,6 +21,12 @@ pub enum BackboneCommand {
     Inspect(InspectArgs),
     Card(CardArgs),
     Fetch(FetchArgs),
+    /// List the backbones that hosts sent, newest first
+    List,
+    /// Go back to the backbone and the head that were active before
+    Rollback,
+    #[command(hide = true)]
+    Admit(AdmitArgs),
 }
 
 /// Show inputs, cut, width, operators, cost and card of an ONNX file
@@ -93,8 +103,17 @@ fn triple(text: &str) -> Result<[f32; 3], String> {
 }
 
 /// Runs it.
-pub fn run(command: &BackboneCommand, output: Output) -> Result<()> {
+pub fn run(command: &BackboneCommand, common: &Common) -> Result<()> {
+    let output = common.output();
     match command {
+        BackboneCommand::Admit(args) => backbone_admit::run(args, output),
+        BackboneCommand::List => output.show(&common.get::<Value>("/v1/backbones")?, list),
+        BackboneCommand::Rollback => common.send(Op::Backbone, &body("rollback", &[]), |data| {
+            format!(
+                "the backbone before is active again, with its head as version {}",
+                word(data, "/version")
+            )
+        }),
         BackboneCommand::Ls => {
             let row = |card: &Card| {
                 vec![
@@ -110,13 +129,45 @@ pub fn run(command: &BackboneCommand, output: Output) -> Result<()> {
             })
         }
         BackboneCommand::Inspect(args) => {
-            let card = args.card.as_deref().map(Card::read).transpose()?;
-            let seen = backbone::inspect(&args.file, card.as_ref(), args.features.as_deref())?;
-            output.show(&seen, text)
+            // What cannot be read at all is said here, better than a child can.
+            drop(backbone::read_file(&args.file)?);
+            args.card.as_deref().map(Card::read).transpose()?;
+            let question = Question {
+                card: args.card.as_deref(),
+                features: args.features.as_deref(),
+                ..Question::of(&args.file)
+            };
+            let admission = admission::ask(Path::new(admission::PROGRAM), &question)?;
+            output.show(&admission.inspection, text)
         }
         BackboneCommand::Card(args) => card(args, output),
         BackboneCommand::Fetch(args) => fetch(args, output),
     }
+}
+
+fn list(data: &Value) -> String {
+    let rows = data.get("backbones").and_then(Value::as_array).cloned().unwrap_or_default();
+    let row = |of: &Value| {
+        let part = |pointer: &str| word(of, pointer);
+        let accuracy = of.pointer("/metrics/accuracy").and_then(Value::as_f64);
+        vec![
+            part("/line"),
+            part("/version"),
+            part("/slot"),
+            part("/stage"),
+            accuracy.map_or("-".to_owned(), percent),
+            part("/created"),
+            part("/reason"),
+        ]
+    };
+    let mut text =
+        table(&["line", "version", "", "stage", "accuracy (host)", "came", "reason"], rows.iter().map(row));
+    match (word(data, "/configured").as_str(), data.get("probation")) {
+        (_, Some(Value::Bool(true))) => text.push_str("\nthe active one is on probation"),
+        ("active", _) => text.push_str("\nthe configured backbone is active"),
+        _ => {}
+    }
+    text
 }
 
 fn text(seen: &Inspection) -> String {
@@ -215,6 +266,9 @@ fn fetch(args: &FetchArgs, output: Output) -> Result<()> {
     bar.finish_and_clear();
     done?;
     let beside = Card::path_beside(&out);
+    // Looked at before it gets the card that says it may be used.
+    let question = Question { card: None, ..Question::of(&out) };
+    admission::ask(Path::new(admission::PROGRAM), &question)?;
     head_export::write(&beside, card.to_toml().as_bytes())?;
     let told = json!({"name": card.name, "out": out, "card": beside, "sha256": card.sha256, "licence": card.licence});
     output.show(&told, |_| {

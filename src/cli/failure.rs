@@ -1,6 +1,6 @@
 //! Exit codes: the one place that gives them out.
 
-use crate::backbone::{BackboneError, fetch::FetchError};
+use crate::backbone::{BackboneError, admission::Refusal, fetch::FetchError};
 use crate::config::ConfigError;
 use crate::daemon::StartError;
 use crate::learn::LearnError;
@@ -91,6 +91,9 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<BackboneError>() {
         // What is in its file is judged here; that it cannot be read is for the cause below to say.
         return matches!(error, BackboneError::Digest { .. }).then_some(7);
+    }
+    if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+        return (refusal.reason == "digest_mismatch").then_some(7);
     }
     if let Some(error) = cause.downcast_ref::<FetchError>() {
         return match error {

@@ -2,6 +2,7 @@
 //! socket with the verbs, bodies and error codes of MQTT; `embed`, `eval`, `backbone` and `head verify` need none.
 
 mod backbone;
+mod backbone_admit;
 mod capture;
 mod client;
 mod completions;
@@ -20,6 +21,7 @@ mod label;
 mod man;
 mod mode;
 mod npz;
+mod offload;
 mod output;
 mod pictures;
 mod run;
@@ -98,6 +100,8 @@ enum Command {
     #[command(subcommand)]
     Job(job::JobCommand),
     #[command(subcommand)]
+    Offload(offload::OffloadCommand),
+    #[command(subcommand)]
     Backbone(backbone::BackboneCommand),
     Embed(embed::EmbedArgs),
     Eval(eval::EvalArgs),
@@ -156,7 +160,8 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Stop => mode::run(mode::Mode::Infer, common),
         Command::Head(command) => head::run(&command, common),
         Command::Job(command) => job::run(&command, common),
-        Command::Backbone(command) => backbone::run(&command, output),
+        Command::Offload(command) => offload::run(&command, common),
+        Command::Backbone(command) => backbone::run(&command, common),
         Command::Embed(args) => embed::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

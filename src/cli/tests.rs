@@ -109,6 +109,9 @@ fn every_body_is_a_command_of_the_interface() {
         ("head pin", r#"{"action":"pin","on":true}"#),
         ("head pin --off", r#"{"action":"pin","on":false}"#),
         ("head publish", r#"{"action":"publish"}"#),
+        ("offload start", r#"{"action":"start"}"#),
+        ("offload start --recipe partial:2", r#"{"action":"start","recipe":"partial:2"}"#),
+        ("offload cancel 7", r#"{"action":"cancel","job":"7"}"#),
         ("job cancel r-7", r#"{"action":"cancel","job":"r-7"}"#),
         ("job clear r-7", r#"{"action":"clear","job":"r-7"}"#),
     ];
@@ -120,6 +123,7 @@ fn every_body_is_a_command_of_the_interface() {
             Command::Train(args) => (Op::Train, train::request(&args)),
             Command::Mode(args) => (Op::Mode, client::body(args.mode.as_str(), &[])),
             Command::Head(command) => (Op::Head, head::request(&command)),
+            Command::Offload(command) => (Op::Offload, offload::request(&command)),
             Command::Job(command) => (Op::Job, job::request(&command)),
             other => panic!("{other:?}"),
         };
@@ -150,7 +154,7 @@ fn the_page_about_the_command_line_is_whole() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
     let page = std::fs::read_to_string(path).expect("docs/cli.md");
     fn check(page: &str, command: &clap::Command, name: &str) {
-        for below in command.get_subcommands() {
+        for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
             let name = format!("{name} {}", below.get_name());
             assert!(page.contains(&name), "docs/cli.md says nothing of `{name}`");
             check(page, below, &name);

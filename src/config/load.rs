@@ -104,6 +104,9 @@ fn together(settings: &Settings, problems: &mut Vec<Problem>) {
             faults.push(("backbone.roi", text.to_owned()));
         }
     }
+    if let Err(text) = settings.offload.keys() {
+        faults.push(("offload.host_keys", text));
+    }
     for (otherwise, text) in faults {
         // A fault names its key; what somebody wrote is a better place than a default.
         let is_key = |word: &&str| rules().get(word).is_some();
@@ -124,7 +127,7 @@ fn settings(effective: &Effective, sources: &Sources) -> Result<Settings, Vec<Pr
     let mut part = |name: &str| sections.remove(name).unwrap_or_default();
     let (device, camera, backbone) = (part("device"), part("camera"), part("backbone"));
     let (capture, learn, gate, predict) = (part("capture"), part("learn"), part("gate"), part("predict"));
-    let (store, socket, log) = (part("store"), part("socket"), part("log"));
+    let (offload, store, socket, log) = (part("offload"), part("store"), part("socket"), part("log"));
     let settings = (|| {
         Some(Settings {
             device: section("device", device, &mut problems)?,
@@ -134,6 +137,7 @@ fn settings(effective: &Effective, sources: &Sources) -> Result<Settings, Vec<Pr
             learn: section("learn", learn, &mut problems)?,
             gate: section("gate", gate, &mut problems)?,
             predict: section("predict", predict, &mut problems)?,
+            offload: section("offload", offload, &mut problems)?,
             store: section("store", store, &mut problems)?,
             mqtt: Mqtt { base, session: session? },
             socket: section("socket", socket, &mut problems)?,

@@ -3,6 +3,7 @@
 use super::layers::{Effective, Sources};
 use crate::control::{GatePolicy, Policy, RoundPolicy};
 use crate::learn::{Choice, Method, Options};
+use crate::wire::PublicKey;
 use crate::{camera, mqtt};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub gate: Gate,
     /// `[predict]`
     pub predict: Predict,
+    /// `[offload]`
+    pub offload: Offload,
     /// `[store]`
     pub store: Store,
     /// `[mqtt]`
@@ -133,6 +136,34 @@ pub struct Predict {
     pub threshold: f32,
 }
 
+/// Fine-tuning on a host, and backbones from there.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offload {
+    /// Public keys, base64.
+    #[serde(default)]
+    pub host_keys: Vec<String>,
+    /// Offer by itself.
+    pub automatic: bool,
+    /// What the host trains.
+    pub recipe: String,
+    /// Hours.
+    pub give_up_h: f64,
+    /// Bytes a second; 0: no bound.
+    pub upload_rate: u64,
+    /// Certificates for https hosts.
+    pub ca_file: Option<PathBuf>,
+    /// Fleet group.
+    pub group: Option<String>,
+    /// Bytes that backbones may take.
+    #[serde(rename = "quota")]
+    pub quota_bytes: u64,
+    /// Milliseconds a frame may take.
+    pub max_frame_ms: Option<f64>,
+    /// Seconds on probation.
+    pub probation_s: f64,
+}
+
 /// The state folder.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -189,6 +220,19 @@ impl Learn {
             folds: self.folds,
             seed: self.seed,
         }
+    }
+}
+
+impl Offload {
+    /// The pinned keys.
+    ///
+    /// # Errors
+    /// What is wrong with the first one that is none.
+    pub fn keys(&self) -> Result<Vec<PublicKey>, String> {
+        let read = |text: &String| {
+            PublicKey::from_base64(text).map_err(|e| format!("offload.host_keys: {text:?} is refused: {e}"))
+        };
+        self.host_keys.iter().map(read).collect()
     }
 }
 

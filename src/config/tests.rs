@@ -284,6 +284,9 @@ fn every_field_has_a_key_in_default_toml() {
         "mqtt.key_file=c",
         "mqtt.client_id=d",
         "device.id=e",
+        "offload.ca_file=a",
+        "offload.group=b",
+        "offload.max_frame_ms=9",
         "store.dir=f",
         "socket.path=g",
     ];
@@ -299,6 +302,7 @@ fn every_field_has_a_key_in_default_toml() {
     add("learn", json!(settings.learn));
     add("gate", json!(settings.gate));
     add("predict", json!(settings.predict));
+    add("offload", json!(settings.offload));
     add("store", json!(settings.store));
     add("mqtt", json!(settings.mqtt.session));
     add("socket", json!(settings.socket));

@@ -180,10 +180,8 @@ impl Daemon {
             Command::Capture(capture) => self.capture_command(token, if_rev, capture),
             Command::Label(label) => self.label_command(token, if_rev, label),
             Command::Dataset(dataset) => self.dataset_command(token, if_rev, dataset),
-            Command::Offload(_) | Command::Backbone(_) => {
-                let message = "this device neither offers samples nor takes backbones";
-                self.finish(token, Err(Error::new(Code::Unsupported, message)));
-            }
+            Command::Offload(offload) => self.offload_command(token, offload),
+            Command::Backbone(backbone) => self.backbone_command(token, backbone),
         }
     }
 

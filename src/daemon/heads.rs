@@ -2,34 +2,19 @@
 //! published; restored from an earlier version.
 
 use super::inference::{ActiveHead, Order};
+use super::pair::PairChange;
+use super::provenance::Provenance;
 use super::{Daemon, Input};
 use crate::control::{Answer, Event, JobId, Origin, Token, Verdict, Version};
 use crate::learn::Head;
 use crate::store::{HeadRow, HeldOut, NewHead, Store, StoreError, Tx};
 use crate::wire::messages::{EventType, HeadState, Interval};
-use crate::wire::{
-    Code, Error, HeadFile, HeadMeta, Key, Manifest, command, digest, head_file::Dtype, timestamp,
-};
+use crate::wire::{Code, Error, HeadFile, HeadMeta, Manifest, command, digest, head_file::Dtype, timestamp};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// What every head of this daemon says about its origin.
-#[derive(Clone)]
-pub struct Provenance {
-    /// The device id.
-    pub device: String,
-    /// The backbone in use.
-    pub backbone: crate::wire::messages::BackboneRef,
-    /// Its cut tensor.
-    pub tensor: String,
-    /// Digest of its preprocessing.
-    pub preprocess: String,
-    /// The device's key.
-    pub key: Arc<Key>,
-}
-
 /// A head that is to be stored.
-struct Draft {
+pub struct Draft {
     head: Head,
     classes: Vec<String>,
     method: String,
@@ -41,14 +26,36 @@ struct Draft {
     held_out: Vec<HeldOut>,
     promote: bool,
     gate: String,
+    /// The backbone that changes with it.
+    pair: Option<PairChange>,
 }
 
-fn row_version(version: Version) -> i64 {
+impl Draft {
+    /// An earlier head again.
+    pub fn restored(file: HeadFile, held_out: Vec<HeldOut>, from: Version, pair: Option<PairChange>) -> Self {
+        Self {
+            head: file.head,
+            classes: file.meta.classes,
+            method: file.meta.method,
+            metrics: file.meta.metrics,
+            snapshot: file.meta.snapshot,
+            parent: None,
+            restored_from: Some(from),
+            held_out,
+            promote: true,
+            gate: format!("restored from version {from}"),
+            pair,
+        }
+    }
+}
+
+pub fn row_version(version: Version) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
-/// Makes file, manifest and row of a head under the next version, inside a transaction.
-fn store_draft(tx: &Tx<'_>, from: &Provenance, draft: Draft, now_ms: i64) -> Result<Version, StoreError> {
+/// Makes file, manifest and row of a head under the next version, inside a transaction. A head that is to serve must be
+/// one of the backbone that serves then.
+pub fn store_draft(tx: &Tx<'_>, from: &Provenance, draft: Draft, now_ms: i64) -> Result<Version, StoreError> {
     let version = tx.next_head_version()?;
     let (parent, parent_digest) = draft.parent.unzip();
     let meta = HeadMeta {
@@ -83,7 +90,13 @@ fn store_draft(tx: &Tx<'_>, from: &Provenance, draft: Draft, now_ms: i64) -> Res
         snapshot: draft.snapshot,
         held_out: draft.held_out,
     };
+    if let Some(pair) = &draft.pair {
+        pair.carry_out(tx, from.row, draft.promote, &head.gate, now_ms)?;
+    }
     if draft.promote {
+        if tx.pairs()?.active.backbone != from.row {
+            return Err(StoreError::Conflict("another backbone became active meanwhile".into()));
+        }
         tx.promote(&head, now_ms)?;
     } else {
         tx.put_head(&head, now_ms)?;
@@ -110,25 +123,25 @@ impl Daemon {
             classes: finished.classes,
             method: finished.round.method.as_str().to_owned(),
             snapshot: training.snapshot.clone(),
-            parent: self.parent(),
+            parent: None,
             restored_from: None,
             held_out: finished.held_out,
             promote: verdict.promotes(),
             gate: verdict.reason().to_owned(),
+            pair: self.incoming_of(origin).map(|incoming| incoming.change.clone()),
         };
-        self.store_head(origin, draft);
+        // A round's head belongs to the backbone whose embeddings it saw.
+        let from = training.provenance.clone();
+        self.store_head(origin, from, draft);
         if let Verdict::Reject(reason) = verdict {
             let error = Error::new(Code::Regression, reason);
             self.event(EventType::HeadRejected, |e| e.with("job", job.to_string()).because(error));
         }
     }
 
-    fn parent(&self) -> Option<(Version, String)> {
-        self.head_state.as_ref().map(|h| (h.version, h.digest.clone()))
-    }
-
-    fn store_head(&mut self, origin: Origin, draft: Draft) {
-        let from = self.provenance.clone();
+    fn store_head(&mut self, origin: Origin, from: Provenance, draft: Draft) {
+        let parent = self.head_state.as_ref().map(|h| (h.version, h.digest.clone()));
+        let draft = Draft { parent, ..draft };
         let now_ms = self.clock.wall_ms();
         self.store_then(
             move |store| store.transaction(|tx| store_draft(tx, &from, draft, now_ms)),
@@ -142,56 +155,49 @@ impl Daemon {
     /// Stores a new version that is an earlier one again.
     pub(super) fn restore_head(&mut self, token: Token, version: Version) {
         let origin = Origin::Restore(token, version);
-        let parent = self.parent();
         self.store_then(
             move |store| Ok((store.head_file(row_version(version))?, store.held_out(row_version(version))?)),
             move |daemon, result| {
+                let incoming = daemon.incoming_of(origin);
+                let pair = incoming.map(|incoming| incoming.change.clone());
+                let from = incoming.map_or(&daemon.provenance, |incoming| &incoming.provenance).clone();
                 let read = result.map_err(|e| e.to_string()).and_then(|(file, held_out)| {
-                    load(&file, &daemon.provenance)?;
+                    load(&file, &from)?;
                     Ok((HeadFile::decode(&file).map_err(|e| e.to_string())?, held_out))
                 });
                 match read {
-                    Ok((file, held_out)) => daemon.store_head(
-                        origin,
-                        Draft {
-                            parent,
-                            head: file.head,
-                            classes: file.meta.classes,
-                            method: file.meta.method,
-                            metrics: file.meta.metrics,
-                            snapshot: file.meta.snapshot,
-                            restored_from: Some(version),
-                            held_out,
-                            promote: true,
-                            gate: format!("restored from version {version}"),
-                        },
-                    ),
+                    Ok((file, held_out)) => {
+                        daemon.store_head(origin, from, Draft::restored(file, held_out, version, pair));
+                    }
                     Err(error) => daemon.control(Event::StoreFailed(origin, error)),
                 }
             },
         );
     }
 
-    /// Hands a stored head to the inference thread.
+    /// Hands a stored head to the inference thread, with the backbone that changes with it.
     pub(super) fn install_head(&mut self, origin: Origin, version: Version) {
         self.store_then(
             move |store| store.head_file(row_version(version)),
             move |daemon, file| {
-                let loaded = file.map_err(|e| e.to_string()).and_then(|file| load(&file, &daemon.provenance));
-                match loaded {
+                let incoming = daemon.incoming.take_if(|incoming| incoming.origin == origin);
+                let from = incoming.as_ref().map_or(&daemon.provenance, |incoming| &incoming.provenance);
+                match file.map_err(|e| e.to_string()).and_then(|file| load(&file, from)) {
                     Ok((active, state)) => {
                         daemon.head_state = Some(state);
-                        daemon.install(active, move |daemon| {
+                        let then = move |daemon: &mut Daemon| {
                             daemon.announce_head(origin, version);
                             daemon.control(Event::Installed(origin, version));
-                        });
+                        };
+                        match incoming {
+                            Some(incoming) => daemon.install_pair(incoming, active, then),
+                            None => daemon.install(active, then),
+                        }
                     }
                     // The old one keeps serving; a command that waits is told.
                     Err(error) => {
                         tracing::error!(version, error, "a stored head cannot be installed");
-                        if matches!(origin, Origin::Restore(..)) {
-                            daemon.control(Event::StoreFailed(origin, error));
-                        }
+                        daemon.control(Event::InstallFailed(origin, error));
                     }
                 }
             },
@@ -233,7 +239,7 @@ impl Daemon {
         if classes.len() < 2 || self.active.as_ref().is_some_and(|a| *a.classes == *classes) {
             return;
         }
-        let head = Head::random(classes.len(), self.backbone_width, self.settings.learn.seed);
+        let head = Head::random(classes.len(), self.provenance.width, self.settings.learn.seed);
         self.install(ActiveHead { version: 0, head: Arc::new(head), classes: classes.into() }, |_| {});
     }
 

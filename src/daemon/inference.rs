@@ -26,6 +26,8 @@ pub struct ActiveHead {
 pub enum Order {
     /// Use this head from the next frame on (`None`: no head), then call back.
     Install(Option<ActiveHead>, Box<dyn FnOnce() + Send>),
+    /// Use this backbone, and this head on it, from the next frame on, then call back.
+    InstallPair(Box<Eye>, Option<ActiveHead>, Box<dyn FnOnce() + Send>),
     /// Embed a picture from outside.
     Embed {
         /// The picture.
@@ -45,6 +47,16 @@ pub struct Embedded {
     pub jpeg: Vec<u8>,
     /// `[width]`.
     pub embedding: Vec<f32>,
+    /// [`Eye::key`] of what made it.
+    pub key: Arc<str>,
+}
+
+/// A backbone with the name of the embeddings that it makes here.
+pub struct Eye {
+    /// The frozen network.
+    pub backbone: Backbone,
+    /// Names the embeddings that belong together: same network, same cut, same preprocessing, same region.
+    pub key: Arc<str>,
 }
 
 /// What came of one frame.
@@ -75,7 +87,7 @@ pub struct CropSettings {
 /// The thread's side.
 pub struct Inference {
     /// The frozen network.
-    pub backbone: Backbone,
+    pub eye: Eye,
     /// Where frames come from.
     pub slot: Arc<Slot>,
     /// What it is told.
@@ -106,6 +118,10 @@ impl Inference {
                 match self.orders.try_recv() {
                     Ok(Order::Install(head, done)) => {
                         active = head;
+                        done();
+                    }
+                    Ok(Order::InstallPair(eye, head, done)) => {
+                        (self.eye, active) = (*eye, head);
                         done();
                     }
                     Ok(Order::Embed { picture, crop, answer }) => {
@@ -150,7 +166,7 @@ impl Inference {
     ) -> Result<Observation, String> {
         let begun = Instant::now();
         camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
-        let embedding = self.backbone.embed(rgb, self.crops.roi).map_err(|e| e.to_string())?;
+        let embedding = self.eye.backbone.embed(rgb, self.crops.roi).map_err(|e| e.to_string())?;
         let prediction = active.map(|a| (a.clone(), a.head.predict(&embedding)));
         let infer_ms = begun.elapsed().as_secs_f32() * 1e3;
         let jpeg = if keep { self.crop_jpeg(rgb) } else { Vec::new() };
@@ -163,6 +179,7 @@ impl Inference {
                 name: frame.name.clone(),
                 jpeg: jpeg.into(),
                 embedding: embedding.into(),
+                key: Arc::clone(&self.eye.key),
                 sample: None,
             },
             kept: keep,
@@ -172,18 +189,19 @@ impl Inference {
     }
 
     fn crop_jpeg(&self, rgb: &Rgb) -> Vec<u8> {
-        let crop = self.backbone.crop_image(rgb, self.crops.roi, self.crops.max_side);
+        let crop = self.eye.backbone.crop_image(rgb, self.crops.roi, self.crops.max_side);
         camera::encode_jpeg(&crop, self.crops.jpeg_quality)
     }
 
     fn embed_picture(&mut self, picture: &Rgb, is_crop: bool) -> Result<Embedded, String> {
+        let key = Arc::clone(&self.eye.key);
         if is_crop {
             // Its bytes are stored as they came.
-            let embedding = self.backbone.embed_crop(picture).map_err(|e| e.to_string())?;
-            return Ok(Embedded { jpeg: Vec::new(), embedding });
+            let embedding = self.eye.backbone.embed_crop(picture).map_err(|e| e.to_string())?;
+            return Ok(Embedded { jpeg: Vec::new(), embedding, key });
         }
-        let embedding = self.backbone.embed(picture, None).map_err(|e| e.to_string())?;
-        let crop = self.backbone.crop_image(picture, None, self.crops.max_side);
-        Ok(Embedded { jpeg: camera::encode_jpeg(&crop, self.crops.jpeg_quality), embedding })
+        let embedding = self.eye.backbone.embed(picture, None).map_err(|e| e.to_string())?;
+        let crop = self.eye.backbone.crop_image(picture, None, self.crops.max_side);
+        Ok(Embedded { jpeg: camera::encode_jpeg(&crop, self.crops.jpeg_quality), embedding, key })
     }
 }

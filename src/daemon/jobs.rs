@@ -154,6 +154,9 @@ impl Daemon {
             command::Job::Cancel { .. } if ended => {
                 self.finish(token, Err(Error::not_found(format_args!("a running job {id}"))));
             }
+            command::Job::Cancel { .. } if self.is_offload_job(number) => {
+                self.offload_command(token, command::Offload::Cancel { job: Some(id.clone()) });
+            }
             command::Job::Cancel { .. } if self.control.job() == Some(number) => {
                 self.control(Event::Cancel(token, Some(number)));
             }

@@ -5,16 +5,22 @@
 //! camera ─slot─▶ inference ─observations─▶ loop ◀─ mqtt, web, store, trainer
 //! ```
 
+mod arrival;
+mod backbones;
 mod board;
 mod burst;
 mod clock;
 mod commands;
+mod files;
 mod heads;
 mod inference;
 mod jobs;
 mod keys;
 mod log;
+mod offload;
+mod pair;
 mod predictions;
+mod provenance;
 mod publish;
 mod reembed;
 mod reload;
@@ -33,10 +39,11 @@ pub use start::{StartError, run};
 
 use crate::camera::{self, Slot};
 use crate::config::Settings;
+use crate::control::probation::Probation;
 use crate::control::{Action, Answer, Control, Event};
 use crate::store::{Store, StoreError};
+use crate::wire::Topics;
 use crate::wire::messages::{CameraFacts, HeadState};
-use crate::wire::{Topics, messages::BackboneRef};
 use crate::{mqtt, web};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -62,12 +69,21 @@ pub struct Daemon {
     clock: clock::Clock,
     topics: Topics,
     response_prefixes: Vec<String>,
-    provenance: heads::Provenance,
-    backbone: BackboneRef,
-    backbone_width: usize,
-    /// Names the embeddings that belong together: same network, same cut, same preprocessing, same region.
-    embedding_key: String,
-    card: crate::backbone::Card,
+    provenance: provenance::Provenance,
+    /// The name of the configured backbone: what a host made of it is of the same line.
+    line: String,
+    /// A backbone that takes the active one's place once its head is stored.
+    incoming: Option<pair::Incoming>,
+    /// The backbone that is on its way.
+    arrival: Option<arrival::Arrival>,
+    /// The last version taken on, by key and line.
+    floors: std::collections::BTreeMap<String, u64>,
+    probation: Option<Probation>,
+    usual: backbones::Usual,
+    /// Why the active pair has to go as soon as nothing else runs.
+    rollback_due: Option<String>,
+    offload: Option<offload::Offered>,
+    feeds: u64,
     control: Control,
     queue: VecDeque<Event>,
     handling: bool,
@@ -146,8 +162,15 @@ impl Daemon {
             Action::Install(origin, version) => self.install_head(origin, version),
             Action::Publish(version) => self.publish_head(version),
             Action::Reply(token, Answer::Done) => self.reply_after_store(token, Answer::Done),
-            Action::Reply(token, answer) => self.control_answer(token, answer),
-            Action::Job(job, step) => self.round_job(job, step),
+            Action::Reply(token, answer) => {
+                self.restore_answered(token, &answer);
+                self.control_answer(token, answer);
+            }
+            Action::Job(job, step) => {
+                if !self.trial_step(job, &step) {
+                    self.round_job(job, step);
+                }
+            }
         }
     }
 
@@ -162,6 +185,19 @@ impl Daemon {
             let result = task(store);
             // The loop is gone only when the daemon ends.
             let _ = inbox.send(Input::Continue(Box::new(move |daemon| then(daemon, result))));
+        });
+    }
+
+    /// As [`Daemon::store_then`], for what nobody waits for.
+    fn store_or_warn(
+        &self,
+        what: &'static str,
+        task: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        self.store_then(task, move |_, stored| {
+            if let Err(error) = stored {
+                tracing::warn!(%error, "{what} could not be stored");
+            }
         });
     }
 

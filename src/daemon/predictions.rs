@@ -59,6 +59,7 @@ impl Daemon {
         self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
         if let Some((active, prediction)) = &observation.prediction {
             let sure = prediction.confidence >= self.settings.predict.threshold;
+            self.watch_frame(word(active, prediction).is_none(), observation.infer_ms);
             let said = word(active, prediction).filter(|_| sure && active.version > 0);
             if let Some(label) = self.vote.count(said, self.settings.predict.vote) {
                 self.watch("label", &serde_json::Value::from(label.as_str()).to_string());

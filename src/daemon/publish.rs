@@ -174,7 +174,8 @@ impl Daemon {
     /// The broker is there: everything that it should keep is said again by the session; the rest here.
     pub(super) fn connected(&mut self) {
         self.pulse.connects += 1;
-        self.retain(self.topics.info(), to_json(&self.info()));
+        self.say_info();
+        self.offload_connected();
         self.say_state();
         self.retain(self.topics.label(), self.vote.label().to_owned());
     }

@@ -6,18 +6,31 @@ use super::samples::DatasetView;
 use super::worker::Asker;
 use super::{Daemon, Input};
 use crate::camera;
+use crate::frame::Rgb;
 use crate::store::{Store, StoreError};
-use std::sync::mpsc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, mpsc};
 
 impl Daemon {
-    /// Begins it, if there is anything to do.
+    /// Begins it for the backbone in use, if there is anything to do: between two frames, by the inference thread.
     pub(super) fn reembed(&self) {
         let (store, orders, inbox) = (self.store.asker(), self.orders.clone(), self.inbox.clone());
-        let work = Reembedding { store, orders, key: self.embedding_key.clone() };
+        let key = Arc::clone(&self.provenance.embeddings);
         let spawned = std::thread::Builder::new().name("reembed".into()).spawn(move || {
-            let Some(done) = work.run().filter(|done| *done > 0) else { return };
+            let mut embed = |picture| {
+                let (answer, result) = mpsc::channel();
+                orders.send(Order::Embed { picture, crop: true, answer }).ok()?;
+                match result.recv().ok()? {
+                    // Another backbone took over: its own turn embeds the rest.
+                    Ok(embedded) if embedded.key != key => None,
+                    Ok(embedded) => Some(Ok(embedded.embedding)),
+                    Err(error) => Some(Err(error)),
+                }
+            };
+            let done = embed_stale(&store, &key, &mut embed, &mut |_, _| ControlFlow::Continue(()));
+            let Some(done) = done.filter(|done| *done > 0) else { return };
             tracing::info!(samples = done, "stored crops were embedded anew for this backbone");
-            let view = work.store.ask(DatasetView::read);
+            let view = store.ask(DatasetView::read);
             let _ = inbox.send(Input::Continue(Box::new(move |daemon| {
                 if let Some(view) = view {
                     daemon.samples_changed(view, done);
@@ -30,55 +43,56 @@ impl Daemon {
     }
 }
 
-struct Reembedding {
-    store: Asker<Store>,
-    orders: mpsc::Sender<Order>,
-    key: String,
+/// Makes an embedding of a stored crop; `None` ends the work.
+pub type Embed<'a> = dyn FnMut(Box<Rgb>) -> Option<Result<Vec<f32>, String>> + 'a;
+
+/// Embeds every live sample that has no embedding of this name yet; `progress` gets done and total, and may end it.
+/// How many were embedded; `None` when it was ended, or the daemon does.
+pub fn embed_stale(
+    store: &Asker<Store>,
+    key: &Arc<str>,
+    embed: &mut Embed<'_>,
+    progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Option<usize> {
+    let of = Arc::clone(key);
+    let stale = match store.ask(move |store| store.stale(&of))? {
+        Ok(stale) => stale,
+        Err(error) => {
+            tracing::warn!(%error, "old samples could not be listed");
+            return None;
+        }
+    };
+    let mut done = 0;
+    for (at, id) in stale.iter().enumerate() {
+        if progress(at, stale.len()).is_break() {
+            return None;
+        }
+        match one(store, *id, key, embed)? {
+            Ok(()) => done += 1,
+            Err(error) => tracing::warn!(sample = id, error, "a sample could not be embedded anew"),
+        }
+    }
+    Some(done)
 }
 
-impl Reembedding {
-    /// How many were embedded; `None` when the daemon ended meanwhile.
-    fn run(&self) -> Option<usize> {
-        let key = self.key.clone();
-        let stale = match self.store.ask(move |store| store.stale(&key))? {
-            Ok(stale) => stale,
-            Err(error) => {
-                tracing::warn!(%error, "old samples could not be listed");
-                return None;
-            }
-        };
-        let mut done = 0;
-        for id in stale {
-            match self.one(id)? {
-                Ok(()) => done += 1,
-                Err(error) => tracing::warn!(sample = id, error, "a sample could not be embedded anew"),
-            }
-        }
-        Some(done)
-    }
-
-    fn one(&self, id: i64) -> Option<Result<(), String>> {
-        let image = match self.store.ask(move |store| store.image(id))? {
-            Ok(image) => image,
-            Err(error) => return Some(Err(error.to_string())),
-        };
-        let picture = match camera::decode_image(&image) {
-            Ok(picture) => Box::new(picture),
-            Err(error) => return Some(Err(error.to_string())),
-        };
-        let (answer, result) = mpsc::channel();
-        self.orders.send(Order::Embed { picture, crop: true, answer }).ok()?;
-        let embedded = match result.recv().ok()? {
-            Ok(embedded) => embedded,
-            Err(error) => return Some(Err(error)),
-        };
-        let key = self.key.clone();
-        let stored =
-            self.store.ask(move |store| match store.put_embedding(id, &key, &embedded.embedding) {
-                // It was deleted meanwhile.
-                Err(StoreError::NotFound(_)) => Ok(()),
-                other => other,
-            })?;
-        Some(stored.map_err(|e| e.to_string()))
-    }
+fn one(store: &Asker<Store>, id: i64, key: &Arc<str>, embed: &mut Embed<'_>) -> Option<Result<(), String>> {
+    let image = match store.ask(move |store| store.image(id))? {
+        Ok(image) => image,
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    let picture = match camera::decode_image(&image) {
+        Ok(picture) => Box::new(picture),
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    let embedding = match embed(picture)? {
+        Ok(embedding) => embedding,
+        Err(error) => return Some(Err(error)),
+    };
+    let key = Arc::clone(key);
+    let stored = store.ask(move |store| match store.put_embedding(id, &key, &embedding) {
+        // It was deleted meanwhile.
+        Err(StoreError::NotFound(_)) => Ok(()),
+        other => other,
+    })?;
+    Some(stored.map_err(|e| e.to_string()))
 }

@@ -36,6 +36,12 @@ impl Daemon {
             camera: old.camera.clone(),
             backbone: old.backbone.clone(),
             store: old.store.clone(),
+            offload: config::Offload {
+                host_keys: old.offload.host_keys.clone(),
+                ca_file: old.offload.ca_file.clone(),
+                group: old.offload.group.clone(),
+                ..fresh.offload
+            },
             mqtt: old.mqtt.clone(),
             socket: old.socket.clone(),
             ..fresh

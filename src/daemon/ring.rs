@@ -19,6 +19,8 @@ pub struct Seen {
     pub jpeg: Arc<[u8]>,
     /// `[width]`.
     pub embedding: Arc<[f32]>,
+    /// Names the backbone that made it, see [`super::inference::Eye::key`].
+    pub key: Arc<str>,
     /// The sample that a label made of it.
     pub sample: Option<i64>,
 }
@@ -102,6 +104,7 @@ mod tests {
             name: None,
             jpeg: Arc::from([]),
             embedding: Arc::from([]),
+            key: "k".into(),
             sample: None,
         }
     }

@@ -1,13 +1,14 @@
 //! A round's way through the daemon: snapshot → trainer thread → gate.
 
-use super::inference::ActiveHead;
-use super::trainer::{self, Assignment, Cancel, Finished};
+use super::provenance::Provenance;
+use super::trainer::{self, Assignment, Cancel, Finished, Opponent};
 use super::{Daemon, Input};
-use crate::control::{Event, JobId, RoundFailure};
+use crate::control::{Event, JobId, Origin, RoundFailure};
 use crate::learn::{Choice, Estimate, LearnError, Report};
 use crate::wire::messages::EventType;
 use serde_json::{Map, Value, json};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The round that runs or has just ended.
@@ -16,6 +17,8 @@ pub struct Training {
     pub job: JobId,
     /// Ends it early.
     pub cancel: Cancel,
+    /// The backbone whose embeddings it sees.
+    pub provenance: Provenance,
     /// What the head file says of the samples.
     pub snapshot: String,
     /// Their revision.
@@ -29,30 +32,46 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 impl Daemon {
     pub(super) fn start_round(&mut self, job: JobId, choice: Choice) {
-        let by = self.pending.last_by().unwrap_or("adaptation");
-        self.job_begins(job, "train", "snapshot", by);
+        // A backbone that came from elsewhere is judged under the job that brought it.
+        let incoming = self.incoming_of(Origin::Round(job));
+        let taught = incoming.map(|incoming| Arc::clone(&incoming.taught)).unwrap_or_default();
+        let provenance = incoming.map_or(&self.provenance, |incoming| &incoming.provenance).clone();
+        if incoming.is_none() {
+            let by = self.pending.last_by().unwrap_or("adaptation");
+            self.job_begins(job, "train", "snapshot", by);
+        }
         let cancel = Cancel::default();
-        self.training =
-            Some(Training { job, cancel: cancel.clone(), snapshot: String::new(), rev: 0, finished: None });
-        let backbone = self.embedding_key.clone();
+        let (new, old) = (Arc::clone(&provenance.embeddings), Arc::clone(&self.provenance.embeddings));
+        self.training = Some(Training {
+            job,
+            cancel: cancel.clone(),
+            provenance,
+            snapshot: String::new(),
+            rev: 0,
+            finished: None,
+        });
         let active = self.active.clone().filter(|a| a.version > 0);
-        let version = active.as_ref().map(|a| a.version);
         self.store_then(
             move |store| {
-                let labelled = store.snapshot(&backbone)?;
-                let held_out = match version {
-                    Some(version) => store.held_out(i64::try_from(version).unwrap_or(i64::MAX))?,
-                    None => Vec::new(),
+                let labelled = store.snapshot(&new)?;
+                let opponent = match active {
+                    Some(head) => {
+                        let held_out = store.held_out(i64::try_from(head.version).unwrap_or(i64::MAX))?;
+                        let held_out = held_out.into_iter().map(|h| (h.sample, h.class)).collect();
+                        let sees = if new == old { None } else { Some(store.snapshot(&old)?) };
+                        Some(Opponent { head, held_out, sees, taught })
+                    }
+                    None => None,
                 };
-                Ok((labelled, held_out))
+                Ok((labelled, opponent))
             },
             move |daemon, result| match result {
-                Ok((labelled, held_out)) => {
+                Ok((labelled, opponent)) => {
                     if let Some(training) = &mut daemon.training {
                         training.snapshot = labelled.digest.clone();
                         training.rev = labelled.rev;
                     }
-                    daemon.train(job, cancel, choice, active, labelled, held_out);
+                    daemon.train(job, cancel, choice, labelled, opponent);
                 }
                 Err(error) => {
                     daemon.control(Event::RoundFailed(job, RoundFailure::Failed(error.to_string())))
@@ -66,16 +85,14 @@ impl Daemon {
         job: JobId,
         cancel: Cancel,
         choice: Choice,
-        active: Option<ActiveHead>,
         labelled: crate::store::Labelled,
-        held_out: Vec<crate::store::HeldOut>,
+        opponent: Option<Opponent>,
     ) {
         let assignment = Assignment {
             snapshot: labelled.snapshot,
             ids: labelled.ids,
             classes: labelled.classes,
-            active,
-            active_held_out: held_out.into_iter().map(|h| (h.sample, h.class)).collect(),
+            opponent,
             options: crate::learn::Options { choice, ..self.settings.learn.options() },
         };
         let inbox = self.inbox.clone();

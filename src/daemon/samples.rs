@@ -153,7 +153,7 @@ impl Daemon {
             burst: burst.to_owned(),
             jpeg: seen.jpeg.to_vec(),
             embedding: seen.embedding.to_vec(),
-            backbone: self.embedding_key.clone(),
+            backbone: seen.key.to_string(),
             frame: seen.frame,
             taken_ms: seen.wall_ms,
             source: seen.name.as_deref().map_or_else(|| camera.to_owned(), |name| format!("{camera} {name}")),

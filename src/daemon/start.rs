@@ -1,17 +1,18 @@
 //! From settings to a running daemon and, at the end, back to silence.
 
 use super::clock::Clock;
-use super::inference::{CropSettings, Inference, Order};
+use super::inference::{CropSettings, Eye, Inference, Order};
 use super::samples::DatasetView;
 use super::worker::Worker;
-use super::{Daemon, Input, burst, commands, heads, jobs, keys, predictions, ring, state, trainer};
-use crate::backbone::{self, Backbone, Card};
+use super::{
+    Daemon, Input, backbones, burst, commands, heads, jobs, keys, pair, predictions, ring, state, trainer,
+};
 use crate::camera::{self, Slot};
 use crate::config::Settings;
 use crate::control::{Control, Event, Hold, Wanted};
 use crate::store::{Limits, Opened, Store};
 use crate::wire::Topics;
-use crate::wire::messages::{BackboneRef, CameraFacts, OFFLINE, ONLINE};
+use crate::wire::messages::{CameraFacts, OFFLINE, ONLINE};
 use crate::{mqtt, systemd, web};
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -50,25 +51,6 @@ pub fn run(settings: Settings) -> Result<()> {
     runtime.block_on(serve(settings))
 }
 
-fn load_backbone(settings: &Settings) -> Result<Backbone> {
-    let config = |e: &dyn std::fmt::Display| StartError::Config(format!("the backbone cannot be used: {e}"));
-    let Some(file) = &settings.backbone.file else {
-        let (bytes, card) = backbone::tiny();
-        return Ok(Backbone::from_bytes(bytes, &card).map_err(|e| config(&e))?);
-    };
-    let (mut card, warning) = match &settings.backbone.card {
-        Some(path) => (Card::read(path).map_err(|e| config(&e))?, None),
-        None => Card::for_file(file).map_err(|e| config(&e))?,
-    };
-    if let Some(warning) = warning {
-        tracing::warn!("{warning}");
-    }
-    if let Some(features) = &settings.backbone.features {
-        card.features = Some(features.clone());
-    }
-    Ok(Backbone::load(file, &card).map_err(|e| config(&e))?)
-}
-
 async fn serve(settings: Settings) -> Result<()> {
     // Signals first: one that comes during the start must not be lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -79,7 +61,7 @@ async fn serve(settings: Settings) -> Result<()> {
     let (observations, mut observed) = mpsc::channel(16);
     let stop = Arc::new(AtomicBool::new(false));
 
-    let (mut daemon, inference) = assemble(settings, inbox.clone(), observations)?;
+    let (mut daemon, inference, rolled_back) = assemble(settings, inbox.clone(), observations)?;
     let socket = &daemon.settings.socket;
     let listener = web::listen(&socket.path)
         .and_then(|listener| {
@@ -115,11 +97,11 @@ async fn serve(settings: Settings) -> Result<()> {
         )
     });
     daemon.send_outbox();
-    daemon.begin();
+    daemon.begin(rolled_back);
     systemd::ready(&daemon.status_line());
     tracing::info!(
         device = daemon.topics.device(),
-        backbone = daemon.backbone.name,
+        backbone = daemon.provenance.backbone.name,
         socket = %daemon.settings.socket.path.display(),
         "graft is ready: {}",
         daemon.status_line()
@@ -146,6 +128,8 @@ async fn serve(settings: Settings) -> Result<()> {
                 ensure!(daemon.store.alive() && daemon.trainer.alive(), "the store's or the trainer's thread ended");
                 daemon.control(Event::Tick);
                 daemon.tick_pulse();
+                daemon.offload_tick();
+                daemon.probation_tick();
                 daemon.maintain();
                 if watchdog.is_some_and(|every| fed.elapsed() >= every / 2) && daemon.inference_moves() {
                     fed = Instant::now();
@@ -172,6 +156,7 @@ async fn serve(settings: Settings) -> Result<()> {
         training.cancel.now();
     }
     daemon.transfer_cancel.now();
+    daemon.stop_backbones();
     let _ = daemon.orders.send(Order::Stop);
     let _ = closing.send(());
     let _ = server.await;
@@ -192,20 +177,12 @@ async fn serve(settings: Settings) -> Result<()> {
     Ok(())
 }
 
-/// Digest of the preprocessing, the region of interest included.
-fn preprocess(digest: &str, roi: Option<[f64; 4]>) -> String {
-    roi.map_or_else(
-        || digest.to_owned(),
-        |roi| crate::wire::digest::sha256(format!("{digest} roi {roi:?}").as_bytes()),
-    )
-}
-
 /// Opens what has to be there and puts it together; nothing runs yet but the store's thread.
 fn assemble(
     settings: Settings,
     inbox: mpsc::UnboundedSender<Input>,
     observations: mpsc::Sender<super::inference::Observation>,
-) -> Result<(Daemon, Inference)> {
+) -> Result<(Daemon, Inference, Option<String>)> {
     let clock = Clock::new()?;
     let topics = Topics::new(&settings.mqtt.base, &settings.device.id)
         .map_err(|e| StartError::Config(e.to_string()))?;
@@ -217,20 +194,11 @@ fn assemble(
         tracing::error!(path = %path.display(), reason, samples_saved, head_saved, "the database was damaged and moved aside");
     }
     let key = keys::load_or_make(&settings.store.dir).map_err(|e| StartError::Io(format!("{e:#}")))?;
-    let backbone = load_backbone(&settings)?;
-    let identity = backbone.identity().clone();
-    let reference = BackboneRef { name: identity.name.clone(), digest: identity.digest.clone() };
-    let provenance = heads::Provenance {
-        device: settings.device.id.clone(),
-        backbone: reference.clone(),
-        tensor: identity.tensor.clone(),
-        preprocess: preprocess(&identity.preprocess, settings.backbone.roi),
-        key: Arc::new(key),
-    };
-    let embedding_key = crate::wire::digest::sha256(
-        format!("{}\n{}\n{}", provenance.backbone.digest, provenance.tensor, provenance.preprocess)
-            .as_bytes(),
-    );
+    let key = Arc::new(key);
+    let config = |e: String| StartError::Config(e);
+    let line = pair::Configured::read(&settings).map_err(config)?.name().to_owned();
+    let pair::AtStart { backbone, provenance, rolled_back, probation } =
+        pair::at_start(&mut store, &settings, &key, clock.wall_ms()).map_err(config)?;
     let read = |e: crate::store::StoreError| StartError::Io(format!("the store cannot be read: {e}"));
     let wanted =
         store.get_state("wanted").map_err(read)?.and_then(|w| Wanted::parse(&w)).unwrap_or(Wanted::Infer);
@@ -282,14 +250,20 @@ fn assemble(
             jpeg_quality: capture.jpeg_quality,
             keep_hz: capture.ring_hz,
         },
-        backbone,
+        eye: Eye { backbone, key: Arc::clone(&provenance.embeddings) },
     };
     let most = (capture.ring_s * capture.ring_hz * 1.2).ceil() as usize + 1;
     let daemon = Daemon {
         response_prefixes: vec![settings.mqtt.base.clone()],
-        backbone_width: inference.backbone.width(),
-        embedding_key,
-        card: inference.backbone.card().clone(),
+        line,
+        incoming: None,
+        arrival: None,
+        floors: backbones::read_floors(&mut store).map_err(read)?,
+        probation: probation.map(|on| backbones::probation(&settings, &on, clock.now())),
+        usual: backbones::Usual::default(),
+        rollback_due: None,
+        offload: None,
+        feeds: 0,
         ring: ring::Ring::new(Duration::from_secs_f64(capture.ring_s), most),
         bursts: burst::Bursts::new(clock.boot_id.clone(), Duration::from_secs_f64(capture.burst_gap_s)),
         store: Worker::spawn("store", store)?,
@@ -304,7 +278,6 @@ fn assemble(
         clock,
         topics,
         provenance,
-        backbone: reference,
         control,
         queue: VecDeque::new(),
         handling: false,
@@ -332,5 +305,5 @@ fn assemble(
         persist_error: None,
         jobs: jobs::Jobs::default(),
     };
-    Ok((daemon, inference))
+    Ok((daemon, inference, rolled_back))
 }

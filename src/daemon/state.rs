@@ -46,7 +46,7 @@ impl Daemon {
             api: messages::API,
             version: env!("CARGO_PKG_VERSION").into(),
             device: self.topics.device().into(),
-            group: None,
+            group: self.settings.offload.group.clone(),
             board: board::name(),
             ops: messages::Info::all_ops(),
             limits: Limits { frame_seconds: self.settings.capture.ring_s as u64, ..Limits::default() },

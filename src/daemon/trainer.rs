@@ -4,8 +4,8 @@
 use super::inference::ActiveHead;
 use crate::control::RoundOutcome;
 use crate::learn::{self, Comparison, LearnError, Options, Progress, Round, Snapshot};
-use crate::store::HeldOut;
-use std::collections::HashMap;
+use crate::store::{HeldOut, Labelled};
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +19,21 @@ pub struct Assignment {
     /// The class list, in label order.
     pub classes: Vec<String>,
     /// The head to compare with.
-    pub active: Option<ActiveHead>,
-    /// What the active head said, honestly, of samples that it was trained on.
-    pub active_held_out: HashMap<i64, String>,
+    pub opponent: Option<Opponent>,
     /// Which heads to train, and how.
     pub options: Options,
+}
+
+/// The active head, as a candidate meets it.
+pub struct Opponent {
+    /// The head.
+    pub head: ActiveHead,
+    /// What it said, honestly, of samples that it was trained on.
+    pub held_out: HashMap<i64, String>,
+    /// The samples as its backbone sees them, where that is another one.
+    pub sees: Option<Labelled>,
+    /// Bursts (by number) that the candidate's backbone was trained on: they say nothing about it.
+    pub taught: Arc<HashSet<u64>>,
 }
 
 /// A finished round, with what the store keeps of it.
@@ -63,7 +73,7 @@ pub fn run(
             Some(HeldOut { sample: *id, class: assignment.classes.get(said(at) as usize)?.clone() })
         })
         .collect();
-    let comparison = assignment.active.as_ref().map(|active| compare(assignment, &round, active));
+    let comparison = assignment.opponent.as_ref().map(|opponent| compare(assignment, &round, opponent));
     let outcome =
         RoundOutcome { classes: assignment.classes.clone(), report: round.report.clone(), comparison };
     let millis = begun.elapsed().as_millis() as u64;
@@ -72,33 +82,48 @@ pub fn run(
 
 /// Candidate against active head, both honest: on a burst that the active head was trained on, what
 /// it said while that burst was held out counts; on a newer burst, what it says now.
-fn compare(assignment: &Assignment, round: &Round, active: &ActiveHead) -> Comparison {
-    let snapshot = &assignment.snapshot;
+fn compare(assignment: &Assignment, round: &Round, opponent: &Opponent) -> Comparison {
+    let (snapshot, active) = (&assignment.snapshot, &opponent.head);
     let of_class: HashMap<&str, u32> =
         assignment.classes.iter().enumerate().map(|(at, name)| (name.as_str(), at as u32)).collect();
-    let mut row = vec![0.0f32; snapshot.width];
-    let said: Vec<u32> = assignment
-        .ids
-        .iter()
-        .enumerate()
-        .map(|(at, id)| {
-            let name = match assignment.active_held_out.get(id) {
-                Some(name) => Some(name.as_str()),
-                None => {
-                    for (to, from) in row.iter_mut().zip(snapshot.row(at)) {
-                        *to = from.to_f32();
-                    }
-                    active.classes.get(active.head.predict(&row).class).map(String::as_str)
+    let (seen, rows) = match &opponent.sees {
+        Some(labelled) => {
+            (&labelled.snapshot, labelled.ids.iter().enumerate().map(|(at, id)| (*id, at)).collect())
+        }
+        None => {
+            (snapshot, assignment.ids.iter().enumerate().map(|(at, id)| (*id, at)).collect::<HashMap<_, _>>())
+        }
+    };
+    let mut row = vec![0.0f32; seen.width];
+    let mut word = |id: i64| -> Option<u32> {
+        let name = match opponent.held_out.get(&id) {
+            Some(name) => Some(name.as_str()),
+            None => {
+                for (to, from) in row.iter_mut().zip(seen.row(*rows.get(&id)?)) {
+                    *to = from.to_f32();
                 }
-            };
-            // A class that no longer exists is never right.
-            name.and_then(|n| of_class.get(n)).copied().unwrap_or(u32::MAX)
-        })
-        .collect();
-    let candidate: Vec<u32> = round.held_out.iter().map(|h| h.predicted).collect();
+                active.classes.get(active.head.predict(&row).class).map(String::as_str)
+            }
+        };
+        // A class that no longer exists is never right.
+        Some(name.and_then(|n| of_class.get(n)).copied().unwrap_or(u32::MAX))
+    };
+    let (mut labels, mut bursts, mut candidate, mut said) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (at, id) in assignment.ids.iter().enumerate() {
+        let burst = snapshot.bursts[at];
+        // What only one of them can see is no comparison either.
+        if !opponent.taught.contains(&burst)
+            && let Some(word) = word(*id)
+        {
+            labels.push(snapshot.labels[at]);
+            bursts.push(burst);
+            candidate.push(round.held_out[at].predicted);
+            said.push(word);
+        }
+    }
     learn::compare(
-        &snapshot.labels,
-        &snapshot.bursts,
+        &labels,
+        &bursts,
         &candidate,
         &said,
         snapshot.classes,

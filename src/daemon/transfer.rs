@@ -130,7 +130,6 @@ impl Daemon {
             teller: teller.clone(),
             store: self.store.asker(),
             orders: self.orders.clone(),
-            backbone: self.embedding_key.clone(),
             now_ms: self.clock.wall_ms(),
         };
         let spawned = std::thread::Builder::new().name("import".into()).spawn(move || import.run(&path));
@@ -179,7 +178,6 @@ struct Import {
     teller: Teller,
     store: Asker<Store>,
     orders: mpsc::Sender<Order>,
-    backbone: String,
     now_ms: i64,
 }
 
@@ -239,7 +237,7 @@ impl Import {
         });
         let path = || folder.path(at).unwrap_or(Path::new("")).to_owned();
         let embedded = embedded.map_err(|reason| Skipped { path: path(), reason })?;
-        Ok(folder.sample(at, picture, embedded.jpeg, embedded.embedding, &self.backbone))
+        Ok(folder.sample(at, picture, embedded.jpeg, embedded.embedding, &embedded.key))
     }
 
     fn store_group(&self, group: &mut Vec<NewSample>, step: &mut ImportStep, done: &mut Imported) {

@@ -13,7 +13,7 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
 impl Daemon {
     /// Hands the stored head to the inference thread.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, rolled_back: Option<String>) {
         match self.active.clone() {
             Some(active) => {
                 // Once a start: the session says it again at each connect.
@@ -23,6 +23,10 @@ impl Daemon {
             None => self.stand_in(),
         }
         self.reembed();
+        if let Some(reason) = rolled_back {
+            self.backbone_rolled_back(reason);
+        }
+        self.resume_offload();
     }
 
     pub(super) fn camera_says(&mut self, status: camera::Status) {
@@ -55,9 +59,12 @@ impl Daemon {
                 self.control(Event::Held(Hold::CameraLost));
             }
         }
-        if let Some(mqtt) = &self.mqtt {
-            mqtt.retain(self.topics.info(), to_json(&self.info()));
-        }
+        self.say_info();
+    }
+
+    /// Publishes what this device is.
+    pub(super) fn say_info(&self) {
+        self.retain(self.topics.info(), to_json(&self.info()));
     }
 
     /// Lets the store purge, checkpoint and look at its space now and then.

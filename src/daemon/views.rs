@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use super::heads::row_digest;
+use super::provenance::Provenance;
 use super::samples::store_error;
 use crate::backbone::export;
 use crate::store::{Filter, HeadRow, SampleRow, Store, StoreError};
@@ -94,6 +95,8 @@ impl Daemon {
             View::Samples { class, limit, offset } => {
                 return self.read(reply, move |store| samples(store, class, limit, offset));
             }
+            View::Backbones => return self.read(reply, super::backbones::list),
+            View::Offload => Ok(answer_json(&self.offload_view())),
             View::Heads => return self.read(reply, heads),
             View::Head(version) => {
                 return self.read(reply, move |store| {
@@ -177,16 +180,14 @@ impl Daemon {
             return;
         };
         let format = format.to_owned();
-        let backbone = self.settings.backbone.file.clone();
-        let card = self.card.clone();
+        let from = self.provenance.clone();
         self.store_then(
             move |store| store.head_file(i64::try_from(version).unwrap_or(i64::MAX)),
             move |_, file| {
                 // Writing an ONNX file of some megabytes takes long enough to do it elsewhere.
                 tokio::task::spawn_blocking(move || {
-                    let made = file
-                        .map_err(|e| store_error(&e))
-                        .and_then(|file| convert(file, &format, backbone.as_deref(), &card));
+                    let made =
+                        file.map_err(|e| store_error(&e)).and_then(|file| convert(file, &format, &from));
                     let _ = reply.send(match made {
                         Ok(body) => Answer {
                             status: 200,
@@ -202,12 +203,7 @@ impl Daemon {
 }
 
 /// A stored head in the wanted format.
-fn convert(
-    file: Vec<u8>,
-    format: &str,
-    backbone: Option<&std::path::Path>,
-    card: &crate::backbone::Card,
-) -> Result<Vec<u8>, Error> {
+fn convert(file: Vec<u8>, format: &str, from: &Provenance) -> Result<Vec<u8>, Error> {
     if format == "safetensors" {
         return Ok(file);
     }
@@ -221,12 +217,8 @@ fn convert(
     let made = match format {
         "onnx" => export::head_onnx(&parts),
         "merged-onnx" => {
-            let bytes = match backbone {
-                Some(path) => std::fs::read(path)
-                    .map_err(|e| Error::internal(format!("{} cannot be read: {e}", path.display())))?,
-                None => crate::backbone::tiny().0.to_vec(),
-            };
-            export::merged_onnx(&bytes, card, &parts)
+            let bytes = from.onnx().map_err(Error::internal)?;
+            export::merged_onnx(&bytes, &from.card, &parts)
         }
         other => {
             let message =

@@ -51,6 +51,10 @@ pub enum View {
         /// `safetensors`, `onnx` or `merged-onnx`.
         format: String,
     },
+    /// Backbones that came from elsewhere, and which of them serves.
+    Backbones,
+    /// The job that is offered to a host, or came from one.
+    Offload,
     /// The effective configuration without secrets.
     Config,
     /// All jobs.

@@ -80,6 +80,8 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/heads", get(async |State(api): State<Api>| api.view(View::Heads).await))
         .route("/v1/heads/{version}", get(head))
         .route("/v1/heads/{version}/file", get(head_file))
+        .route("/v1/backbones", get(async |State(api): State<Api>| api.view(View::Backbones).await))
+        .route("/v1/offload", get(async |State(api): State<Api>| api.view(View::Offload).await))
         .route("/v1/config", get(async |State(api): State<Api>| api.view(View::Config).await))
         .route("/v1/jobs", get(async |State(api): State<Api>| api.view(View::Jobs).await))
         .route("/v1/jobs/{id}", get(job))
@@ -87,8 +89,8 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/watch", get(watch_lines))
         .fallback(async |uri: Uri| {
             let message = format!(
-                "there is nothing at {}; below /v1 there are cmd/<op>, status, dataset, samples, heads, config, jobs, \
-                 frame and watch",
+                "there is nothing at {}; below /v1 there are cmd/<op>, status, dataset, samples, heads, \
+                 backbones, offload, config, jobs, frame and watch",
                 uri.path()
             );
             Answer::error("not_found", &message, false)
