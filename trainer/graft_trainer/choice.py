@@ -32,9 +32,7 @@ def carry_out(session: Session, recipe: Recipe, kept: dict[str, Outcome] | None 
         names.append(str(recipe))
     fits = {name: Fit(session, parse_recipe(name)) for name in names if name not in kept}
     for at, (name, fit) in enumerate(fits.items()):
-        left = session.seconds_left()
-        # The time that is left is shared evenly; the head takes next to none of it.
-        kept[name] = fit.run(None if left is None else max(left, 1.0) / (1 if name == "head" else len(fits) - at))
+        kept[name] = fit.run(_seconds_for(session, list(fits.values()), at))
     baseline, *tried = (kept[name] for name in names)
     if recipe.kind == "head":
         return Choice(baseline, [], baseline, "the recipe asks for the head alone", True)
@@ -42,6 +40,18 @@ def carry_out(session: Session, recipe: Recipe, kept: dict[str, Outcome] | None 
         return _choose(session, baseline, tried)
     figures = f"{_figures(tried[0])} on held-out bursts, against {_figures(baseline)} of the head alone"
     return Choice(baseline, tried, tried[0], figures, tried[0].best.order > baseline.best.order)
+
+
+def _seconds_for(session: Session, fits: list[Fit], at: int) -> float | None:
+    """What one recipe may take of the job's seconds, from its beginning: what is left is shared by those not yet done.
+
+    Time counts that was spent before a kill. The head's share is what it takes, which is next to nothing.
+    """
+    if session.job.seconds is None:
+        return None
+    left = session.job.seconds - sum(fit.elapsed for fit in fits)
+    waiting = 1 if fits[at].recipe.kind == "head" else len(fits) - at
+    return fits[at].elapsed + max(left, 1.0) / waiting
 
 
 def _figures(outcome: Outcome) -> str:

@@ -144,7 +144,7 @@ class Fit:
         session.progress.plan(self.steps, self.epoch * self.steps_an_epoch)
 
     def run(self, seconds: float | None = None) -> Outcome:
-        """Trains until the epochs, the time (of this and killed runs) or the patience are over."""
+        """Trains until the epochs, the patience or `seconds` (those before a kill count) are over."""
         self.seconds = seconds
         if self.best is None:
             self._start()

@@ -1,4 +1,4 @@
-"""A job that is being carried out: its pictures in memory, its ranks, its clock, and the probe that all recipes start from."""
+"""A job that is being carried out: its pictures in memory, its ranks, and the probe that all recipes start from."""
 
 import time
 from dataclasses import dataclass
@@ -40,7 +40,6 @@ class Session:
 
     def __init__(self, job: Job, ranks: Ranks, progress: Progress):
         self.job, self.ranks, self.progress = job, ranks, progress
-        self.began = time.monotonic()
         self.probe_seconds = 0.0
         self.present = sorted({sample.class_index for sample in job.samples if sample.split == "train"})
         network = self.new_network()
@@ -67,10 +66,6 @@ class Session:
     def classes(self) -> int:
         """How many classes are present."""
         return len(self.present)
-
-    def seconds_left(self) -> float | None:
-        """Of the job's budget of time."""
-        return None if self.job.seconds is None else self.job.seconds - (time.monotonic() - self.began)
 
     def source(self, network: Network, start: str | None, split: str) -> Source:
         return Source(

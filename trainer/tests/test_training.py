@@ -195,3 +195,20 @@ def test_auto_keeps_the_head_unless_another_is_surely_better(tmp_path):
     kept["gradual+live"] = outcome("gradual+live", 1)
     choice = carry_out(session, parse_recipe("auto"), kept)
     assert choice.chosen.recipe == "gradual+live" and choice.improved
+
+
+def test_the_recipes_of_auto_share_the_time(tmp_path, monkeypatch):
+    session = started(make_folder(tmp_path / "job", "auto", budget={"seconds": 100.0}))
+    given = {}
+
+    def run(training, seconds):
+        given[str(training.recipe)] = seconds
+        training.elapsed += 10.0
+        judged = Judged(session.splits["val"].labels.tolist(), 1.0, 0.1)
+        return Outcome(str(training.recipe), {}, judged, 0, [], 10.0, 1, "")
+
+    monkeypatch.setattr(Fit, "run", run)
+    monkeypatch.setattr(Fit, "_resume", lambda training: setattr(training, "elapsed", 6.0 if training.phases else 0.0))
+    carry_out(session, parse_recipe("auto"))
+    # 12 s were spent before a kill; the head leaves 78, of which the first takes its half and, with it, what it had.
+    assert given == {"head": 88.0, "gradual": 6 + 78 / 2, "gradual+live": 6 + 68.0}
