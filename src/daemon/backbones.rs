@@ -55,7 +55,8 @@ pub fn read_floors(store: &mut Store) -> Result<BTreeMap<String, u64>, StoreErro
 pub fn probation(settings: &Settings, on: &OnProbation, now: Duration) -> Probation {
     let usual = ProbationPolicy::default();
     let length = Duration::from_secs_f64(settings.offload.probation_s);
-    Probation::new(ProbationPolicy { length, settle: usual.settle.min(length), ..usual }, on.baseline(), now)
+    let (settle, window) = (usual.settle.min(length), usual.window.min(length));
+    Probation::new(ProbationPolicy { length, settle, window, ..usual }, on.baseline(), now)
 }
 
 impl Daemon {

@@ -256,8 +256,8 @@ impl Made {
         base: &str,
     ) -> BackboneManifest {
         let (classes, width) = (self.bias.len(), self.width);
-        let side = self.card.size as usize;
-        let count = self.inputs.len() / (3 * side * side);
+        let count = self.embeddings.len() / width;
+        let side = (self.inputs.len() / count / 3).isqrt();
         let mut manifest = BackboneManifest {
             schema: graft::wire::messages::Schema1,
             line: "tiny".into(),

@@ -1,6 +1,7 @@
 //! Offload as the board sees it, against a host made for tests: the way there, the way back, what is refused, and what a
 //! power cut leaves.
 
+mod admission;
 mod attacks;
 mod crash;
 mod host;
