@@ -102,6 +102,8 @@ pub struct Learn {
     pub idle_s: f64,
     /// Share of known things that may be called unknown.
     pub reject_rate: f32,
+    /// Accuracy that is wanted, 0 to 1.
+    pub target_accuracy: f64,
     /// Folds of the softmax evaluation.
     pub folds: usize,
     /// Draws behind an interval.
@@ -216,6 +218,7 @@ impl Learn {
         Options {
             choice: choice(&self.head),
             reject_rate: self.reject_rate,
+            target: self.target_accuracy,
             bootstrap: self.bootstrap,
             folds: self.folds,
             seed: self.seed,

@@ -26,6 +26,16 @@ impl Sums {
         }
     }
 
+    fn without(&self, problem: &Problem, part: &Range<usize>) -> Linear {
+        let mut rest = Self { sums: self.sums.clone(), counts: self.counts.clone() };
+        let mut row = vec![0.0f32; problem.width()];
+        for i in part.clone() {
+            problem.rows(i..i + 1, &mut row);
+            rest.add(&row, problem.labels[i], -1.0);
+        }
+        rest.linear()
+    }
+
     fn linear(&self) -> Linear {
         let classes = self.counts.len();
         let width = self.sums.len() / classes.max(1);
@@ -74,6 +84,12 @@ pub(crate) fn fit(problem: &Problem) -> Linear {
     sums(problem).linear()
 }
 
+/// The head of all other samples, for each part.
+pub(crate) fn without(problem: &Problem, parts: &[Range<usize>]) -> Vec<Linear> {
+    let sums = sums(problem);
+    parts.iter().map(|part| sums.without(problem, part)).collect()
+}
+
 /// Scores `[n, K]` of each sample by the head of all other parts.
 pub(crate) fn held_out(problem: &Problem, parts: &[Range<usize>]) -> Vec<f64> {
     let (width, classes) = (problem.width(), problem.classes());
@@ -81,12 +97,7 @@ pub(crate) fn held_out(problem: &Problem, parts: &[Range<usize>]) -> Vec<f64> {
     let mut row = vec![0.0f32; width];
     let mut scores = vec![0.0; problem.len() * classes];
     for part in parts {
-        let mut rest = Sums { sums: sums.sums.clone(), counts: sums.counts.clone() };
-        for i in part.clone() {
-            problem.rows(i..i + 1, &mut row);
-            rest.add(&row, problem.labels[i], -1.0);
-        }
-        let head = rest.linear();
+        let head = sums.without(problem, part);
         for i in part.clone() {
             problem.rows(i..i + 1, &mut row);
             for (class, weight) in head.weight.chunks_exact(width).enumerate() {

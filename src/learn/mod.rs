@@ -1,10 +1,13 @@
 //! Head training on the board, pure: a [`Snapshot`] of labelled embeddings in, a [`Head`] and an honest [`Report`]
 //! out. No files, clocks, threads or randomness from outside.
 
+mod advice;
 mod calibration;
 mod candidates;
 mod cholesky;
 mod comparison;
+mod curve;
+mod drift;
 mod evaluation;
 mod head;
 mod imprint;
@@ -22,16 +25,21 @@ mod snapshot;
 mod softmax;
 mod spectrum;
 mod statistics;
+mod suspects;
 mod train;
 mod workers;
 
+pub use advice::{Advice, Next};
 pub use comparison::{ClassDifference, Comparison, compare};
+pub use curve::CurvePoint;
+pub use drift::{Assessment, Burst, Drift, Reference, Tally, WINDOW as DRIFT_WINDOW};
 pub use evaluation::{Estimate, Report, evaluate};
 pub use head::{ABSENT_BIAS, Head, Prediction};
 pub use options::{Choice, Method, Options, Progress};
 pub use reject::Reject;
 pub use snapshot::{LearnError, MAX_CLASSES, MAX_WIDTH, Snapshot};
 pub use statistics::{Balance, Statistics};
+pub use suspects::{Suspect, suspects};
 pub use train::{Candidate, HeldOut, Round, train};
 pub use workers::{Alone, Workers};
 

@@ -58,6 +58,8 @@ pub struct Options {
     pub choice: Choice,
     /// Fraction of known frames that may be called unknown, 0…0.5.
     pub reject_rate: f32,
+    /// Accuracy that is wanted, 0…1: what the advice is measured against.
+    pub target: f64,
     /// Resamplings behind each interval.
     pub bootstrap: usize,
     /// Folds of bursts for softmax, at least 2.
@@ -68,14 +70,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { choice: Choice::Auto, reject_rate: 0.05, bootstrap: 1000, folds: 5, seed: 0 }
+        Self { choice: Choice::Auto, reject_rate: 0.05, target: 0.95, bootstrap: 1000, folds: 5, seed: 0 }
     }
 }
 
 /// Where a round is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// `"ridge"`, `"softmax"`, `"imprint"` or `"evaluation"`.
+    /// `"ridge"`, `"softmax"`, `"imprint"`, `"curve"` or `"evaluation"`.
     pub phase: &'static str,
     /// Steps of this phase that are done.
     pub done: usize,

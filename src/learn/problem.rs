@@ -90,6 +90,26 @@ impl<'a> Problem<'a> {
         Ok(problem)
     }
 
+    /// The same centre and scale with some of the samples only, classes balanced anew; without groups and folds.
+    pub(crate) fn only(&self, kept: &[usize]) -> Self {
+        let labels: Vec<usize> = kept.iter().map(|&i| self.labels[i]).collect();
+        let mut counts = vec![0usize; self.classes()];
+        labels.iter().for_each(|&label| counts[label] += 1);
+        let known = counts.iter().filter(|&&count| count > 0).count();
+        Self {
+            snapshot: self.snapshot,
+            order: kept.iter().map(|&i| self.order[i]).collect(),
+            present: self.present.clone(),
+            weights: labels.iter().map(|&label| kept.len() as f64 / (known * counts[label]) as f64).collect(),
+            labels,
+            groups: Vec::new(),
+            folds: Vec::new(),
+            bursts: self.bursts,
+            centre: self.centre.clone(),
+            scale: self.scale,
+        }
+    }
+
     /// Samples.
     pub(crate) fn len(&self) -> usize {
         self.order.len()

@@ -2,14 +2,18 @@
 
 use std::ops::ControlFlow;
 
+use super::advice::{self, Advice};
 use super::calibration::largest;
 use super::candidates::{self, STEPS, Trained};
+use super::curve::{Curve, CurvePoint};
+use super::drift::Reference;
 use super::evaluation::{Judged, Report, report};
 use super::head::{ABSENT_BIAS, Head};
 use super::options::{Choice, Method, Options, Progress};
 use super::problem::Problem;
 use super::reject::{self, Reject};
 use super::snapshot::{LearnError, Snapshot};
+use super::suspects::{Suspect, suspects};
 use super::workers::Workers;
 
 /// Below this many samples in any class, imprinted weights are tried as well.
@@ -28,6 +32,12 @@ pub struct Round {
     pub candidates: Vec<Candidate>,
     /// Per sample of the snapshot, in its order.
     pub held_out: Vec<HeldOut>,
+    /// Labels that the other bursts speak against, worst first.
+    pub suspects: Vec<Suspect>,
+    /// Accuracy of ridge against the number of bursts, rising; empty for imprint alone.
+    pub curve: Vec<CurvePoint>,
+    /// What would help most.
+    pub advice: Advice,
 }
 
 /// One method of a round.
@@ -76,6 +86,7 @@ pub fn train(
     step("ridge", 0)?;
     let problem = Problem::new(snapshot, options.folds, options.seed, &mut || step("ridge", 0))?;
     let mut trained = Vec::new();
+    let mut curve = None;
     let tiny = snapshot.class_samples().into_iter().any(|count| (1..TINY).contains(&count));
     let wanted = |method| match options.choice {
         Choice::Auto => method != Method::Imprint || tiny,
@@ -93,14 +104,21 @@ pub fn train(
             }
             trained.extend(wanted(Method::Softmax).then_some(softmax));
         }
+        curve = Some(Curve::measure(&problem, &ridge, options.seed, &mut step)?);
         trained.extend(wanted(Method::Ridge).then_some(ridge));
     }
     step("evaluation", 0)?;
     trained.sort_by_key(|trained| trained.method);
-    Ok(conclude(&problem, snapshot, options, trained))
+    Ok(conclude(&problem, snapshot, options, trained, curve))
 }
 
-fn conclude(problem: &Problem, snapshot: &Snapshot, options: &Options, trained: Vec<Trained>) -> Round {
+fn conclude(
+    problem: &Problem,
+    snapshot: &Snapshot,
+    options: &Options,
+    trained: Vec<Trained>,
+    curve: Option<Curve>,
+) -> Round {
     let mut best = 0;
     for at in 1..trained.len() {
         if trained[at].fold_loss < trained[best].fold_loss {
@@ -126,12 +144,27 @@ fn conclude(problem: &Problem, snapshot: &Snapshot, options: &Options, trained: 
             chosen = held_out;
         }
     }
-    let reject = reject::fit(problem, &trained[best].held_out, options.reject_rate);
+    let (reject, unknown) = reject::fit(problem, &trained[best].held_out, options.reject_rate).unzip();
+    let reject = reject.zip(unknown).map(|(mut reject, scores): (Reject, Vec<f32>)| {
+        let mut unknown = vec![f32::NAN; problem.len()];
+        problem.order.iter().zip(scores).for_each(|(&row, score)| unknown[row as usize] = score);
+        let (labels, bursts) = (&snapshot.labels, &snapshot.bursts);
+        reject.usual = Reference::new(labels, bursts, &chosen, &unknown, snapshot.classes);
+        reject
+    });
     let head = head(problem, snapshot, &trained[best], reject);
+    let (curve, doubled) = curve
+        .map(|curve| curve.conclude(problem, &trained[best].held_out, options.bootstrap, options.seed))
+        .unzip();
+    let report = candidates[best].report.clone();
+    let similarity = advice::similarity(problem, report.balanced_accuracy.value);
     Round {
+        suspects: suspects(&snapshot.labels, &chosen),
+        curve: curve.unwrap_or_default(),
+        advice: advice::advise(&report, doubled, similarity, options.target),
         method: trained[best].method,
         head,
-        report: candidates[best].report.clone(),
+        report,
         candidates,
         held_out: chosen,
     }

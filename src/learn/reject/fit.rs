@@ -1,6 +1,7 @@
 //! Fitting the unknown score on samples that the head did not see.
 
 use super::super::cholesky::{factor, invert_lower};
+use super::super::drift::{Reference, Taught};
 use super::super::head::dot;
 use super::super::problem::Problem;
 use super::{Reject, centre};
@@ -21,7 +22,10 @@ const SUMS: usize = 10_000_000;
 /// The threshold is a conformal quantile (Vovk, Gammerman and Shafer 2005) of values that know nothing of the burst
 /// they judge, neither by the head nor by the means and spreads. Frames of a burst are near-copies, so bursts are what
 /// is exchangeable and counts.
-pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<Reject> {
+///
+/// With it come the scores that the threshold was set by, in problem order; NaN for a sample whose class is in no other
+/// burst.
+pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<(Reject, Vec<f32>)> {
     let (n, k) = (problem.len(), problem.classes());
     if n < LEAST_SAMPLES.max(2 * k) || problem.groups.len() < LEAST_GROUPS {
         return None;
@@ -36,6 +40,9 @@ pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<Reje
         whole: Vec::new(),
         centre: Vec::new(),
         scale: vec![0.0, 1.0, 0.0, 0.0],
+        usual: Reference {
+            classes: vec![Taught::default(); problem.present.last().map_or(0, |last| last + 1)],
+        },
     };
     let relative = relative_apart(problem, &scores, &mut reject);
     let near = nearest_means(problem);
@@ -56,20 +63,23 @@ pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<Reje
     let value = |i: usize| relative[i].unwrap_or_default();
     let a = 1.0 / deviation(judged.iter().map(|&(i, weight)| (value(i), weight)))?;
     let b = 1.0 / deviation(judged.iter().map(|&(i, weight)| (near[i], weight)))?;
-    let mut sums: Vec<(f64, f64)> =
-        judged.iter().map(|&(i, weight)| (a * value(i) + b * near[i], weight)).collect();
+    let sum = |i: usize| a * value(i) + b * near[i];
+    let mut sums: Vec<(f64, f64)> = judged.iter().map(|&(i, weight)| (sum(i), weight)).collect();
     let rate = if rate.is_finite() { f64::from(rate).clamp(0.0, 0.5) } else { 0.05 };
     let (middle, threshold) = quantiles(&mut sums, groups, rate);
     let unit = 1.0 / (threshold - middle);
     if !unit.is_finite() {
         return None;
     }
+    let judged = (0..n)
+        .map(|i| relative[i].map_or(f32::NAN, |_| ((sum(i) - middle) * unit).max(0.0) as f32))
+        .collect();
     spreads(problem, &scores, |_| true, &mut reject);
     reject.scale = vec![(-middle * unit) as f32, (a * unit) as f32, (b * unit) as f32, 0.0];
     // Distances are measured in the embedding's own units from here on.
     reject.scale[2] *= problem.scale;
     reject.check(problem.width(), usize::MAX).ok()?;
-    Some(reject)
+    Some((reject, judged))
 }
 
 /// Median, and the threshold at `rate`, of values with weights that are 1 in sum over each of the groups.

@@ -12,6 +12,7 @@ mod tests;
 
 pub(crate) use fit::fit;
 
+use super::drift::Reference;
 use super::head::dot;
 use super::snapshot::LearnError;
 
@@ -32,9 +33,16 @@ pub struct Reject {
     centre: Vec<f32>,
     /// `[4]`: score = offset + a·(relative Mahalanobis) + b·(distance to the nearest mean), as `[offset, a, b, 0]`.
     scale: Vec<f32>,
+    /// How the snapshot's own bursts looked, for [`Reference::assess`]; a list of all classes of the head.
+    pub(crate) usual: Reference,
 }
 
 impl Reject {
+    /// How the snapshot's own bursts looked to heads that had not seen them: what later bursts are compared with.
+    pub fn usual(&self) -> &Reference {
+        &self.usual
+    }
+
     /// Score of an embedding `x [width]` with its logits `[classes]`: about 0 for an ordinary known frame, 1 at the
     /// threshold, never below 0.
     pub(crate) fn score(&self, x: &[f32], logits: &[f32]) -> f32 {
@@ -81,6 +89,15 @@ impl Reject {
                 "the unknown score does not fit a head of {classes} classes and width {width}; take another head file"
             )));
         }
+        let usual = &self.usual.classes;
+        let taught = |class: &usize| {
+            usual.get(*class).is_some_and(|taught| taught.confidence.len() == taught.unknown.len())
+        };
+        if usual.len() > classes || !self.present.iter().all(taught) {
+            return Err(LearnError::shape(format!(
+                "the usual scores do not fit a head of {classes} classes; take another head file"
+            )));
+        }
         let mut values = self.tensors().into_iter().flat_map(|(_, _, values)| values);
         match values.all(f32::is_finite) {
             true => Ok(()),
@@ -94,6 +111,8 @@ impl Reject {
     pub fn tensors(&self) -> Vec<(&'static str, Vec<usize>, Vec<f32>)> {
         let k = self.present.len();
         let present = self.present.iter().map(|&class| class as f32).collect();
+        let usual = || self.present.iter().filter_map(|&class| self.usual.classes.get(class));
+        let confidence: Vec<f32> = usual().flat_map(|taught| taught.confidence.iter().copied()).collect();
         vec![
             ("present", vec![k], present),
             ("means", vec![k, self.means.len() / k.max(1)], self.means.clone()),
@@ -102,6 +121,13 @@ impl Reject {
             ("whole", vec![k, k], self.whole.clone()),
             ("centre", vec![k], self.centre.clone()),
             ("scale", vec![4], self.scale.clone()),
+            ("usual_bursts", vec![k], usual().map(|taught| taught.confidence.len() as f32).collect()),
+            ("usual_confidence", vec![confidence.len()], confidence),
+            (
+                "usual_unknown",
+                vec![usual().map(|taught| taught.unknown.len()).sum()],
+                usual().flat_map(|taught| taught.unknown.iter().copied()).collect(),
+            ),
         ]
     }
 
@@ -129,17 +155,29 @@ impl Reject {
                 ))),
             }
         };
-        let whole_number = |value: &f32| {
-            let fits = *value >= 0.0 && *value < classes as f32 && value.fract() == 0.0;
+        let whole_number = |value: &f32, below: usize| {
+            let fits = *value >= 0.0 && *value < below as f32 && value.fract() == 0.0;
             fits.then_some(*value as usize)
         };
-        let present: Option<Vec<usize>> = take("present")?.iter().map(whole_number).collect();
+        let present: Option<Vec<usize>> =
+            take("present")?.iter().map(|value| whole_number(value, classes)).collect();
+        let present = present.ok_or_else(|| {
+            LearnError::shape("reject.present names a class the head does not have; take another head file")
+        })?;
+        let counts: Option<Vec<usize>> =
+            take("usual_bursts")?.iter().map(|value| whole_number(value, usize::MAX)).collect();
+        let usual = Reference::from_lists(
+            classes,
+            &present,
+            &counts.unwrap_or_default(),
+            &take("usual_confidence")?,
+            &take("usual_unknown")?,
+        );
         let reject = Self {
-            present: present.ok_or_else(|| {
-                LearnError::shape(
-                    "reject.present names a class the head does not have; take another head file",
-                )
+            usual: usual.ok_or_else(|| {
+                LearnError::shape("the tensors reject.usual_* do not fit each other; take another head file")
             })?,
+            present,
             means: take("means")?,
             within: take("within")?,
             centres: take("centres")?,

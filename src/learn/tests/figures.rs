@@ -20,7 +20,7 @@ const BARS: [(&str, usize); 9] = [
 ];
 
 /// CPU milliseconds of this thread; elsewhere than on Linux the figure is left out.
-fn cpu_ms() -> u64 {
+pub(super) fn cpu_ms() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default() / 1_000_000
 }

@@ -1,8 +1,10 @@
 //! Tests of whole rounds.
 
+mod drifting;
 mod exactness;
 pub(crate) mod features;
 mod figures;
+mod honesty;
 mod judging;
 mod robustness;
 mod traps;

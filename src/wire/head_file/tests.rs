@@ -72,6 +72,9 @@ fn with_reject() -> HeadFile {
         tensor("whole", &[2, 2], 3.5),
         tensor("centre", &[2], 4.5),
         tensor("scale", &[4], 5.5),
+        tensor("usual_bursts", &[2], 1.0),
+        tensor("usual_confidence", &[3], 0.5),
+        tensor("usual_unknown", &[3], 0.0),
     ];
     let mut file = small();
     file.head.reject = Some(Reject::from_tensors(&tensors, 5, 2).unwrap());
