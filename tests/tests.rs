@@ -4,6 +4,7 @@
 mod commands;
 mod crash;
 mod heads;
+mod honesty;
 mod offload;
 mod service;
 mod stream;

@@ -8,6 +8,7 @@ mod contain;
 mod directory;
 mod error;
 mod feed;
+mod glance;
 mod http;
 mod jpeg;
 mod pace;
@@ -24,6 +25,7 @@ mod video_file;
 mod yuv;
 
 pub use error::CameraError;
+pub use glance::Glance;
 pub use jpeg::{SAMPLE_QUALITY, encode_jpeg};
 pub use settings::{Kind, Patience, Settings, StreamFormat};
 pub use slot::Slot;

@@ -4,10 +4,10 @@ use super::client::{absolute, body, word};
 use super::output::table;
 use super::{Common, Usage};
 use crate::wire::Op;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Import, export, list and order the stored samples
 #[derive(Subcommand, Clone, Debug)]
@@ -39,6 +39,15 @@ pub enum DatasetCommand {
         /// Skip so many
         #[arg(long, value_name = "N", default_value_t = 0)]
         offset: u64,
+    },
+    /// List samples whose labels are probably wrong, worst first, as the latest round found them
+    Suspects {
+        /// At most so many, 1 to 200
+        #[arg(long, value_name = "N", default_value_t = 40)]
+        limit: u32,
+        /// Also write their pictures into this folder, to look at
+        #[arg(long, value_name = "DIR")]
+        save: Option<PathBuf>,
     },
     /// Add an empty class
     AddClass {
@@ -85,6 +94,13 @@ pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
             let rows = common.command(Op::Dataset, &sent)?.data.unwrap_or_default();
             common.output().show(&rows, samples)
         }
+        DatasetCommand::Suspects { save, .. } => {
+            let rows = common.command(Op::Dataset, &sent)?.data.unwrap_or_default();
+            if let Some(dir) = save {
+                pictures(&rows, dir, common)?;
+            }
+            common.output().show(&rows, suspects)
+        }
         DatasetCommand::RemoveClass { class, yes: false } => common.send(Op::Dataset, &sent, |data| {
             format!("{} samples of {class} would go; add --yes to do it", word(data, "/affected"))
         }),
@@ -105,6 +121,7 @@ pub(super) fn request(command: &DatasetCommand) -> Result<Value> {
         DatasetCommand::Ls { class, limit, offset } => {
             body("list", &[("class", json!(class)), ("limit", json!(limit)), ("offset", json!(offset))])
         }
+        DatasetCommand::Suspects { limit, .. } => body("suspects", &[("limit", json!(limit))]),
         DatasetCommand::AddClass { class: name } => body("add_class", &[class(name)]),
         DatasetCommand::RenameClass { class: name, to } => {
             body("rename_class", &[class(name), ("to", json!(to))])
@@ -127,4 +144,33 @@ fn samples(data: &Value) -> String {
     let rows = data.get("samples").and_then(Value::as_array).cloned().unwrap_or_default();
     let row = |row: &Value| ["/id", "/class", "/burst", "/taken", "/by"].map(|part| word(row, part)).to_vec();
     table(&["sample", "class", "burst", "taken", "by"], rows.iter().map(row))
+}
+
+fn suspects(data: &Value) -> String {
+    let rows = data.get("suspects").and_then(Value::as_array).cloned().unwrap_or_default();
+    if rows.is_empty() {
+        return "no suspects: the latest round found none, or all were looked at; `graft train` looks again"
+            .to_owned();
+    }
+    let row = |row: &Value| {
+        // How much likelier the other class is.
+        let odds = row.get("margin").and_then(Value::as_f64).map_or(f64::NAN, |margin| (-margin).exp());
+        let mut cells = ["/id", "/class", "/said"].map(|part| word(row, part)).to_vec();
+        cells.push(if odds < 1000.0 { format!("{odds:.0} : 1") } else { "over 1000 : 1".to_owned() });
+        cells.extend(["/burst", "/taken"].map(|part| word(row, part)));
+        cells
+    };
+    let table = table(&["sample", "labelled", "looks like", "odds", "burst", "taken"], rows.iter().map(row));
+    format!("{table}\nright: nothing to do; wrong: graft label relabel SAMPLE CLASS")
+}
+
+/// Writes the pictures of listed samples.
+fn pictures(rows: &Value, dir: &Path, common: &Common) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    for row in rows.get("suspects").and_then(Value::as_array).into_iter().flatten() {
+        let id = word(row, "/id");
+        let jpeg = common.client().get_bytes(&format!("/v1/samples/{id}/image"), &[])?;
+        super::head_export::write(&dir.join(format!("{id}.jpg")), &jpeg)?;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use super::failure::Usage;
 use super::output::{Output, confusion, percent, table};
 use super::pictures::{self, Folder};
 use crate::config::choice;
-use crate::learn::{self, Alone, Options, Report, Round, Snapshot};
+use crate::learn::{self, Alone, CurvePoint, Next, Options, Report, Round, Snapshot, Suspect};
 use anyhow::Result;
 use clap::Args;
 use regex::Regex;
@@ -69,6 +69,35 @@ struct Outcome {
     recall: Vec<Option<f64>>,
     width: usize,
     skipped: Vec<Skipped>,
+    /// What would help most, measured against `target`.
+    advice: &'static str,
+    /// Classes that need more labels, the neediest first.
+    advice_classes: Vec<String>,
+    target: f64,
+    /// Estimate with twice the pictures.
+    doubled: Option<f64>,
+    doubled_interval: Option<[f64; 2]>,
+    similarity: f64,
+    curve: Vec<Point>,
+    suspects: Vec<Suspicion>,
+}
+
+/// A point of the learning curve.
+#[derive(Debug, Serialize)]
+struct Point {
+    samples: usize,
+    bursts: usize,
+    accuracy: f64,
+    interval: [f64; 2],
+}
+
+/// A picture of --train that probably lies in the wrong folder.
+#[derive(Debug, Serialize)]
+struct Suspicion {
+    file: String,
+    class: String,
+    said: String,
+    margin: f32,
 }
 
 /// Runs it.
@@ -85,11 +114,13 @@ pub fn run(args: &EvalArgs, output: Output) -> Result<()> {
     let round = learn::train(&train_snapshot, &options, &Alone, &mut |_| ControlFlow::Continue(()))?;
     let train_ms = start.elapsed().as_secs_f64() * 1e3;
     let report = learn::evaluate(&round.head, &val_snapshot, options.bootstrap, options.seed);
+    let suspects = suspects(&round, &train_set, &train_snapshot, &classes);
     let skipped = train_set.skipped.into_iter().chain(val_set.skipped).collect();
     let outcome = Outcome {
         embed_ms_per_image: train_set.ms_per_image,
         width: train_set.width,
         skipped,
+        suspects,
         ..outcome(classes, &round, report, train_ms)
     };
     output.show(&outcome, text)
@@ -110,11 +141,48 @@ fn outcome(classes: Vec<String>, round: &Round, report: Report, train_ms: f64) -
         val_interval: [report.accuracy.low, report.accuracy.high],
         n_train: round.report.samples,
         train_bursts: round.report.bursts,
-        classes,
         recall: report.recall,
         width: 0,
         skipped: Vec::new(),
+        advice: round.advice.next.as_str(),
+        advice_classes: match &round.advice.next {
+            Next::MoreLabels(named) => {
+                named.iter().filter_map(|&c| classes.get(c as usize).cloned()).collect()
+            }
+            _ => Vec::new(),
+        },
+        target: round.advice.target,
+        doubled: round.advice.doubled.map(|doubled| doubled.value),
+        doubled_interval: round.advice.doubled.map(|doubled| [doubled.low, doubled.high]),
+        similarity: round.advice.similarity,
+        curve: round.curve.iter().map(point).collect(),
+        suspects: Vec::new(),
+        classes,
     }
+}
+
+fn point(point: &CurvePoint) -> Point {
+    let accuracy = point.accuracy;
+    Point {
+        samples: point.samples,
+        bursts: point.bursts,
+        accuracy: accuracy.value,
+        interval: [accuracy.low, accuracy.high],
+    }
+}
+
+fn suspects(round: &Round, set: &Embedded, snapshot: &Snapshot, classes: &[String]) -> Vec<Suspicion> {
+    let name = |class: u32| classes.get(class as usize).cloned();
+    let suspicion = |suspect: &Suspect| {
+        let row = suspect.row as usize;
+        Some(Suspicion {
+            file: set.pictures.get(row)?.file.clone(),
+            class: name(*snapshot.labels.get(row)?)?,
+            said: name(suspect.said)?,
+            margin: suspect.margin,
+        })
+    };
+    round.suspects.iter().filter_map(suspicion).collect()
 }
 
 fn text(o: &Outcome) -> String {
@@ -131,6 +199,12 @@ fn text(o: &Outcome) -> String {
             format!("{} pictures in {} bursts, one left out at a time", o.n_train, o.train_bursts),
         ),
         ("embedding", format!("{:.1} ms", o.embed_ms_per_image), "a picture, median".to_owned()),
+        ("advice", o.advice.to_owned(), advice(o)),
+        (
+            "suspects",
+            o.suspects.len().to_string(),
+            "pictures of --train in a wrong folder, by --json".to_owned(),
+        ),
         ("left out", o.skipped.len().to_string(), "unreadable pictures".to_owned()),
     ];
     let figures = table(&["what", "value", ""], rows.map(|(a, b, c)| vec![a.to_owned(), b, c]));
@@ -138,6 +212,21 @@ fn text(o: &Outcome) -> String {
         return format!("{figures}\n{} classes: the confusion matrix is in --json", o.classes.len());
     }
     format!("{figures}\n{}", confusion(&o.classes, &o.confusion))
+}
+
+/// The evidence of the advice.
+fn advice(o: &Outcome) -> String {
+    let classes = if o.advice_classes.is_empty() {
+        String::new()
+    } else {
+        format!("{}; ", o.advice_classes.join(", "))
+    };
+    let doubled = o.doubled.map_or("-".to_owned(), percent);
+    format!(
+        "{classes}{} wanted, twice the pictures {doubled}, similarity {:.2}",
+        percent(o.target),
+        o.similarity
+    )
 }
 
 fn classed(folder: &Path, output: Output) -> Result<Folder> {

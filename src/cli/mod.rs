@@ -13,6 +13,7 @@ mod embed;
 mod embedding;
 mod eval;
 mod failure;
+mod findings;
 mod head;
 mod head_export;
 mod head_verify;

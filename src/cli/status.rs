@@ -2,6 +2,7 @@
 
 use super::Common;
 use super::client::word;
+use super::findings;
 use super::output::{percent, table};
 use crate::config::bytes_text;
 use crate::wire::messages::{Interval, State};
@@ -62,6 +63,12 @@ fn text(state: &State, status: &Value) -> String {
         format!("backbone    {backbone}"),
         format!("head        {}", head(state)),
     ];
+    if let Some(advice) = &state.advice {
+        lines.push(format!("advice      {}", findings::advice(advice)));
+    }
+    if let Some(drift) = &state.drift {
+        lines.push(format!("drift       {}", findings::drift(drift)));
+    }
     if let Some(job) = &state.job {
         lines.push(format!("job         {job} runs"));
     }

@@ -2,6 +2,7 @@
 
 use super::Common;
 use super::client::{body, word};
+use super::findings;
 use super::output::{percent, table};
 use crate::wire::Op;
 use crate::wire::messages::JobMessage;
@@ -74,6 +75,10 @@ pub(super) fn figures(job: &JobMessage) -> String {
         word(&metrics, "/method"),
         word(&result, "/reason")
     ));
+    let advice = metrics.get("advice").and_then(|advice| serde_json::from_value(advice.clone()).ok());
+    if let Some(advice) = advice {
+        text.push_str(&format!("\nadvice: {}", findings::advice(&advice)));
+    }
     text
 }
 

@@ -2,9 +2,11 @@
 
 use super::Common;
 use super::client::word;
+use super::findings;
 use super::output::{Output, percent};
 use anyhow::Result;
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Follow predictions, labels, jobs and events until interrupted
@@ -48,6 +50,13 @@ fn text(line: &str) -> Option<String> {
         }
         "label" => format!("label  {}", data.as_str().unwrap_or_default()),
         "job" => format!("job {}  {} {}", part("/id"), part("/status"), part("/step")),
+        "event" if part("/type") == "drift" => {
+            format!("drift  {}", findings::drift(&read(data.get("data")?)?))
+        }
+        "event" if part("/type") == "trained" => {
+            let advice = read(data.pointer("/data/advice")?)?;
+            format!("trained  {} head, {}", part("/data/method"), findings::advice(&advice))
+        }
         "event" => match data.pointer("/error/message").and_then(Value::as_str) {
             Some(why) => format!("{}  {why}", part("/type")),
             None => format!("{}  {}", part("/type"), part("/data")),
@@ -55,6 +64,10 @@ fn text(line: &str) -> Option<String> {
         "state" => format!("mode {}  head {}  job {}", part("/mode"), part("/head/version"), part("/job")),
         _ => return None,
     })
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    serde_json::from_value(value.clone()).ok()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod tests;
 pub use gate::{GatePolicy, Verdict, judge};
 pub use machine::Control;
 
-use crate::learn::{Choice, Comparison, Report};
+use crate::learn::{Advice, Choice, Comparison, Report};
 use std::time::Duration;
 
 /// What people want the daemon to do. Survives restarts.
@@ -138,6 +138,8 @@ pub struct RoundOutcome {
     pub report: Report,
     /// Paired comparison with the active head; `None` where there is none yet.
     pub comparison: Option<Comparison>,
+    /// What would help most: [`Next::FineTune`](crate::learn::Next::FineTune) is what an offload waits for.
+    pub advice: Advice,
 }
 
 /// What the daemon tells the machine.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::learn::{ClassDifference, Estimate};
+use crate::learn::{Advice, ClassDifference, Estimate, Next};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -31,6 +31,7 @@ fn outcome(accuracy: f64, difference: Option<f64>) -> Box<RoundOutcome> {
         classes: vec!["a".into(), "b".into()],
         report: report(accuracy),
         comparison: difference.map(|d| comparison(d, Vec::new())),
+        advice: Advice { next: Next::FineTune, target: 0.95, doubled: None, similarity: 1.0 },
     })
 }
 

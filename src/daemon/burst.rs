@@ -118,7 +118,7 @@ impl Recording {
 }
 
 /// Cosine of the angle between two vectors; 0 where one is empty, zero or of another length.
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return 0.0;
     }

@@ -130,9 +130,14 @@ impl Daemon {
             gate: verdict.reason().to_owned(),
             pair: self.incoming_of(origin).map(|incoming| incoming.change.clone()),
         };
+        // What was found on a backbone that is not taken says nothing about the one that stays.
+        let findings = (draft.pair.is_none() || draft.promote).then(|| training.findings.clone());
         // A round's head belongs to the backbone whose embeddings it saw.
         let from = training.provenance.clone();
         self.store_head(origin, from, draft);
+        if let Some(findings) = findings {
+            self.keep_findings(findings);
+        }
         if let Verdict::Reject(reason) = verdict {
             let error = Error::new(Code::Regression, reason);
             self.event(EventType::HeadRejected, |e| e.with("job", job.to_string()).because(error));

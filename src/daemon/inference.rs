@@ -2,7 +2,7 @@
 //! and the active head; a new head is sent to it and swapped between two frames.
 
 use crate::backbone::Backbone;
-use crate::camera::{self, Slot};
+use crate::camera::{self, Glance, Slot};
 use crate::frame::{Frame, Rgb};
 use crate::learn::{Head, Prediction};
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub struct Eye {
 pub struct Observation {
     /// The frame as the ring keeps it.
     pub seen: super::ring::Seen,
+    /// What the whole picture looks like.
+    pub glance: Glance,
     /// The crop's picture was encoded for the ring: false means that this frame cannot be labelled.
     pub kept: bool,
     /// What the head says; `None` without a head.
@@ -166,6 +168,7 @@ impl Inference {
     ) -> Result<Observation, String> {
         let begun = Instant::now();
         camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
+        let glance = Glance::at(rgb);
         let embedding = self.eye.backbone.embed(rgb, self.crops.roi).map_err(|e| e.to_string())?;
         let prediction = active.map(|a| (a.clone(), a.head.predict(&embedding)));
         let infer_ms = begun.elapsed().as_secs_f32() * 1e3;
@@ -182,6 +185,7 @@ impl Inference {
                 key: Arc::clone(&self.eye.key),
                 sample: None,
             },
+            glance,
             kept: keep,
             prediction,
             infer_ms,

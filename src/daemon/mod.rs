@@ -11,7 +11,9 @@ mod board;
 mod burst;
 mod clock;
 mod commands;
+mod drift;
 mod files;
+mod findings;
 mod heads;
 mod inference;
 mod jobs;
@@ -115,6 +117,8 @@ pub struct Daemon {
     pending: commands::Pending,
     persist_error: Option<crate::wire::Error>,
     jobs: jobs::Jobs,
+    findings: findings::Findings,
+    scene: drift::Scene,
 }
 
 impl Daemon {

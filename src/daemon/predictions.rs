@@ -66,6 +66,7 @@ impl Daemon {
                 self.retain(self.topics.label(), label);
             }
         }
+        self.scene_sees(&observation);
         // A prediction names a frame that can be labelled.
         if observation.kept {
             self.say_prediction(&observation);

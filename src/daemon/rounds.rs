@@ -1,5 +1,6 @@
 //! A round's way through the daemon: snapshot → trainer thread → gate.
 
+use super::findings::Findings;
 use super::provenance::Provenance;
 use super::trainer::{self, Assignment, Cancel, Finished, Opponent};
 use super::{Daemon, Input};
@@ -25,6 +26,8 @@ pub struct Training {
     pub rev: i64,
     /// What came of it, until it is stored.
     pub finished: Option<Box<Finished>>,
+    /// And what it found beside its head.
+    pub findings: Findings,
 }
 
 /// Progress is told at most this often.
@@ -49,6 +52,7 @@ impl Daemon {
             snapshot: String::new(),
             rev: 0,
             finished: None,
+            findings: Findings::default(),
         });
         let active = self.active.clone().filter(|a| a.version > 0);
         self.store_then(
@@ -123,7 +127,9 @@ impl Daemon {
     fn round_done(&mut self, job: JobId, result: Result<Finished, LearnError>) {
         match result {
             Ok(finished) => {
-                let metrics = metrics(&finished);
+                let findings = Findings::of(&finished, self.clock.wall_ms());
+                let mut metrics = metrics(&finished);
+                metrics.insert("advice".into(), json!(findings.advice));
                 tracing::info!(
                     job,
                     method = finished.round.method.as_str(),
@@ -143,6 +149,7 @@ impl Daemon {
                 let outcome = Box::new(finished.outcome.clone());
                 if let Some(training) = self.training.as_mut().filter(|t| t.job == job) {
                     training.finished = Some(Box::new(finished));
+                    training.findings = findings;
                     let rev = training.rev.to_string();
                     // So that a restart knows that these samples have had their round.
                     self.store_then(

@@ -363,6 +363,7 @@ impl Daemon {
                 self.bursts.seal();
                 self.finish(token, Ok(Reply::ok(None)));
             }
+            Dataset::Suspects { limit } => self.list_suspects(token, limit),
             Dataset::List { class, limit, offset } => {
                 let class = class.map(|c| c.as_str().to_owned());
                 self.store_then(

@@ -5,7 +5,8 @@ use super::inference::{CropSettings, Eye, Inference, Order};
 use super::samples::DatasetView;
 use super::worker::Worker;
 use super::{
-    Daemon, Input, backbones, burst, commands, heads, jobs, keys, pair, predictions, ring, state, trainer,
+    Daemon, Input, backbones, burst, commands, drift, findings, heads, jobs, keys, pair, predictions, ring,
+    state, trainer,
 };
 use crate::camera::{self, Slot};
 use crate::config::Settings;
@@ -210,6 +211,9 @@ fn assemble(
     let trained_rev = store.get_state("trained_rev").map_err(read)?.and_then(|rev| rev.parse::<i64>().ok());
     let serving = store.serving().map_err(read)?;
     let dataset = DatasetView::read(&mut store).map_err(read)?;
+    let findings = findings::Findings::read(&mut store).map_err(read)?;
+    let drifted = store.get_state(drift::KEY).map_err(read)?;
+    let scene = drift::Scene::after(drifted.as_deref());
     let mut loaded = None;
     if let Some(version) = serving.active {
         match store
@@ -304,6 +308,8 @@ fn assemble(
         pending: commands::Pending::default(),
         persist_error: None,
         jobs: jobs::Jobs::default(),
+        findings,
+        scene,
     };
     Ok((daemon, inference, rolled_back))
 }

@@ -153,6 +153,8 @@ impl Daemon {
             head: self.head_state.clone().map(|h| messages::HeadState { pinned: self.control.pinned(), ..h }),
             backbone: Some(self.provenance.backbone.clone()),
             dataset: self.dataset.to_state(),
+            advice: self.findings.advice.clone(),
+            drift: self.scene.told.clone(),
             job: self.control.job().map(|j| j.to_string()),
         }
     }

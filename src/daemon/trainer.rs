@@ -46,6 +46,10 @@ pub struct Finished {
     pub classes: Vec<String>,
     /// What the candidate says of each sample, scored by a head that never saw its burst.
     pub held_out: Vec<HeldOut>,
+    /// The samples of the snapshot, and their classes in the list.
+    pub ids: Vec<i64>,
+    /// See [`Finished::ids`].
+    pub labels: Vec<u32>,
     /// How long it took.
     pub millis: u64,
 }
@@ -74,10 +78,22 @@ pub fn run(
         })
         .collect();
     let comparison = assignment.opponent.as_ref().map(|opponent| compare(assignment, &round, opponent));
-    let outcome =
-        RoundOutcome { classes: assignment.classes.clone(), report: round.report.clone(), comparison };
+    let outcome = RoundOutcome {
+        classes: assignment.classes.clone(),
+        report: round.report.clone(),
+        comparison,
+        advice: round.advice.clone(),
+    };
     let millis = begun.elapsed().as_millis() as u64;
-    Ok(Finished { round, outcome, classes: assignment.classes.clone(), held_out, millis })
+    Ok(Finished {
+        round,
+        outcome,
+        classes: assignment.classes.clone(),
+        held_out,
+        ids: assignment.ids.clone(),
+        labels: assignment.snapshot.labels.clone(),
+        millis,
+    })
 }
 
 /// Candidate against active head, both honest: on a burst that the active head was trained on, what

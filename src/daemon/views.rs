@@ -29,7 +29,8 @@ fn refusal(error: &Error) -> Answer {
     }
 }
 
-fn sample(row: &SampleRow) -> Value {
+/// A sample as it is listed.
+pub fn sample_json(row: &SampleRow) -> Value {
     json!({"id": row.id, "class": row.class, "burst": row.burst, "sha256": row.sha256, "bytes": row.bytes,
         "frame": row.frame, "taken": timestamp::rfc3339(row.taken_ms), "source": row.source, "by": row.by})
 }
@@ -43,7 +44,7 @@ pub fn samples(
 ) -> Result<Value, StoreError> {
     let filter = Filter { class, newest_first: true, ..Filter::default() };
     let rows = store.samples(&filter, limit, offset)?;
-    Ok(json!({"samples": rows.iter().map(sample).collect::<Vec<_>>(), "rev": store.rev()?}))
+    Ok(json!({"samples": rows.iter().map(sample_json).collect::<Vec<_>>(), "rev": store.rev()?}))
 }
 
 fn head(row: &HeadRow, active: Option<i64>, whole: bool) -> Value {

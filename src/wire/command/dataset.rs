@@ -63,6 +63,13 @@ pub enum Dataset {
         #[serde(default)]
         offset: u64,
     },
+    /// List the samples whose labels are probably wrong, found by the latest round, the worst first.
+    Suspects {
+        /// At most so many, 1 to 200.
+        #[serde(default = "suspects")]
+        #[schemars(range(min = 1, max = 200))]
+        limit: u32,
+    },
 }
 
 /// Default of `dry_run`.
@@ -75,6 +82,11 @@ fn limit() -> u32 {
     100
 }
 
+/// Default of `limit` of suspects.
+fn suspects() -> u32 {
+    40
+}
+
 impl Dataset {
     pub(super) const ACTIONS: Actions = &[
         ("export", &["path"]),
@@ -85,6 +97,7 @@ impl Dataset {
         ("remove_class", &["class", "dry_run"]),
         ("seal", &[]),
         ("list", &["class", "limit", "offset"]),
+        ("suspects", &["limit"]),
     ];
 
     pub(super) fn read(action: &str, fields: &mut Fields) -> Result<Self, Error> {
@@ -107,6 +120,9 @@ impl Dataset {
                 limit: fields.whole("limit", 1..=1000)?.map_or_else(limit, |n| n as u32),
                 offset: fields.whole("offset", 0..=i64::MAX)?.map_or(0, i64::unsigned_abs),
             },
+            "suspects" => {
+                Self::Suspects { limit: fields.whole("limit", 1..=200)?.map_or_else(suspects, |n| n as u32) }
+            }
             _ => Self::Seal,
         })
     }

@@ -240,6 +240,7 @@ fn commands() -> impl Strategy<Value = Command> {
         Just(Command::Dataset(Dataset::Seal)),
         (prop::option::of(class_names()), 1u32..=1000, 0..=i64::MAX as u64)
             .prop_map(|(class, limit, offset)| Command::Dataset(Dataset::List { class, limit, offset })),
+        (1u32..=200).prop_map(|limit| Command::Dataset(Dataset::Suspects { limit })),
         prop::option::of(prop::sample::select(&Method::ALL[..]))
             .prop_map(|method| Command::Train(Train::Start { method })),
         Just(Command::Train(Train::Cancel)),

@@ -170,6 +170,14 @@ pub fn examples() -> Vec<Example> {
                 {"id": 814, "class": "ok", "burst": "b-0196", "frame": 40377, "taken": "2026-03-01T12:00:07.000Z", "by": "mqtt"},
                 {"id": 813, "class": "ok", "burst": "b-0195", "frame": 40391, "taken": "2026-03-01T12:00:05.000Z", "by": "mqtt"}]})),
         ),
+        example(
+            Op::Dataset,
+            "The labels that are most likely wrong",
+            r#"{"action":"suspects","limit":1}"#,
+            ok(json!({"rev": 1051, "suspects": [
+                {"id": 731, "class": "ok", "said": "scratched", "margin": -4.5, "burst": "b-0171", "frame": 31210,
+                    "taken": "2026-03-01T11:40:02.000Z", "by": "mqtt"}]})),
+        ),
         example(Op::Train, "Start a round now", "start", Reply::accepted(None, "15")),
         example(
             Op::Train,

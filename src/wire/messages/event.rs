@@ -35,7 +35,7 @@ pub enum EventType {
     Captured,
     /// A frame or sample got, changed or lost its class.
     Labelled,
-    /// A round ended with a candidate; `data` has its figures.
+    /// A round ended with a candidate; `data` has its figures and its `advice`.
     Trained,
     /// A head became active.
     HeadApplied,
@@ -51,6 +51,8 @@ pub enum EventType {
     CameraLost,
     /// The camera is back.
     CameraBack,
+    /// The scene is another one now, or the same again; `data` is `drift` of the state.
+    Drift,
     /// The board slows itself down.
     Throttled,
     /// A retained command was ignored.

@@ -2,6 +2,7 @@
 
 mod device;
 mod event;
+mod findings;
 mod job;
 mod prediction;
 mod schema;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use device::{API, CameraFacts, Info, Limits};
 pub use event::{Event, EventType};
+pub use findings::{AdviceState, CameraFault, CurveState, DriftState, DriftVerdict, NextStep};
 pub use job::{JobMessage, JobStatus, JobStep};
 pub use prediction::{PredictionMessage, TopClass};
 pub use schema::Schema1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackboneRef, Schema1};
+use super::{AdviceState, BackboneRef, DriftState, Schema1};
 
 /// What the device is doing. Published on change, at most once a second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +38,12 @@ pub struct State {
     pub backbone: Option<BackboneRef>,
     /// The stored samples.
     pub dataset: DatasetState,
+    /// What would help most; absent before the first round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<AdviceState>,
+    /// Whether the scene is still the one that was taught; absent until enough of it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftState>,
     /// The running job, or `null`.
     pub job: Option<String>,
 }

@@ -1,0 +1,80 @@
+//! What the daemon says of its own knowledge: advice, suspect labels, a camera that shows nothing. Kept over restarts.
+
+use crate::support::Board;
+use graft::camera::encode_jpeg;
+use graft::camera::pattern::{CLASSES, PatternSettings, Scene};
+use graft::frame::Rgb;
+use std::path::Path;
+
+/// Pictures of the drawn scene, a folder a class, `wrong` of them in the folder of the next class. Gives the classes that these
+/// really are.
+fn lesson(folder: &Path, pictures: u64, wrong: &[u64]) -> Vec<&'static str> {
+    let hold = 10;
+    let scene =
+        Scene::new(PatternSettings { width: 160, height: 120, hold_frames: hold, ..Default::default() });
+    let mut truth = Vec::new();
+    for picture in 0..pictures {
+        let n = picture * u64::from(hold) + 3;
+        let class = scene.truth(n);
+        let mut told = class;
+        if wrong.contains(&picture) {
+            told = (class + 1) % CLASSES.len();
+            truth.push(CLASSES[class]);
+        }
+        let dir = folder.join(CLASSES[told]);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join(format!("{picture:03}.jpg")), encode_jpeg(&scene.render(n), 92)).unwrap();
+    }
+    truth.sort_unstable();
+    truth
+}
+
+#[test]
+fn advice_suspects_and_a_black_camera_are_told_and_survive_a_power_cut() {
+    let mut board = Board::new();
+    let black = board.path("black");
+    std::fs::create_dir(&black).unwrap();
+    for picture in ["a.jpg", "b.jpg"] {
+        std::fs::write(black.join(picture), encode_jpeg(&Rgb::black(160, 120), 90)).unwrap();
+    }
+    board.set("camera.source", "directory");
+    board.set("camera.path", black.to_str().unwrap());
+    board.set("camera.repeat", "true");
+    board.set("capture.burst_gap_s", "0.5");
+    board.start();
+    let folder = board.path("lesson");
+    let wrong: Vec<u64> = vec![5, 22, 39];
+    let truth = lesson(&folder, 96, &wrong);
+    board.json(&["dataset", "import", "--wait", folder.to_str().unwrap()]);
+    let job = board.json(&["train", "--wait"]);
+    let advice = &job["metrics"]["advice"];
+    assert!(advice["next"].is_string() && advice["similarity"].is_number(), "{advice}");
+    assert_eq!(advice["curve"].as_array().unwrap().len(), 4, "{advice}");
+    assert_eq!(board.json(&["status"])["advice"], *advice);
+
+    let list = |board: &Board| board.json(&["dataset", "suspects"])["suspects"].as_array().unwrap().clone();
+    let found = list(&board);
+    let mut said: Vec<&str> = found.iter().take(3).map(|row| row["said"].as_str().unwrap()).collect();
+    said.sort_unstable();
+    assert_eq!(said, truth, "{found:#?}");
+    let saved = board.path("look");
+    board.json(&["dataset", "suspects", "--limit", "1", "--save", saved.to_str().unwrap()]);
+    assert_eq!(std::fs::read_dir(&saved).unwrap().count(), 1);
+
+    let dark =
+        |status: &serde_json::Value| status["drift"]["fault"] == "black" && status["drift"]["head"] == 1;
+    let drift = board.until("a black camera", dark)["drift"].clone();
+    assert_eq!(drift["verdict"], "camera_fault");
+    board.kill();
+    // A camera that gives nothing at all, so that all that is said is what was kept.
+    board.set("camera.source", "pipe");
+    board.set("camera.command", "sleep 600");
+    board.start();
+    let status = board.json(&["status"]);
+    assert_eq!((&status["advice"], &status["drift"]), (advice, &drift));
+    assert_eq!(list(&board), found);
+
+    let first = found[0]["id"].to_string();
+    board.json(&["label", "relabel", &first, found[0]["said"].as_str().unwrap()]);
+    assert_eq!(list(&board).len(), found.len() - 1, "one that was looked at is off the list");
+}
