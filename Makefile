@@ -8,6 +8,8 @@ CARGO_TARGET_DIR ?= target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TARGET_DIR
 GRAFT := $(CARGO_TARGET_DIR)/debug/graft
+# One set of features everywhere, so that nothing is built twice; boards build without `host`.
+FEATURES := --features host
 
 .PHONY: help demo test test-full lint bench fuzz backbone deps-build deps-test clean
 
@@ -15,24 +17,24 @@ help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: deps-build ## the main job, start to end, with embedded defaults: no camera, no broker of yours
-	cargo build --bin graft
+	cargo build $(FEATURES) --bin graft
 	$(GRAFT) demo
 
 test: deps-test lint ## every check that fits into half an hour on two cores
 	OMP_NUM_THREADS=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
-	cargo test --lib --bins --test graft
+	cargo test $(FEATURES) --lib --bins --test graft
 
 test-full: test ## the slow ones too: more crashes, all pictures, fuzzing
 	GRAFT_TEST_FULL=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
-	GRAFT_TEST_FULL=1 cargo test --lib --test graft
+	GRAFT_TEST_FULL=1 cargo test $(FEATURES) --lib --test graft
 	$(MAKE) fuzz
 
 lint: deps-build ## format, clippy
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy $(FEATURES) --all-targets -- -D warnings
 
 bench: deps-build ## criterion benches of this project's own code
-	cargo bench
+	cargo bench $(FEATURES)
 
 fuzz: ## each fuzz target for a minute (needs cargo-fuzz; installs it)
 	scripts/install.sh cargo-fuzz
@@ -46,7 +48,7 @@ deps-build: ## what a build needs
 	@scripts/install.sh build mosquitto
 
 deps-test: deps-build ## what the tests need
-	@scripts/install.sh mosquitto onnxruntime trainer
+	@scripts/install.sh mosquitto onnxruntime trainer moto
 
 clean: ## removes what was built
 	cargo clean

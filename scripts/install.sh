@@ -52,6 +52,14 @@ for what in "$@"; do
           || python3 -m pip install -q onnxruntime \
           || say "onnxruntime is not to be had here: the comparison with it will be skipped"
       } ;;
+    # An S3-compatible server for the test of the host's store in a bucket; that test says when it goes without.
+    moto)
+      "${GRAFT_MOTO_PYTHON:-python3}" -c 'import moto.server' 2>/dev/null || {
+        say "installing with pip: moto[server]"
+        python3 -m pip install -q --break-system-packages 'moto[server]' 2>/dev/null \
+          || python3 -m pip install -q 'moto[server]' \
+          || say "moto is not to be had here: the test of a store in a bucket will be skipped"
+      } ;;
     torch) apt_need python3-torch python3-onnx python3-numpy ;;
     # The fine-tuning engine and its tests, on Debian's own Python.
     trainer)

@@ -10,10 +10,15 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod frame;
+#[cfg(feature = "host")]
+pub mod host;
+pub mod key_file;
 pub mod learn;
+pub mod log;
 pub mod mqtt;
 pub mod offload;
 pub mod store;
 pub mod systemd;
 pub mod web;
+pub mod whole_file;
 pub mod wire;

@@ -5,6 +5,8 @@ mod commands;
 mod crash;
 mod heads;
 mod honesty;
+#[cfg(feature = "host")]
+mod host;
 mod offload;
 mod service;
 mod stream;

@@ -129,7 +129,9 @@ impl BackboneError {
     /// One word for the reason, for programs.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory => "admission_memory",
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory => {
+                "admission_memory"
+            }
             Self::Read { .. } => "unreadable",
             Self::Refused(ScanError::Truncated) => "onnx_truncated",
             Self::Refused(ScanError::NotOnnx { .. }) => "not_onnx",

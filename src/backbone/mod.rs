@@ -21,6 +21,7 @@ mod plan;
 mod preprocess;
 mod prune;
 mod recipes;
+mod returned;
 pub mod scan;
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use inspect::{CutReport, Inspection, Timing, inspect};
 pub use plan::{Backbone, Identity, MAX_WIDTH, read_file};
 pub use preprocess::Rect;
 pub use recipes::{recipes, tiny};
+pub use returned::{ReturnedError, same_interface};

@@ -17,6 +17,8 @@ mod findings;
 mod head;
 mod head_export;
 mod head_verify;
+#[cfg(feature = "host")]
+mod host;
 mod job;
 mod label;
 mod man;
@@ -104,6 +106,9 @@ enum Command {
     Offload(offload::OffloadCommand),
     #[command(subcommand)]
     Backbone(backbone::BackboneCommand),
+    #[cfg(feature = "host")]
+    #[command(subcommand)]
+    Host(host::HostCommand),
     Embed(embed::EmbedArgs),
     Eval(eval::EvalArgs),
     Completions(completions::CompletionsArgs),
@@ -163,6 +168,8 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Job(command) => job::run(&command, common),
         Command::Offload(command) => offload::run(&command, common),
         Command::Backbone(command) => backbone::run(&command, common),
+        #[cfg(feature = "host")]
+        Command::Host(command) => host::run(&command, common),
         Command::Embed(args) => embed::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

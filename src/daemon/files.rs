@@ -5,8 +5,7 @@ use crate::backbone::admission::ResultFiles;
 use crate::wire::BackboneManifest;
 use crate::wire::offload::Blob;
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where the files of one backbone lie.
@@ -72,21 +71,6 @@ impl Files {
             ("backbone", &files.onnx, &self.onnx),
         ]
     }
-}
-
-/// Writes a file whole or not at all: beside it, flushed, then renamed.
-///
-/// # Errors
-/// What the file system says.
-pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(folder)?.sync_all()
 }
 
 /// Bytes that the folder takes.

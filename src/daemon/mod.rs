@@ -17,8 +17,6 @@ mod findings;
 mod heads;
 mod inference;
 mod jobs;
-mod keys;
-mod log;
 mod offload;
 mod pair;
 mod predictions;

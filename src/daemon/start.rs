@@ -5,8 +5,8 @@ use super::inference::{CropSettings, Eye, Inference, Order};
 use super::samples::DatasetView;
 use super::worker::Worker;
 use super::{
-    Daemon, Input, backbones, burst, commands, drift, findings, heads, jobs, keys, pair, predictions, ring,
-    state, trainer,
+    Daemon, Input, backbones, burst, commands, drift, findings, heads, jobs, pair, predictions, ring, state,
+    trainer,
 };
 use crate::camera::{self, Slot};
 use crate::config::Settings;
@@ -14,7 +14,7 @@ use crate::control::{Control, Event, Hold, Wanted};
 use crate::store::{Limits, Opened, Store};
 use crate::wire::Topics;
 use crate::wire::messages::{CameraFacts, OFFLINE, ONLINE};
-use crate::{mqtt, systemd, web};
+use crate::{key_file, mqtt, systemd, web};
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -47,7 +47,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 /// # Errors
 /// [`StartError`] when it cannot start; anything else when it cannot go on.
 pub fn run(settings: Settings) -> Result<()> {
-    super::log::start(&settings.log);
+    crate::log::start(&settings.log.level);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(settings))
 }
@@ -194,7 +194,8 @@ fn assemble(
     if let Opened::MovedAside { path, reason, samples_saved, head_saved } = &opened {
         tracing::error!(path = %path.display(), reason, samples_saved, head_saved, "the database was damaged and moved aside");
     }
-    let key = keys::load_or_make(&settings.store.dir).map_err(|e| StartError::Io(format!("{e:#}")))?;
+    let key = key_file::load_or_make(&settings.store.dir.join("device.key"))
+        .map_err(|e| StartError::Io(format!("{e:#}")))?;
     let key = Arc::new(key);
     let config = |e: String| StartError::Config(e);
     let line = pair::Configured::read(&settings).map_err(config)?.name().to_owned();

@@ -67,6 +67,50 @@ impl Statistics {
         Ok(statistics)
     }
 
+    /// Counts `[classes]`, class sums `[classes, width]` and `G` `[width, width]`, as [`Statistics::from_parts`] takes them.
+    pub fn parts(&self) -> (&[u64], &[f64], &[f64]) {
+        (&self.counts, &self.sums, &self.gram)
+    }
+
+    /// Sums that were made elsewhere.
+    ///
+    /// # Errors
+    /// [`LearnError::Shape`] when their lengths do not fit together, [`LearnError::NonFinite`] for NaN or infinity.
+    pub fn from_parts(
+        width: usize,
+        counts: Vec<u64>,
+        sums: Vec<f64>,
+        gram: Vec<f64>,
+    ) -> Result<Self, LearnError> {
+        let fits = counts.len().checked_mul(width) == Some(sums.len())
+            && width.checked_mul(width) == Some(gram.len());
+        if width == 0 || !fits {
+            return Err(LearnError::shape("counts, sums and products of embeddings do not fit together"));
+        }
+        match sums.iter().chain(&gram).all(|value| value.is_finite()) {
+            true => Ok(Self { width, counts, sums, gram }),
+            false => Err(LearnError::NonFinite { row: 0 }),
+        }
+    }
+
+    /// The same sums with class `i` at `places[i]` among `classes`; the others are empty.
+    ///
+    /// # Errors
+    /// [`LearnError::Shape`] for a place that is not there, or not one place for each class.
+    pub fn placed(&self, places: &[usize], classes: usize) -> Result<Self, LearnError> {
+        if places.len() != self.counts.len() || places.iter().any(|&place| place >= classes) {
+            return Err(LearnError::shape("every class needs a place among the others"));
+        }
+        let mut placed = Self { gram: self.gram.clone(), ..Self::new(self.width, classes) };
+        for (class, &place) in places.iter().enumerate() {
+            placed.counts[place] += self.counts[class];
+            let sums = &self.sums[class * self.width..(class + 1) * self.width];
+            let into = &mut placed.sums[place * self.width..(place + 1) * self.width];
+            into.iter_mut().zip(sums).for_each(|(sum, own)| *sum += own);
+        }
+        Ok(placed)
+    }
+
     /// Numbers per embedding.
     pub fn width(&self) -> usize {
         self.width

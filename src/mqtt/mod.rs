@@ -31,6 +31,8 @@ mod tests;
 pub use handle::{Handle, start};
 pub use publication::Publication;
 pub use settings::{Settings, Tls};
+#[cfg(feature = "host")]
+pub use tls::use_ring;
 
 /// What the session tells the daemon, in order.
 #[derive(Debug)]

@@ -18,6 +18,13 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// Makes ring what TLS is done with wherever nothing else was said, once for the whole program.
+#[cfg(feature = "host")]
+pub fn use_ring() {
+    // An error: somebody did it before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The transport for `settings.tls = on`. Files are read now, so replaced ones are used at the next connect.
 pub(super) fn transport(settings: &Settings) -> Result<Transport, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

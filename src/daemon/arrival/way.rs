@@ -16,6 +16,7 @@ use crate::daemon::trainer::{Cancel, nice};
 use crate::daemon::worker::Asker;
 use crate::daemon::{Daemon, Input};
 use crate::store::Store;
+use crate::whole_file;
 use crate::wire::{BackboneManifest, Code, Error, Key};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -107,7 +108,9 @@ impl Way {
         let broke = |e: &dyn std::fmt::Display| {
             Stop::Broke(Error::new(Code::DiskFull, format!("the backbone cannot be stored: {e}")))
         };
-        files::write(&here.result.manifest, self.manifest.to_json().as_bytes()).map_err(|e| broke(&e))?;
+        std::fs::create_dir_all(files::folder(&self.settings.store.dir)).map_err(|e| broke(&e))?;
+        whole_file::write(&here.result.manifest, self.manifest.to_json().as_bytes(), 0o600)
+            .map_err(|e| broke(&e))?;
         let (mut before, total) = (0, self.manifest.files.bytes());
         for (name, blob, path) in here.wanted(&self.manifest) {
             let url = format!("{}/v1/blobs/{}", self.source.url.trim_end_matches('/'), blob.hex());

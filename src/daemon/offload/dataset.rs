@@ -4,12 +4,12 @@
 use crate::config::Settings;
 use crate::control::offload::held_out;
 use crate::control::{JobId, Version};
-use crate::daemon::files;
 use crate::daemon::heads::row_version;
 use crate::daemon::provenance::Provenance;
 use crate::daemon::samples::store_error;
 use crate::daemon::worker::Asker;
 use crate::store::{Filter, Store, burst_number};
+use crate::whole_file;
 use crate::wire::messages::Schema1;
 use crate::wire::offload::{Blob, Dataset, OfferedBackbone, OfferedDataset, Sample, Split};
 use crate::wire::{Code, Error, HeadFile};
@@ -103,9 +103,10 @@ impl Gathering {
         };
         let list = dataset.to_json().into_bytes();
         let write = || -> std::io::Result<()> {
-            files::write(&self.folder.join(LIST), &list)?;
-            files::write(&self.folder.join(CARD), &card)?;
-            head.map_or(Ok(()), |head| files::write(&self.folder.join(HEAD), &head))
+            std::fs::create_dir_all(&self.folder)?;
+            whole_file::write(&self.folder.join(LIST), &list, 0o600)?;
+            whole_file::write(&self.folder.join(CARD), &card, 0o600)?;
+            head.map_or(Ok(()), |head| whole_file::write(&self.folder.join(HEAD), &head, 0o600))
         };
         write().map_err(|e| {
             Error::new(Code::DiskFull, format!("{} cannot be written: {e}", self.folder.display()))

@@ -303,7 +303,7 @@ impl BackboneManifest {
 }
 
 /// Whether `text` may name a line of backbones: it becomes part of names of files.
-fn is_backbone_line(text: &str) -> bool {
+pub fn is_backbone_line(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'))

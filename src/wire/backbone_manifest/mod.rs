@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use check::{BackboneManifestError, Wanted};
+pub use check::{BackboneManifestError, Wanted, is_backbone_line};
 pub use tensors::{Golden, MIN_GOLDEN, TunedHead};
 
 use super::keys::Key;

@@ -1,12 +1,11 @@
 //! Where the log goes: standard error, which is the journal under systemd.
 
-use crate::config::Log;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `RUST_LOG` overrides the level, for a closer look at one room.
-pub fn start(settings: &Log) {
-    let level = format!("{},rumqttc=warn,tract_core=warn,tract_onnx=warn", settings.level);
+pub fn start(level: &str) {
+    let level = format!("{level},rumqttc=warn,tract_core=warn,tract_onnx=warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
