@@ -7,8 +7,9 @@ from .judging import surely_better
 from .recipes import Recipe, parse_recipe
 from .session import Session
 
-# What `auto` tries beside the head. Put-back normalisation helps with many pictures and does harm with few.
-AUTO = ("gradual", "gradual+live")
+# What `auto` tries beside the head: the careful way for few pictures, and the one that gains most from many. On held-out
+# bursts `full+live` was at or above `gradual+live` wherever both ran (docs/offload.md).
+AUTO = ("gradual", "full+live")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def carry_out(session: Session, recipe: Recipe, kept: dict[str, Outcome] | None 
     kept = {} if kept is None else kept
     names = ["head"]
     if recipe.kind == "auto":
-        names += AUTO if recipe.norm == "plain" else (f"gradual+{recipe.norm}",)
+        names += AUTO if recipe.norm == "plain" else (f"gradual+{recipe.norm}", f"full+{recipe.norm}")
     elif recipe.kind != "head":
         names.append(str(recipe))
     fits = {name: Fit(session, parse_recipe(name)) for name in names if name not in kept}

@@ -90,7 +90,7 @@ def test_auto_on_the_backbone_that_comes_with_graft(tiny_folder):
     code = main([str(tiny_folder)])
     metrics = check_results(tiny_folder)
     assert code == (0 if metrics["improved"] else 3)
-    assert set(metrics["epochs"]) == {"head", "gradual", "gradual+live"} and metrics["why"]
+    assert set(metrics["epochs"]) == {"head", "gradual", "full+live"} and metrics["why"]
     assert metrics["stages"] == 4 and TINY.exists()
 
 

@@ -38,7 +38,7 @@ def test_a_killed_job_goes_on_and_ends_as_if_nothing_had_been(tmp_path):
     folder = make_folder(tmp_path / "killed", "auto", budget={"epochs": 8})
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "trainer")}
     # Killed as soon as each of the two trained recipes is under way.
-    for state in ("gradual.pt", "gradual+live.pt"):
+    for state in ("gradual.pt", "full+live.pt"):
         child = subprocess.Popen(
             [sys.executable, "-m", "graft_trainer", str(folder)], env=environment, stdout=subprocess.DEVNULL
         )
@@ -189,12 +189,12 @@ def test_auto_keeps_the_head_unless_another_is_surely_better(tmp_path):
         return Outcome(name, {}, Judged(predictions, accuracy, 0.5), 3, [], 1.0, 10, "")
 
     assert len(set(session.splits["val"].bursts)) == 12
-    kept = {"head": outcome("head", 4), "gradual": outcome("gradual", 3), "gradual+live": outcome("gradual+live", 4)}
+    kept = {"head": outcome("head", 4), "gradual": outcome("gradual", 3), "full+live": outcome("full+live", 4)}
     choice = carry_out(session, parse_recipe("auto"), kept)
     assert choice.chosen.recipe == "head" and not choice.improved and "nothing was better" in choice.why
-    kept["gradual+live"] = outcome("gradual+live", 1)
+    kept["full+live"] = outcome("full+live", 1)
     choice = carry_out(session, parse_recipe("auto"), kept)
-    assert choice.chosen.recipe == "gradual+live" and choice.improved
+    assert choice.chosen.recipe == "full+live" and choice.improved
 
 
 def test_the_recipes_of_auto_share_the_time(tmp_path, monkeypatch):
@@ -211,4 +211,4 @@ def test_the_recipes_of_auto_share_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(Fit, "_resume", lambda training: setattr(training, "elapsed", 6.0 if training.phases else 0.0))
     carry_out(session, parse_recipe("auto"))
     # 12 s were spent before a kill; the head leaves 78, of which the first takes its half and, with it, what it had.
-    assert given == {"head": 88.0, "gradual": 6 + 78 / 2, "gradual+live": 6 + 68.0}
+    assert given == {"head": 88.0, "gradual": 6 + 78 / 2, "full+live": 6 + 68.0}
