@@ -11,7 +11,7 @@ GRAFT := $(CARGO_TARGET_DIR)/debug/graft
 # One set of features everywhere, so that nothing is built twice; boards build without `host`.
 FEATURES := --features host
 
-.PHONY: help demo test test-full lint bench fuzz backbone deps-build deps-test clean
+.PHONY: help demo test test-full lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-test clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,11 +44,27 @@ backbone: ## trains models/tiny.onnx anew by its recipe (CPU PyTorch, some ten C
 	scripts/install.sh torch
 	/usr/bin/python3 models/tiny/train.py --out models/tiny.onnx --card models/tiny.toml
 
+deb: ## a Debian package of this machine's kind (DEB_PROFILE=dev: a quick one), in target/debian
+	scripts/install.sh build deb
+	scripts/deb.sh
+
+deb-check: deb ## the package installed, upgraded, refused and purged in a throw-away Debian (needs root)
+	scripts/deb-check.sh
+
+sbom: ## what is inside, as CycloneDX: target/package/graft.cdx.json
+	scripts/install.sh sbom
+	mkdir -p target/package
+	cargo cyclonedx --format json --override-filename graft.cdx && mv graft.cdx.json target/package/
+
+cross-aarch64: ## for 64-bit ARM boards, without containers; tested under emulation (an hour)
+	scripts/install.sh aarch64
+	cross/build.sh build && cross/build.sh facts && cross/build.sh test
+
 deps-build: ## what a build needs
 	@scripts/install.sh build mosquitto
 
 deps-test: deps-build ## what the tests need
-	@scripts/install.sh mosquitto onnxruntime trainer moto
+	@scripts/install.sh mosquitto onnxruntime trainer moto systemd
 
 clean: ## removes what was built
 	cargo clean

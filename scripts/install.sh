@@ -34,6 +34,10 @@ need_rust() {
   rustup default stable
 }
 
+cargo_need() {
+  command -v "$1" >/dev/null || { say "installing with cargo: $1"; cargo install -q "$1" --version "$2" --locked; }
+}
+
 for what in "$@"; do
   case "$what" in
     # gcc builds SQLite and tract's kernels; libclang reads the V4L2 headers.
@@ -60,6 +64,17 @@ for what in "$@"; do
           || python3 -m pip install -q 'moto[server]' \
           || say "moto is not to be had here: the test of a store in a bucket will be skipped"
       } ;;
+    # Debian's own compiler for ARM, beside rustup's.
+    aarch64)
+      dpkg --print-foreign-architectures | grep -qx arm64 || { as_root dpkg --add-architecture arm64; apt_updated=; }
+      apt_need rustc-web cargo-web libstd-rust-web-dev libstd-rust-web-dev:arm64 crossbuild-essential-arm64 \
+        libclang-dev qemu-user ;;
+    # Only to look at the unit.
+    systemd) command -v systemd-analyze >/dev/null || apt_need systemd ;;
+    deb)
+      apt_need lintian binutils
+      cargo_need cargo-deb 3.8.0; cargo_need cargo-auditable 0.7.7 ;;
+    sbom) cargo_need cargo-cyclonedx 0.5.9 ;;
     torch) apt_need python3-torch python3-onnx python3-numpy ;;
     # The fine-tuning engine and its tests, on Debian's own Python.
     trainer)

@@ -3,6 +3,7 @@
 //! it, signed, over MQTT. ARCHITECTURE.md is the map.
 
 pub mod backbone;
+pub mod board;
 pub mod camera;
 pub mod cli;
 pub mod config;

@@ -1,4 +1,4 @@
-//! What systemd is told: ready, alive, status, stopping. Without systemd every call does nothing.
+//! What systemd is told: ready, alive, status, reloading, stopping. Without systemd every call does nothing.
 
 use sd_notify::NotifyState;
 use std::time::Duration;
@@ -22,6 +22,14 @@ pub fn status(line: &str) {
 /// The daemon makes progress. Call it only when it really does.
 pub fn alive() {
     tell(&[NotifyState::Watchdog]);
+}
+
+/// The configuration is being read again; [`ready`] says that it has been.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!(%error, "systemd was not told of the reload"),
+    }
 }
 
 /// The daemon is on its way out.

@@ -137,3 +137,37 @@ fn exported_heads_say_what_the_daemon_says() {
     }
     assert_eq!(text.lines().count(), expected.len());
 }
+
+/// Three runs that end early with a new head, and the fourth goes back to the head before; an orderly stop is none.
+#[test]
+fn a_head_with_which_the_daemon_keeps_ending_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(dir.path()) else { return };
+    let mut board = Board::on(&broker);
+    let first = taught(&mut board, &broker);
+    board.json(&["train", "--wait"]);
+    let serving = |board: &Board| board.json(&["status"])["head"]["version"].as_u64().unwrap();
+    let second = serving(&board);
+    assert!(second > first, "the second round's head is in use: {}", board.log());
+    // One start that ended well sets the count back.
+    board.kill();
+    board.start();
+    board.stop();
+    for _ in 0..3 {
+        board.start();
+        assert_eq!(serving(&board), second);
+        board.kill();
+    }
+    board.start();
+    let third = serving(&board);
+    let head = board.json(&["head", "show", &third.to_string()]);
+    assert!(third > second && head["restored_from"] == first, "{head}");
+    let log = board.log();
+    assert!(log.contains("rolled_back") && log.contains("is taken back: the daemon ended 3 times"), "{log}");
+    // What comes back has served before: it is not taken back in its turn.
+    for _ in 0..4 {
+        board.kill();
+        board.start();
+    }
+    assert_eq!(serving(&board), third);
+}

@@ -3,6 +3,7 @@
 use graft::mqtt::broker::Broker;
 use graft::mqtt::operator::{Message, Operator};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,12 +26,14 @@ pub struct Board {
     pub dir: TempDir,
     pub child: Option<Child>,
     settings: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
 }
 
 impl Board {
     /// A board with the built-in scene as its camera and no broker.
     pub fn new() -> Self {
-        let mut board = Self { dir: TempDir::new().unwrap(), child: None, settings: Vec::new() };
+        let mut board =
+            Self { dir: TempDir::new().unwrap(), child: None, settings: Vec::new(), variables: Vec::new() };
         for (key, value) in [
             ("device.id", "board"),
             ("camera.source", "pattern"),
@@ -72,6 +75,11 @@ impl Board {
         self.settings.push((key.into(), value.into()));
     }
 
+    /// Sets a variable of the daemon's environment from the next start on.
+    pub fn variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.into(), value.into()));
+    }
+
     fn graft(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_graft"));
         for (name, _) in std::env::vars().filter(|(n, _)| n.starts_with("GRAFT_") && n != "GRAFT_SHARED") {
@@ -91,6 +99,7 @@ impl Board {
         assert!(self.child.is_none(), "it runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = self.graft();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
@@ -153,6 +162,24 @@ impl Board {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| {
             panic!("graft {arguments:?}: {e}: {}", String::from_utf8_lossy(&output.stdout))
         })
+    }
+
+    /// What `graft doctor` finds with the board's settings: check → (verdict, remedy).
+    pub fn examine(&self) -> BTreeMap<String, (String, String)> {
+        let mut command = self.graft();
+        for (key, value) in &self.settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        let output = command.args(["doctor", "--json"]).stdin(Stdio::null()).output().unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = said["findings"].as_array().unwrap();
+        let word = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+        let found = findings.iter().map(|f| (word(f, "check"), (word(f, "verdict"), word(f, "remedy"))));
+        let found: BTreeMap<_, _> = found.collect();
+        let fails = found.values().any(|(verdict, _)| verdict == "fail");
+        assert_eq!(output.status.code(), Some(i32::from(fails)), "{said:#}");
+        assert!(found.values().all(|(verdict, remedy)| (verdict == "ok") == remedy.is_empty()), "{said:#}");
+        found
     }
 
     /// Waits until the daemon's status says so.

@@ -8,9 +8,11 @@ mod honesty;
 #[cfg(feature = "host")]
 mod host;
 mod offload;
+mod ops;
 mod service;
 mod stream;
 mod support;
+mod systemd;
 mod tidy;
 
 /// Where the measuring material lies, if it is there: `$GRAFT_SHARED`, else `../shared`.

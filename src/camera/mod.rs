@@ -31,7 +31,7 @@ pub use settings::{Kind, Patience, Settings, StreamFormat};
 pub use slot::Slot;
 pub use still::{ImageError, decode_image, is_image_name, read_image};
 pub use supervise::{Status, run};
-pub use v4l2::{DeviceListing, NodeKind, list};
+pub use v4l2::{Control, DeviceListing, NodeKind, controls, list};
 pub use yuv::to_rgb;
 
 use crate::frame::Frame;

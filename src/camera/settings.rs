@@ -90,6 +90,8 @@ pub struct Settings {
     /// `auto`, `mjpeg`, `y4m`, `rgb24`, `yuyv`, `nv12`, `i420` or `gray`. pipe: what the command writes (raw ones
     /// need width and height). v4l2: the format to ask for.
     pub format: StreamFormat,
+    /// v4l2: the camera's own settings, `name=number` each, set in this order when it is opened.
+    pub controls: Vec<String>,
     /// directory, video_file: start again at the end. Off, because a picture seen twice looks like two samples.
     pub repeat: bool,
     /// Seconds within which a camera that has delivered and then gives no frame counts as lost.
@@ -118,6 +120,7 @@ impl Default for Settings {
             height: 0,
             fps: None,
             format: StreamFormat::Auto,
+            controls: Vec::new(),
             repeat: false,
             timeout_s: 2.0,
             start_timeout_s: 10.0,
@@ -149,6 +152,9 @@ impl Settings {
             if !(0.1..=3600.0).contains(&value) {
                 return wrong(format!("camera.{key} = {value} cannot be; give 0.1 to 3600 seconds"));
             }
+        }
+        if let Some(text) = self.controls.iter().find_map(|text| super::v4l2::parse_control(text).err()) {
+            return wrong(text);
         }
         if !(0.0..=1.0).contains(&self.shift) {
             return wrong(format!("camera.shift = {} cannot be; give 0 to 1", self.shift));
@@ -236,7 +242,8 @@ mod tests {
 
     #[test]
     fn impossible_values_name_their_key() {
-        let cases: [(&str, Settings); 7] = [
+        let cases: [(&str, Settings); 8] = [
+            ("camera.controls", Settings { controls: vec!["focus".into()], ..Default::default() }),
             ("camera.fps", Settings { fps: Some(f64::NAN), ..Default::default() }),
             ("camera.timeout_s", Settings { timeout_s: 0.0, ..Default::default() }),
             ("camera.shift", Settings { shift: 1.5, ..Default::default() }),

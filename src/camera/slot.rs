@@ -1,6 +1,7 @@
 //! The slot of one frame between the camera thread and the inference thread.
 
 use crate::frame::Frame;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ pub struct Slot {
     inside: Mutex<Inside>,
     filled: Condvar,
     emptied: Condvar,
+    turns: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +26,16 @@ impl Slot {
     /// An empty slot.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The camera's loop has turned, with a frame or without.
+    pub(super) fn turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Turns of the camera's loop so far: they go on as long as nothing hangs in a driver.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Puts the newest frame in and drops the one that was there. Does nothing once closed.

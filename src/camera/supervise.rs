@@ -88,7 +88,7 @@ fn supervise(
             Over::Ended => {
                 report(Status::Ended);
                 attempt.finish(Instant::now() + timing.farewell, || stop.load(Ordering::Relaxed));
-                pause(stop, Duration::MAX, timing.tick);
+                pause(stop, slot, Duration::MAX, timing.tick);
                 break;
             }
             Over::Lost(error) => report(Status::Lost(error.to_string())),
@@ -98,7 +98,7 @@ fn supervise(
         }
         // A reader that hangs in a driver is waited for: two at a time would fight for the camera.
         attempt.finish(Instant::now() + Duration::from_secs(1 << 30), || stop.load(Ordering::Relaxed));
-        pause(stop, backoff.wait(fastrand::f64()), timing.tick);
+        pause(stop, slot, backoff.wait(fastrand::f64()), timing.tick);
     }
     slot.close();
 }
@@ -128,9 +128,10 @@ impl Backoff {
 }
 
 /// Sleeps, but wakes soon after a stop.
-fn pause(stop: &AtomicBool, length: Duration, tick: Duration) {
+fn pause(stop: &AtomicBool, slot: &Slot, length: Duration, tick: Duration) {
     let start = Instant::now();
     while !stop.load(Ordering::Relaxed) && start.elapsed() < length {
+        slot.turn();
         thread::sleep(tick.min(length.saturating_sub(start.elapsed())));
     }
 }
@@ -152,9 +153,12 @@ enum Event {
 
 /// One opening of the camera.
 struct Attempt {
+    slot: Arc<Slot>,
     events: Receiver<Event>,
     /// Counts signs of life.
     beats: Arc<AtomicU64>,
+    /// Counts turns of the reader, with a frame or without.
+    turns: Arc<AtomicU64>,
     quit: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     failed: Option<std::io::Error>,
@@ -165,10 +169,18 @@ impl Attempt {
         let (sender, events) = channel();
         let beats = Arc::new(AtomicU64::new(0));
         let quit = Arc::new(AtomicBool::new(false));
-        let reader = Reader { slot, last_id, beats: beats.clone(), quit: quit.clone(), events: sender };
+        let turns = Arc::new(AtomicU64::new(0));
+        let reader = Reader {
+            slot: slot.clone(),
+            last_id,
+            beats: beats.clone(),
+            turns: turns.clone(),
+            quit: quit.clone(),
+            events: sender,
+        };
         match thread::Builder::new().name("camera".into()).spawn(move || reader.read(&*open)) {
-            Ok(thread) => Self { events, beats, quit, thread: Some(thread), failed: None },
-            Err(error) => Self { events, beats, quit, thread: None, failed: Some(error) },
+            Ok(thread) => Self { slot, events, beats, turns, quit, thread: Some(thread), failed: None },
+            Err(error) => Self { slot, events, beats, turns, quit, thread: None, failed: Some(error) },
         }
     }
 
@@ -178,7 +190,14 @@ impl Attempt {
         let mut patience = Patience::default();
         let mut delivers_since: Option<Instant> = None;
         let (mut seen, mut alive) = (0, start);
+        let mut turned = 0;
         loop {
+            // This loop and the reader's: only both together are progress.
+            let turns = self.turns.load(Ordering::Relaxed);
+            if turns != turned {
+                turned = turns;
+                self.slot.turn();
+            }
             let good = delivers_since.map_or(Duration::ZERO, |since| since.elapsed());
             if stop.load(Ordering::Relaxed) {
                 return (good, Over::Stopped);
@@ -230,6 +249,7 @@ struct Reader {
     slot: Arc<Slot>,
     last_id: Arc<AtomicU64>,
     beats: Arc<AtomicU64>,
+    turns: Arc<AtomicU64>,
     quit: Arc<AtomicBool>,
     events: Sender<Event>,
 }
@@ -250,6 +270,7 @@ impl Reader {
         let mut delivers = false;
         let mut broken = 0u64;
         loop {
+            self.turns.fetch_add(1, Ordering::Relaxed);
             let polled = source.poll(POLL);
             if self.quit.load(Ordering::Relaxed) {
                 // A frame that comes out of a hanging call is stale.
@@ -289,6 +310,7 @@ impl Reader {
             }
             waiting = self.slot.put_wait(frame, POLL);
             self.beats.fetch_add(1, Ordering::Relaxed);
+            self.turns.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -3,12 +3,14 @@
 
 mod backbone;
 mod backbone_admit;
+mod camera;
 mod capture;
 mod client;
 mod completions;
 mod config;
 mod dataset;
 mod demo;
+mod doctor;
 mod embed;
 mod embedding;
 mod eval;
@@ -105,6 +107,9 @@ enum Command {
     #[command(subcommand)]
     Offload(offload::OffloadCommand),
     #[command(subcommand)]
+    Camera(camera::CameraCommand),
+    Doctor(doctor::DoctorArgs),
+    #[command(subcommand)]
     Backbone(backbone::BackboneCommand),
     #[cfg(feature = "host")]
     #[command(subcommand)]
@@ -170,6 +175,8 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Backbone(command) => backbone::run(&command, common),
         #[cfg(feature = "host")]
         Command::Host(command) => host::run(&command, common),
+        Command::Camera(command) => camera::run(&command, common),
+        Command::Doctor(args) => doctor::run(&args, common),
         Command::Embed(args) => embed::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

@@ -14,6 +14,8 @@ pub enum Kind {
     Url,
     /// `[a-z0-9-]{1,64}`.
     Name,
+    /// An address and port of this machine alone, `127.0.0.1:9464`.
+    Loopback,
     /// The first part of MQTT topics.
     Topic,
     /// One of these words.
@@ -51,6 +53,7 @@ impl Kind {
             ["path", ..] => simple(Self::Path),
             ["url", ..] => simple(Self::Url),
             ["name", ..] => simple(Self::Name),
+            ["loopback", ..] => simple(Self::Loopback),
             ["topic", ..] => simple(Self::Topic),
             ["flag", ..] => simple(Self::Flag),
             ["mode", ..] => simple(Self::Mode),
@@ -85,6 +88,10 @@ impl Kind {
             (Self::Name, Value::String(s)) => {
                 let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
                 (s.len() <= 64 && s.bytes().all(letter)).then(|| value.clone())
+            }
+            (Self::Loopback, Value::String(s)) => {
+                let address: std::net::SocketAddr = s.parse().ok()?;
+                address.ip().is_loopback().then(|| value.clone())
             }
             (Self::Topic, Value::String(s)) => {
                 let bad = |c: char| matches!(c, '+' | '#') || c.is_control();
@@ -165,6 +172,9 @@ impl fmt::Display for Kind {
             Self::Path => f.write_str("a path as text"),
             Self::Url => f.write_str("an address as text"),
             Self::Name => f.write_str("1 to 64 of the letters a-z, 0-9 and -"),
+            Self::Loopback => {
+                f.write_str("an address and port of this machine alone, like \"127.0.0.1:9464\"")
+            }
             Self::Topic => f.write_str("a topic of at most 128 bytes without + # or empty levels"),
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
             Self::Flag => f.write_str("true or false"),

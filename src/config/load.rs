@@ -107,6 +107,17 @@ fn together(settings: &Settings, problems: &mut Vec<Problem>) {
     if let Err(text) = settings.offload.keys() {
         faults.push(("offload.host_keys", text));
     }
+    let budget = &settings.budget;
+    if budget.resume_c >= budget.pause_c {
+        let text = "budget.resume_c must be below budget.pause_c, or rounds start and stop without end";
+        faults.push(("budget.resume_c", text.to_owned()));
+    }
+    if settings.gpio.button.is_some() && settings.gpio.class.is_empty() {
+        faults.push((
+            "gpio.button",
+            "gpio.class is needed with gpio.button: what does the button show?".to_owned(),
+        ));
+    }
     for (otherwise, text) in faults {
         // A fault names its key; what somebody wrote is a better place than a default.
         let is_key = |word: &&str| rules().get(word).is_some();
@@ -123,11 +134,13 @@ fn settings(effective: &Effective, sources: &Sources) -> Result<Settings, Vec<Pr
     let mut problems = Vec::new();
     let mut mqtt = sections.remove("mqtt").unwrap_or_default();
     let base = mqtt.remove("base").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    let home_assistant = mqtt.remove("home_assistant").and_then(|v| v.as_str().map(str::to_owned));
     let session = section("mqtt", mqtt, &mut problems);
     let mut part = |name: &str| sections.remove(name).unwrap_or_default();
     let (device, camera, backbone) = (part("device"), part("camera"), part("backbone"));
     let (capture, learn, gate, predict) = (part("capture"), part("learn"), part("gate"), part("predict"));
     let (offload, store, socket, log) = (part("offload"), part("store"), part("socket"), part("log"));
+    let (budget, gpio, metrics) = (part("budget"), part("gpio"), part("metrics"));
     let settings = (|| {
         Some(Settings {
             device: section("device", device, &mut problems)?,
@@ -136,11 +149,14 @@ fn settings(effective: &Effective, sources: &Sources) -> Result<Settings, Vec<Pr
             capture: section("capture", capture, &mut problems)?,
             learn: section("learn", learn, &mut problems)?,
             gate: section("gate", gate, &mut problems)?,
+            budget: section("budget", budget, &mut problems)?,
             predict: section("predict", predict, &mut problems)?,
             offload: section("offload", offload, &mut problems)?,
             store: section("store", store, &mut problems)?,
-            mqtt: Mqtt { base, session: session? },
+            mqtt: Mqtt { base, home_assistant, session: session? },
             socket: section("socket", socket, &mut problems)?,
+            gpio: section("gpio", gpio, &mut problems)?,
+            metrics: section("metrics", metrics, &mut problems)?,
             log: section("log", log, &mut problems)?,
             sources: sources.clone(),
             effective: effective.clone(),

@@ -25,5 +25,6 @@ pub use reference::reference;
 pub use rules::{DEFAULT_TOML, Rule, rules};
 pub use runtime::{SetError, runtime_file, runtime_keys, set_runtime};
 pub use settings::{
-    Backbone, Capture, Device, Gate, Learn, Log, Mqtt, Offload, Predict, Settings, Socket, Store, choice,
+    Backbone, Budget, Capture, Device, Gate, Gpio, Learn, Log, Metrics, Mqtt, Offload, Predict, Settings,
+    Socket, Store, choice,
 };

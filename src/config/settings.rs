@@ -1,7 +1,7 @@
 //! The settings of the daemon, whole and checked.
 
 use super::layers::{Effective, Sources};
-use crate::control::{GatePolicy, Policy, RoundPolicy};
+use crate::control::{Band, BudgetPolicy, GatePolicy, Policy, RoundPolicy};
 use crate::learn::{Choice, Method, Options};
 use crate::wire::PublicKey;
 use crate::{camera, mqtt};
@@ -24,6 +24,8 @@ pub struct Settings {
     pub learn: Learn,
     /// `[gate]`
     pub gate: Gate,
+    /// `[budget]`
+    pub budget: Budget,
     /// `[predict]`
     pub predict: Predict,
     /// `[offload]`
@@ -34,6 +36,10 @@ pub struct Settings {
     pub mqtt: Mqtt,
     /// `[socket]`
     pub socket: Socket,
+    /// `[gpio]`
+    pub gpio: Gpio,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[log]`
     pub log: Log,
     /// Where they were read from; [`super::load`] reads them again.
@@ -126,6 +132,21 @@ pub struct Gate {
     pub class_bursts: usize,
 }
 
+/// What adaptation may cost the board.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Degrees Celsius from which on no round runs.
+    pub pause_c: f64,
+    /// Degrees Celsius at which rounds go on.
+    pub resume_c: f64,
+    /// Times as long that a prediction may take beside a round.
+    pub slowdown: f64,
+    /// Bytes a day besides samples.
+    #[serde(rename = "write_per_day")]
+    pub write_per_day_bytes: u64,
+}
+
 /// What is said about frames.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +206,8 @@ pub struct Store {
 pub struct Mqtt {
     /// First part of every topic.
     pub base: String,
+    /// Prefix of Home Assistant's discovery; `None`: off.
+    pub home_assistant: Option<String>,
     /// The session itself.
     pub session: mqtt::Settings,
 }
@@ -197,6 +220,29 @@ pub struct Socket {
     pub path: PathBuf,
     /// Permissions.
     pub mode: u32,
+}
+
+/// A button and a lamp.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpio {
+    /// Their chip.
+    pub chip: PathBuf,
+    /// Line of the button.
+    pub button: Option<u32>,
+    /// Class of the samples kept while it is held.
+    #[serde(default)]
+    pub class: String,
+    /// Line of the lamp.
+    pub lamp: Option<u32>,
+}
+
+/// Figures for Prometheus.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// A loopback address; `None`: only on the unix socket.
+    pub listen: Option<std::net::SocketAddr>,
 }
 
 /// Logging.
@@ -236,6 +282,17 @@ impl Offload {
             PublicKey::from_base64(text).map_err(|e| format!("offload.host_keys: {text:?} is refused: {e}"))
         };
         self.host_keys.iter().map(read).collect()
+    }
+}
+
+impl Budget {
+    /// For [`crate::control::BudgetPolicy`]'s readers.
+    pub fn policy(&self) -> BudgetPolicy {
+        BudgetPolicy {
+            heat: Band { hold: self.pause_c, release: self.resume_c },
+            write_per_day: self.write_per_day_bytes,
+            slowdown: self.slowdown,
+        }
     }
 }
 

@@ -77,6 +77,23 @@ fn stronger_layers_win_and_origins_are_told() {
 }
 
 #[test]
+fn budgets_metrics_and_buttons_that_cannot_work_are_refused() {
+    for (set, says) in [
+        ("metrics.listen=0.0.0.0:9464", "this machine alone"),
+        ("metrics.listen=localhost", "this machine alone"),
+        ("budget.resume_c=80", "below budget.pause_c"),
+        ("gpio.button=17", "gpio.class is needed"),
+        ("camera.controls=focus", "write name=number"),
+    ] {
+        let text = machine("", &[], &[set]).problems();
+        assert!(text.contains(says), "{set}: {text}");
+    }
+    let settings = machine("", &[], &["metrics.listen=127.0.0.1:9464"]).load();
+    assert_eq!(settings.metrics.listen, Some(([127, 0, 0, 1], 9464).into()));
+    assert_eq!(settings.budget.policy().write_per_day, 100_000_000);
+}
+
+#[test]
 fn every_problem_is_told_with_its_place_and_a_way_out() {
     let cases: [(&str, &str); 14] = [
         ("[mqtt]\nhots = 'x'", "/etc/graft/config.toml:2: unknown key mqtt.hots; did you mean mqtt.host?"),
@@ -289,9 +306,14 @@ fn every_field_has_a_key_in_default_toml() {
         "offload.max_frame_ms=9",
         "store.dir=f",
         "socket.path=g",
+        "mqtt.home_assistant=h",
+        "metrics.listen=[::1]:9",
+        "gpio.button=1",
+        "gpio.lamp=2",
+        "gpio.class=c",
     ];
     let settings = machine("", &[], &set).load();
-    let mut fields = BTreeSet::from(["schema".to_owned(), "mqtt.base".to_owned()]);
+    let mut fields = BTreeSet::from(["schema", "mqtt.base", "mqtt.home_assistant"].map(str::to_owned));
     let mut add = |section: &str, value: serde_json::Value| {
         fields.extend(value.as_object().unwrap().keys().map(|key| format!("{section}.{key}")));
     };
@@ -306,6 +328,9 @@ fn every_field_has_a_key_in_default_toml() {
     add("store", json!(settings.store));
     add("mqtt", json!(settings.mqtt.session));
     add("socket", json!(settings.socket));
+    add("budget", json!(settings.budget));
+    add("gpio", json!(settings.gpio));
+    add("metrics", json!(settings.metrics));
     add("log", json!(settings.log));
     assert_eq!(fields, rules().keys().map(str::to_owned).collect());
 }

@@ -12,6 +12,8 @@ struct Running {
     job: JobId,
     /// Set when somebody asked for its end; its head, should it still come, is dropped.
     canceled: bool,
+    /// The samples that made it worthwhile.
+    changed: usize,
     /// The gate's word once the trainer is done.
     verdict: Option<Verdict>,
 }
@@ -157,8 +159,9 @@ impl Control {
             Event::Held(hold) => {
                 self.holds.insert(hold);
                 // A lost camera does not disturb a round: its snapshot is on disk.
-                if hold != Hold::CameraLost {
-                    self.stop_round(&mut actions);
+                if hold != Hold::CameraLost && self.stop_round(&mut actions) {
+                    // Its samples are still to be learned from, once nothing holds any more.
+                    self.changed += self.running.as_ref().map_or(0, |running| running.changed);
                 }
             }
             Event::Released(hold) => {
@@ -188,6 +191,10 @@ impl Control {
             actions.push(Action::Reply(token, Answer::Busy(running.job)));
             return;
         }
+        if self.holds.contains(&Hold::Thermal) {
+            actions.push(Action::Reply(token, Answer::TooHot));
+            return;
+        }
         let job = self.start_round(choice.unwrap_or(self.policy.round.choice), actions);
         actions.push(Action::Reply(token, Answer::Accepted(job)));
     }
@@ -215,14 +222,17 @@ impl Control {
         actions.push(Action::Reply(token, answer));
     }
 
-    fn stop_round(&mut self, actions: &mut Vec<Action>) {
+    /// Whether there was one to stop.
+    fn stop_round(&mut self, actions: &mut Vec<Action>) -> bool {
         if let Some(running) = &mut self.running
             && !running.canceled
             && running.verdict.is_none()
         {
             running.canceled = true;
             actions.push(Action::CancelRound(running.job));
+            return true;
         }
+        false
     }
 
     fn start_round(&mut self, choice: Choice, actions: &mut Vec<Action>) -> JobId {
@@ -232,8 +242,8 @@ impl Control {
     }
 
     fn begin(&mut self, job: JobId, choice: Choice, actions: &mut Vec<Action>) {
-        self.changed = 0;
-        self.running = Some(Running { job, canceled: false, verdict: None });
+        let changed = std::mem::take(&mut self.changed);
+        self.running = Some(Running { job, canceled: false, changed, verdict: None });
         actions.extend([Action::StartRound(job, choice), Action::Job(job, JobStep::Started)]);
     }
 

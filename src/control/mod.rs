@@ -5,6 +5,7 @@
 //! one round runs at a time; a head is stored, then installed, then published, in that order; no
 //! round starts by itself unless adaptation is wanted and nothing holds it back.
 
+mod budget;
 mod gate;
 mod machine;
 pub mod offload;
@@ -12,6 +13,7 @@ pub mod probation;
 #[cfg(test)]
 mod tests;
 
+pub use budget::{Band, BudgetPolicy, Share, Writes};
 pub use gate::{GatePolicy, Verdict, judge};
 pub use machine::Control;
 
@@ -54,6 +56,8 @@ pub enum Hold {
     DiskLow,
     /// The board is too hot.
     Thermal,
+    /// Too much was written to the flash lately.
+    Writes,
     /// A person said `pause`.
     User,
 }
@@ -65,6 +69,7 @@ impl Hold {
             Self::CameraLost => "camera_lost",
             Self::DiskLow => "disk_low",
             Self::Thermal => "thermal",
+            Self::Writes => "write_budget",
             Self::User => "user",
         }
     }
@@ -247,6 +252,8 @@ pub enum Answer {
     Active(Version),
     /// Another job runs.
     Busy(JobId),
+    /// The board is too hot.
+    TooHot,
     /// There is nothing of that kind.
     NotFound(String),
     /// It failed.

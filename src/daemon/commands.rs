@@ -106,7 +106,8 @@ impl Daemon {
         self.accept(op, body, ReplyTo::Http(reply), "http");
     }
 
-    fn accept(&mut self, word: &str, body: &[u8], to: ReplyTo, by: &'static str) {
+    /// Reads a command of `by`, carries it out and answers once.
+    pub(super) fn accept(&mut self, word: &str, body: &[u8], to: ReplyTo, by: &'static str) {
         let read = Op::parse(word)
             .ok_or_else(|| {
                 let ops: Vec<&str> = Op::ALL.iter().map(|op| op.as_str()).collect();
@@ -192,6 +193,11 @@ impl Daemon {
             Answer::Accepted(job) => Ok(Reply::accepted(None, job.to_string())),
             Answer::Active(version) => Ok(Reply::with(None, serde_json::json!({ "version": version }))),
             Answer::Busy(job) => Err(Error::busy(&job.to_string())),
+            Answer::TooHot => {
+                let message =
+                    "the board is too hot to train; wait until it has cooled down, or see budget.pause_c";
+                Err(Error { retryable: true, ..Error::new(Code::Thermal, message) })
+            }
             Answer::NotFound(what) => Err(Error::new(Code::NotFound, what)),
             Answer::Failed(why) => Err(Error::internal(why)),
         };

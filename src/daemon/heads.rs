@@ -4,7 +4,7 @@
 use super::inference::{ActiveHead, Order};
 use super::pair::PairChange;
 use super::provenance::Provenance;
-use super::{Daemon, Input};
+use super::{Daemon, Input, trial};
 use crate::control::{Answer, Event, JobId, Origin, Token, Verdict, Version};
 use crate::learn::Head;
 use crate::store::{HeadRow, HeldOut, NewHead, Store, StoreError, Tx};
@@ -98,6 +98,7 @@ pub fn store_draft(tx: &Tx<'_>, from: &Provenance, draft: Draft, now_ms: i64) ->
             return Err(StoreError::Conflict("another backbone became active meanwhile".into()));
         }
         tx.promote(&head, now_ms)?;
+        trial::promoted(tx, version, head.restored_from.is_none())?;
     } else {
         tx.put_head(&head, now_ms)?;
     }
@@ -210,6 +211,7 @@ impl Daemon {
     }
 
     fn announce_head(&mut self, origin: Origin, version: Version) {
+        self.trial_of(origin);
         let kind = match origin {
             Origin::Round(_) => EventType::HeadApplied,
             Origin::Restore(..) => EventType::RolledBack,

@@ -113,7 +113,6 @@ impl Inference {
         let mut active: Option<ActiveHead> = None;
         let mut rgb = Rgb::default();
         let mut last_kept: Option<Instant> = None;
-        let mut last_complaint: Option<Instant> = None;
         loop {
             self.turns.fetch_add(1, Ordering::Relaxed);
             loop {
@@ -150,10 +149,8 @@ impl Inference {
                 }
                 Err(error) => {
                     self.failures.fetch_add(1, Ordering::Relaxed);
-                    if last_complaint.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
-                        last_complaint = Some(Instant::now());
-                        tracing::warn!(frame = frame.id, error, "a frame was skipped");
-                    }
+                    // Without the frame's number, so that the log sees that it is the same error.
+                    tracing::warn!(error, "a frame was skipped");
                 }
             }
         }

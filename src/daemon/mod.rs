@@ -7,16 +7,19 @@
 
 mod arrival;
 mod backbones;
-mod board;
+mod budget;
 mod burst;
 mod clock;
 mod commands;
 mod drift;
 mod files;
 mod findings;
+mod gpio;
 mod heads;
+mod heartbeat;
 mod inference;
 mod jobs;
+mod metrics;
 mod offload;
 mod pair;
 mod predictions;
@@ -31,12 +34,16 @@ mod start;
 mod state;
 mod trainer;
 mod transfer;
+mod trial;
 mod upkeep;
 mod views;
 mod worker;
 
+pub use clock::Clock;
+pub use pair::load_backbone;
 pub use start::{StartError, run};
 
+use crate::board::Board;
 use crate::camera::{self, Slot};
 use crate::config::Settings;
 use crate::control::probation::Probation;
@@ -48,7 +55,7 @@ use crate::{mqtt, web};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 
 /// Everything that the loop can be told.
@@ -92,7 +99,14 @@ pub struct Daemon {
     trainer: worker::Worker<()>,
     orders: std::sync::mpsc::Sender<inference::Order>,
     turns: Arc<AtomicU64>,
-    turns_seen: u64,
+    failures: Arc<AtomicU64>,
+    board: Board,
+    tally: metrics::Tally,
+    budget: budget::Budget,
+    heartbeat: heartbeat::Heartbeat,
+    lamp: gpio::Lamp,
+    /// Since when the active head is on trial.
+    trial: Option<Duration>,
     slot: Arc<Slot>,
     mqtt: Option<mqtt::Handle>,
     watchers: broadcast::Sender<String>,

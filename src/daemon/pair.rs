@@ -165,21 +165,42 @@ impl Configured {
     /// # Errors
     /// What is wrong, for people.
     pub fn load(&self, store: &mut Store) -> Result<Backbone, String> {
-        let config = |e: &dyn std::fmt::Display| format!("the backbone cannot be used: {e}");
-        let Some(file) = &self.file else {
-            return Backbone::from_bytes(backbone::tiny().0, &self.card).map_err(|e| config(&e));
-        };
-        let known = store.get_state(ADMITTED).map_err(|e| config(&e))?;
-        if known.as_deref() != Some(self.digest.as_str()) {
-            let question = admission::Question {
-                features: self.card.features.as_deref(),
-                ..admission::Question::of(file)
-            };
-            admission::ask(Path::new(admission::PROGRAM), &question).map_err(|e| config(&e))?;
-            store.put_state(ADMITTED, &self.digest).map_err(|e| config(&e))?;
+        let store_fault = |e: StoreError| format!("the backbone cannot be used: {e}");
+        if self.file.is_some()
+            && store.get_state(ADMITTED).map_err(store_fault)?.as_deref() != Some(self.digest.as_str())
+        {
+            self.admit()?;
+            store.put_state(ADMITTED, &self.digest).map_err(store_fault)?;
         }
-        Backbone::load(file, &self.card).map_err(|e| config(&e))
+        self.open()
     }
+
+    /// Has a child process look at the file.
+    fn admit(&self) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let question =
+            admission::Question { features: self.card.features.as_deref(), ..admission::Question::of(file) };
+        let asked = admission::ask(Path::new(admission::PROGRAM), &question);
+        asked.map(drop).map_err(|e| format!("the backbone cannot be used: {e}"))
+    }
+
+    fn open(&self) -> Result<Backbone, String> {
+        let loaded = match &self.file {
+            None => Backbone::from_bytes(backbone::tiny().0, &self.card),
+            Some(file) => Backbone::load(file, &self.card),
+        };
+        loaded.map_err(|e| format!("the backbone cannot be used: {e}"))
+    }
+}
+
+/// The configured network, for a look at it: no store is touched.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn load_backbone(settings: &Settings) -> Result<Backbone, String> {
+    let configured = Configured::read(settings)?;
+    configured.admit()?;
+    configured.open()
 }
 
 /// Loads the backbone of a pair.

@@ -56,6 +56,9 @@ impl Daemon {
     /// A frame came out of the inference thread.
     pub(super) fn observed(&mut self, observation: Observation) {
         self.pulse.frame(observation.infer_ms);
+        self.tally.frames += 1;
+        self.tally.infer.observe(f64::from(observation.infer_ms) / 1e3);
+        self.budget.predicted(observation.infer_ms, self.control.job().is_some());
         self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
         if let Some((active, prediction)) = &observation.prediction {
             let sure = prediction.confidence >= self.settings.predict.threshold;

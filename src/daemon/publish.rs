@@ -5,7 +5,7 @@ use crate::control::Version;
 use crate::mqtt::Publication;
 use crate::store::HeadRow;
 use crate::wire::messages::{Event, EventType, to_json};
-use crate::wire::{Error, Manifest, parts, timestamp};
+use crate::wire::{Error, Manifest, home_assistant, parts, timestamp};
 use bytes::Bytes;
 
 /// Sequence tokens are told from outbox tokens by this bit.
@@ -15,6 +15,16 @@ impl Daemon {
     /// Publishes a topic that the broker keeps.
     pub(super) fn retain(&self, topic: String, payload: String) {
         if let Some(mqtt) = &self.mqtt {
+            mqtt.retain(topic, payload);
+        }
+    }
+
+    /// Makes the board known to Home Assistant, where that is wanted.
+    pub(super) fn introduce(&self) {
+        if let (Some(mqtt), Some(prefix)) = (&self.mqtt, &self.settings.mqtt.home_assistant) {
+            let version = env!("CARGO_PKG_VERSION");
+            let (topic, payload) =
+                home_assistant::discovery(prefix, &self.topics, version, &self.board.name());
             mqtt.retain(topic, payload);
         }
     }

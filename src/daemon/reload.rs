@@ -3,6 +3,7 @@
 use super::Daemon;
 use crate::config::{self, SetError};
 use crate::control::Token;
+use crate::systemd;
 use crate::wire::{Code, Error, Reply, command};
 use serde_json::json;
 
@@ -20,10 +21,12 @@ impl Daemon {
 
     /// SIGHUP: reads the files again and takes over what may change while running.
     pub(super) fn reload(&mut self) {
+        systemd::reloading();
         match self.read_again() {
             Ok(()) => tracing::info!("configuration read again; keys not marked runtime need a restart"),
             Err(error) => tracing::error!("the configuration was not taken over: {}", error.message),
         }
+        systemd::ready(&self.status_line());
     }
 
     fn read_again(&mut self) -> Result<(), Error> {
@@ -44,6 +47,8 @@ impl Daemon {
             },
             mqtt: old.mqtt.clone(),
             socket: old.socket.clone(),
+            gpio: old.gpio.clone(),
+            metrics: old.metrics.clone(),
             ..fresh
         };
         self.control.set_policy(self.settings.policy());

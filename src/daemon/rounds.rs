@@ -100,9 +100,11 @@ impl Daemon {
             options: crate::learn::Options { choice, ..self.settings.learn.options() },
         };
         let inbox = self.inbox.clone();
+        let mut pace = self.budget.pace(self.trainer.turns());
         self.trainer.tell(move |()| {
             let mut told: Option<Instant> = None;
             let mut report = |progress: crate::learn::Progress| {
+                pace.step();
                 if told.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
                     told = Some(Instant::now());
                     let _ = inbox.send(Input::Continue(Box::new(move |daemon| {
@@ -130,6 +132,7 @@ impl Daemon {
                 let findings = Findings::of(&finished, self.clock.wall_ms());
                 let mut metrics = metrics(&finished);
                 metrics.insert("advice".into(), json!(findings.advice));
+                self.tally.train.observe(finished.millis as f64 / 1e3);
                 tracing::info!(
                     job,
                     method = finished.round.method.as_str(),

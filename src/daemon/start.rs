@@ -1,13 +1,15 @@
 //! From settings to a running daemon and, at the end, back to silence.
 
 use super::clock::Clock;
+use super::heartbeat::Heartbeat;
 use super::inference::{CropSettings, Eye, Inference, Order};
 use super::samples::DatasetView;
 use super::worker::Worker;
 use super::{
-    Daemon, Input, backbones, burst, commands, drift, findings, heads, jobs, pair, predictions, ring, state,
-    trainer,
+    Daemon, Input, backbones, budget, burst, commands, drift, findings, gpio, heads, jobs, metrics, pair,
+    predictions, ring, state, trainer, trial,
 };
+use crate::board::Board;
 use crate::camera::{self, Slot};
 use crate::config::Settings;
 use crate::control::{Control, Event, Hold, Wanted};
@@ -22,7 +24,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 
@@ -84,6 +86,13 @@ async fn serve(settings: Settings) -> Result<()> {
     daemon.trainer.tell(move |()| trainer::nice(nice));
     let (requests, mut requested) = mpsc::channel(64);
     let (closing, closed) = tokio::sync::oneshot::channel::<()>();
+    if let Some(at) = daemon.settings.metrics.listen {
+        let listener = tokio::net::TcpListener::bind(at)
+            .await
+            .map_err(|e| StartError::Config(format!("metrics.listen = {at} cannot be used: {e}")))?;
+        // It ends with the runtime: nobody waits for the end of a scrape.
+        tokio::spawn(web::serve_figures(listener, requests.clone(), std::future::pending()));
+    }
     let server = tokio::spawn(web::serve(listener, requests, daemon.watchers.clone(), async {
         let _ = closed.await;
     }));
@@ -110,8 +119,6 @@ async fn serve(settings: Settings) -> Result<()> {
 
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let watchdog = systemd::watchdog_interval();
-    let mut fed = Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -132,10 +139,10 @@ async fn serve(settings: Settings) -> Result<()> {
                 daemon.offload_tick();
                 daemon.probation_tick();
                 daemon.maintain();
-                if watchdog.is_some_and(|every| fed.elapsed() >= every / 2) && daemon.inference_moves() {
-                    fed = Instant::now();
-                    systemd::alive();
-                }
+                daemon.look_at_budget();
+                daemon.beat();
+                daemon.light();
+                daemon.trial_tick();
             }
         }
     }
@@ -158,6 +165,7 @@ async fn serve(settings: Settings) -> Result<()> {
     }
     daemon.transfer_cancel.now();
     daemon.stop_backbones();
+    daemon.stop_trial();
     let _ = daemon.orders.send(Order::Stop);
     let _ = closing.send(());
     let _ = server.await;
@@ -211,12 +219,17 @@ fn assemble(
         .map_or(1, |job| job + 1);
     let trained_rev = store.get_state("trained_rev").map_err(read)?.and_then(|rev| rev.parse::<i64>().ok());
     let serving = store.serving().map_err(read)?;
+    let (trial, to_serve) = trial::at_start(&mut store, &provenance, clock.wall_ms()).map_err(read)?;
+    if let Some(reason) = trial.taken_back {
+        // Told first of all, once the loop turns.
+        let _ = inbox.send(Input::Continue(Box::new(move |daemon| daemon.head_taken_back(reason))));
+    }
     let dataset = DatasetView::read(&mut store).map_err(read)?;
     let findings = findings::Findings::read(&mut store).map_err(read)?;
     let drifted = store.get_state(drift::KEY).map_err(read)?;
     let scene = drift::Scene::after(drifted.as_deref());
     let mut loaded = None;
-    if let Some(version) = serving.active {
+    if let Some(version) = to_serve {
         match store
             .head_file(version)
             .map_err(|e| e.to_string())
@@ -241,13 +254,14 @@ fn assemble(
 
     let slot = Arc::new(Slot::new());
     let turns = Arc::new(AtomicU64::new(0));
+    let failures = Arc::new(AtomicU64::new(0));
     let (orders, order_inbox) = std::sync::mpsc::channel();
     let capture = &settings.capture;
     let inference = Inference {
         slot: Arc::clone(&slot),
         orders: order_inbox,
         observations,
-        failures: Arc::new(AtomicU64::new(0)),
+        failures: Arc::clone(&failures),
         turns: Arc::clone(&turns),
         crops: CropSettings {
             roi: settings.backbone.roi,
@@ -257,6 +271,7 @@ fn assemble(
         },
         eye: Eye { backbone, key: Arc::clone(&provenance.embeddings) },
     };
+    let lamp = gpio::watch(&settings.gpio, &inbox).map_err(StartError::Config)?;
     let most = (capture.ring_s * capture.ring_hz * 1.2).ceil() as usize + 1;
     let daemon = Daemon {
         response_prefixes: vec![settings.mqtt.base.clone()],
@@ -279,7 +294,9 @@ fn assemble(
             width: None,
             height: None,
         }),
+        board: Board::below(&settings.sources.surroundings.system),
         settings,
+        trial: trial.running.then(|| clock.now()),
         clock,
         topics,
         provenance,
@@ -289,7 +306,11 @@ fn assemble(
         inbox,
         orders,
         turns,
-        turns_seen: 0,
+        failures,
+        tally: metrics::Tally::default(),
+        budget: budget::Budget::default(),
+        heartbeat: Heartbeat::new(systemd::watchdog_interval()),
+        lamp,
         slot,
         mqtt: None,
         watchers: broadcast::channel(256).0,

@@ -1,6 +1,7 @@
 //! What the daemon says of itself: info, state, statistics.
 
-use super::{Daemon, board};
+use super::Daemon;
+use crate::board;
 use crate::control::{self, Hold, Wanted};
 use crate::mqtt::Publication;
 use crate::wire::messages::{
@@ -47,7 +48,7 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
             device: self.topics.device().into(),
             group: self.settings.offload.group.clone(),
-            board: board::name(),
+            board: self.board.name(),
             ops: messages::Info::all_ops(),
             limits: Limits { frame_seconds: self.settings.capture.ring_s as u64, ..Limits::default() },
             camera: self.camera.clone(),
@@ -105,7 +106,9 @@ impl Daemon {
         });
         let holds: Vec<&str> = self.control.holds().into_iter().map(Hold::as_str).collect();
         let held = if holds.is_empty() { String::new() } else { format!(", {}", holds.join(" ")) };
-        format!("{}, {head}, {} samples{held}", self.control.wanted().as_str(), self.dataset.samples())
+        let heat = self.board.temperature_c().map_or(String::new(), |celsius| format!(", {celsius:.0} °C"));
+        let wanted = self.control.wanted().as_str();
+        format!("{wanted}, {head}, {} samples{heat}{held}", self.dataset.samples())
     }
 
     /// The state as it is published and as `graft status` shows it.
@@ -123,10 +126,12 @@ impl Daemon {
             WantedMode::Infer => RunMode::Infer,
             WantedMode::Pause => RunMode::Pause,
         };
+        let yields = self.budget.yields().then_some(Reason::CpuBudget);
         let reason = |hold: &Hold| match hold {
             Hold::CameraLost => Reason::CameraLost,
             Hold::DiskLow => Reason::DiskLow,
             Hold::Thermal => Reason::Thermal,
+            Hold::Writes => Reason::WriteBudget,
             Hold::User => Reason::User,
         };
         State {
@@ -138,7 +143,7 @@ impl Daemon {
             seq: self.pulse.seq,
             mode,
             wanted,
-            reasons: holds.iter().map(reason).collect(),
+            reasons: holds.iter().map(reason).chain(yields).collect(),
             adaptation: Adaptation {
                 phase: match self.control.state() {
                     control::State::Idle => Phase::Idle,
@@ -176,11 +181,11 @@ impl Daemon {
             fps: self.pulse.frames as f64 / elapsed,
             infer_ms: Percentiles { p50: at(0.5), p95: at(0.95) },
             cpu_percent: None,
-            temperature_c: board::temperature_c(),
-            throttled: None,
-            rss_bytes: board::rss_bytes(),
+            temperature_c: self.board.temperature_c(),
+            throttled: self.board.throttle().map(|throttle| throttle.slowed),
+            rss_bytes: self.board.rss_bytes(),
             disk_free_bytes: board::free_bytes(&self.settings.store.dir),
-            written_bytes: board::written_bytes(),
+            written_bytes: self.board.written_bytes(),
             frames_dropped: self.slot.drops(),
             messages_dropped: self.mqtt.as_ref().map_or(0, |m| m.stats().dropped),
             connects: self.pulse.connects,

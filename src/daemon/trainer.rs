@@ -2,13 +2,14 @@
 //! two steps.
 
 use super::inference::ActiveHead;
-use crate::control::RoundOutcome;
+use crate::control::{RoundOutcome, Share};
 use crate::learn::{self, Comparison, LearnError, Options, Progress, Round, Snapshot};
 use crate::store::{HeldOut, Labelled};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 /// What one round works on.
 pub struct Assignment {
@@ -60,7 +61,7 @@ pub fn run(
     cancel: &AtomicBool,
     report: &mut dyn FnMut(Progress),
 ) -> Result<Finished, LearnError> {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let round = learn::train(&assignment.snapshot, &assignment.options, &learn::Alone, &mut |progress| {
         if cancel.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
@@ -148,10 +149,33 @@ fn compare(assignment: &Assignment, round: &Round, opponent: &Opponent) -> Compa
     )
 }
 
+/// A round's pace: a sign of life at every step, and rests where predictions need the processor.
+pub struct Pace {
+    turns: Arc<AtomicU64>,
+    percent: Arc<AtomicU32>,
+    since: Instant,
+}
+
+impl Pace {
+    /// `turns` counts the signs of life, `percent` is the share of time that the round may work.
+    pub fn new(turns: Arc<AtomicU64>, percent: Arc<AtomicU32>) -> Self {
+        Self { turns, percent, since: Instant::now() }
+    }
+
+    /// One step is done.
+    pub fn step(&mut self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        let share = Share::percent(self.percent.load(Ordering::Relaxed));
+        std::thread::sleep(share.rest(self.since.elapsed()));
+        self.since = Instant::now();
+    }
+}
+
 /// The trainer's priority: it may have what inference leaves.
 pub fn nice(increment: i32) {
     if let Err(error) = rustix::process::nice(increment) {
-        tracing::warn!(%error, "the trainer runs at full priority");
+        // As in the sandbox of the unit: then the budget alone makes it give way.
+        tracing::info!(%error, "the trainer keeps the usual priority");
     }
 }
 

@@ -5,7 +5,6 @@ use crate::camera;
 use crate::control::{Event, Hold};
 use crate::wire::messages::{EventType, to_json};
 use crate::wire::{Code, Error};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The store is looked after this often.
@@ -14,6 +13,7 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 impl Daemon {
     /// Hands the stored head to the inference thread.
     pub(super) fn begin(&mut self, rolled_back: Option<String>) {
+        self.introduce();
         match self.active.clone() {
             Some(active) => {
                 // Once a start: the session says it again at each connect.
@@ -33,6 +33,7 @@ impl Daemon {
         self.state_changed = true;
         match status {
             camera::Status::Open(description) => {
+                self.tally.openings += 1;
                 tracing::info!(description, "camera open");
                 let was_lost =
                     self.newest_frame.is_some() && self.control.holds().contains(&Hold::CameraLost);
@@ -73,6 +74,7 @@ impl Daemon {
             return;
         }
         self.maintained = Some(Instant::now());
+        crate::log::tell_repeats();
         let now_ms = self.clock.wall_ms();
         self.store_then(
             move |store| store.maintain(now_ms),
@@ -82,13 +84,5 @@ impl Daemon {
                 }
             },
         );
-    }
-
-    /// Whether the inference thread has turned since this was last asked.
-    pub(super) fn inference_moves(&mut self) -> bool {
-        let turns = self.turns.load(Ordering::Relaxed);
-        let moved = turns != self.turns_seen;
-        self.turns_seen = turns;
-        moved
     }
 }

@@ -93,6 +93,8 @@ impl Daemon {
                 None => Err(Error::not_found(format_args!("job {id}"))),
             },
             View::Frame => self.newest_crop(),
+            View::Metrics => self.metrics(),
+            View::Ready => Ok(self.readiness()),
             View::Samples { class, limit, offset } => {
                 return self.read(reply, move |store| samples(store, class, limit, offset));
             }

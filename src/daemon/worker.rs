@@ -1,6 +1,7 @@
 //! A thread that owns one thing and does what it is told, in order.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 type Task<T> = Box<dyn FnOnce(&mut T) + Send>;
@@ -9,18 +10,23 @@ type Task<T> = Box<dyn FnOnce(&mut T) + Send>;
 pub struct Worker<T> {
     tasks: Option<mpsc::Sender<Task<T>>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// Counts tasks done, and the steps that long ones tell of.
+    turns: Arc<AtomicU64>,
 }
 
 impl<T: Send + 'static> Worker<T> {
     /// Starts the thread with the thing that it owns from now on.
     pub fn spawn(name: &str, mut owned: T) -> std::io::Result<Self> {
         let (tasks, inbox) = mpsc::channel::<Task<T>>();
+        let turns = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&turns);
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
             for task in inbox {
                 task(&mut owned);
+                counted.fetch_add(1, Ordering::Relaxed);
             }
         })?;
-        Ok(Self { tasks: Some(tasks), thread: Some(thread) })
+        Ok(Self { tasks: Some(tasks), thread: Some(thread), turns })
     }
 
     /// Queues a task. Tasks run one after the other, in this order.
@@ -29,6 +35,11 @@ impl<T: Send + 'static> Worker<T> {
             // The thread ends only with this sender, so the task is never lost.
             let _ = tasks.send(Box::new(task));
         }
+    }
+
+    /// The thread's counter of progress, for long tasks to add their steps to.
+    pub fn turns(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.turns)
     }
 
     /// Whether the thread still takes tasks.

@@ -1,6 +1,7 @@
 //! What the daemon holds of the session.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -126,6 +127,16 @@ impl Handle {
     /// Counters, and whether we are connected.
     pub fn stats(&self) -> Stats {
         self.on.as_ref().map(|on| on.shared.with(|outbox| outbox.stats)).unwrap_or_default()
+    }
+
+    /// Turns of the session's loop so far: they go on as long as it is alive and [`Handle::poke`]d.
+    pub fn turns(&self) -> u64 {
+        self.on.as_ref().map_or(0, |on| on.shared.turns.load(Ordering::Relaxed))
+    }
+
+    /// Makes the session's loop turn once.
+    pub fn poke(&self) {
+        self.with(|_| {});
     }
 
     /// Publishes `offline`, gives queued QoS 1 messages two seconds, disconnects cleanly and ends the session.

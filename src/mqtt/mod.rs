@@ -17,6 +17,7 @@ mod handle;
 pub mod operator;
 mod outbox;
 mod pause;
+mod probe;
 mod publication;
 mod reason;
 mod session;
@@ -29,6 +30,7 @@ mod traffic;
 mod tests;
 
 pub use handle::{Handle, start};
+pub use probe::{Probe, probe};
 pub use publication::Publication;
 pub use settings::{Settings, Tls};
 #[cfg(feature = "host")]

@@ -185,6 +185,10 @@ fn io_text(error: &io::Error, at: &str) -> String {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             format!("{at} cut the connection")
         }
+        io::ErrorKind::PermissionDenied => format!(
+            "this machine forbids a connection to {at}: the service may talk to this machine alone until network.conf \
+             is put beside its unit, see systemd/README.md"
+        ),
         _ => format!("{at}: {}", printable(&error.to_string())),
     }
 }

@@ -1,5 +1,6 @@
 //! The task that keeps the connection up and moves the outbox over it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,11 +37,18 @@ pub(super) struct Shared {
     pub wake: Notify,
     /// The forwarder looks at the reports.
     reported: Notify,
+    /// Counts turns of the session's loop.
+    pub turns: AtomicU64,
 }
 
 impl Shared {
     pub fn new(outbox: Outbox) -> Self {
-        Self { outbox: Mutex::new(outbox), wake: Notify::new(), reported: Notify::new() }
+        Self {
+            outbox: Mutex::new(outbox),
+            wake: Notify::new(),
+            reported: Notify::new(),
+            turns: AtomicU64::new(0),
+        }
     }
 
     /// The one way to the outbox. Never held over an await.
@@ -140,6 +148,7 @@ impl Session {
             let woken = async {
                 while !self.shared.with(|outbox| outbox.closing || outbox.abandoned) {
                     self.shared.wake.notified().await;
+                    self.shared.turns.fetch_add(1, Ordering::Relaxed);
                 }
             };
             tokio::select! {
@@ -166,6 +175,7 @@ impl Session {
         let mut repeat_at = Instant::now() + FAR;
         let mut farewell_at = None;
         loop {
+            self.shared.turns.fetch_add(1, Ordering::Relaxed);
             let (closing, abandoned) = self.shared.with(|outbox| (outbox.closing, outbox.abandoned));
             if abandoned || (closing && traffic.ready.is_none()) {
                 return End::Closed;
@@ -281,7 +291,7 @@ impl Session {
 }
 
 /// DISCONNECT, and time for the broker to read it: closing at once could reset the connection under it.
-async fn goodbye(mut link: Link) {
+pub(super) async fn goodbye(mut link: Link) {
     if link.client.try_disconnect().is_ok() {
         let gone = async { while !matches!(link.next().await, Heard::Lost(_)) {} };
         // Whether the broker was fast enough makes no difference any more.

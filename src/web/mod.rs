@@ -20,7 +20,7 @@ mod tests;
 pub use answer::Answer;
 pub use client::{Client, ClientError};
 pub use listen::listen;
-pub use serve::serve;
+pub use serve::{serve, serve_figures};
 
 /// What can be looked at. None of these changes anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,10 @@ pub enum View {
     Job(String),
     /// The newest crop, JPEG.
     Frame,
+    /// Figures for Prometheus.
+    Metrics,
+    /// Whether frames are predicted: status 200 or 503.
+    Ready,
 }
 
 /// What the daemon is asked. An answer that is dropped instead of sent becomes `503` to the client.

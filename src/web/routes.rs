@@ -68,10 +68,21 @@ impl Api {
     }
 }
 
-/// Everything under one router, which does not know its listener.
-pub(super) fn router(api: Api) -> Router {
+/// What machines watch: alive, ready, figures.
+pub(super) fn figures(api: Api) -> Router {
+    watched().with_state(api)
+}
+
+fn watched() -> Router<Api> {
     Router::new()
         .route("/healthz", get(async || Answer::json(&json!({"status": "ok"}))))
+        .route("/readyz", get(async |State(api): State<Api>| api.view(View::Ready).await))
+        .route("/metrics", get(async |State(api): State<Api>| api.view(View::Metrics).await))
+}
+
+/// Everything under one router, which does not know its listener.
+pub(super) fn router(api: Api) -> Router {
+    watched()
         .route("/v1/cmd/{op}", post(command))
         .route("/v1/status", get(async |State(api): State<Api>| api.view(View::Status).await))
         .route("/v1/dataset", get(async |State(api): State<Api>| api.view(View::Dataset).await))

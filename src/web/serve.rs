@@ -1,6 +1,7 @@
 //! Connections: how many at a time, how slow they may be, how they end.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,15 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::Request;
-use super::routes::{Api, Peer, router};
+use super::routes::{Api, Peer, figures, router};
 
 /// How much one client may ask for.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,34 @@ impl Default for Limits {
 /// What open connections get to finish after the daemon said stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Serves until `shutdown` is ready, then lets open requests finish for two seconds and removes the socket.
+/// Where connections come from.
+pub(super) trait Door {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection, and who is on its other end, where that can be told.
+    async fn next(&self) -> io::Result<(Self::Stream, Option<Peer>)>;
+}
+
+impl Door for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<(UnixStream, Option<Peer>)> {
+        let (stream, _) = self.accept().await?;
+        let peer = stream.peer_cred().map_or_else(|_| "cli".into(), |peer| format!("cli:{}", peer.uid()));
+        Ok((stream, Some(Peer(peer))))
+    }
+}
+
+impl Door for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, Option<Peer>)> {
+        Ok((self.accept().await?.0, None))
+    }
+}
+
+/// Serves everything until `shutdown` is ready, then lets open requests finish for two seconds and removes the socket.
 ///
 /// `requests` receives what clients ask; `watch` is the source of `/v1/watch`, one JSON text per item.
 pub async fn serve(
@@ -62,6 +91,19 @@ pub async fn serve(
     serve_with(listener, requests, watch, shutdown, Limits::default()).await;
 }
 
+/// Serves `/metrics`, `/healthz` and `/readyz` alone, until `shutdown` is ready.
+pub async fn serve_figures(
+    listener: TcpListener,
+    requests: mpsc::Sender<Request>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let limits = Limits { connections: 8, ..Limits::default() };
+    let (watch, _) = broadcast::channel(1);
+    let (stop, stopping) = watch::channel(());
+    let app = figures(Api::new(requests, watch, limits, stopping.clone()));
+    accept(listener, app, limits, stopping, stop, shutdown).await;
+}
+
 pub(super) async fn serve_with(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
@@ -71,22 +113,38 @@ pub(super) async fn serve_with(
 ) {
     let (stop, stopping) = watch::channel(());
     let app = router(Api::new(requests, watch, limits, stopping.clone()));
+    let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(ToOwned::to_owned));
+    accept(listener, app, limits, stopping, stop, shutdown).await;
+    if let Some(path) = path {
+        // Somebody may have been quicker; a left-over socket does no harm either.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+async fn accept<D: Door>(
+    door: D,
+    app: Router,
+    limits: Limits,
+    stopping: watch::Receiver<()>,
+    stop: watch::Sender<()>,
+    shutdown: impl Future<Output = ()>,
+) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut open = JoinSet::new();
     let accepting = async {
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             while open.try_join_next().is_some() {}
-            match listener.accept().await {
-                Ok((stream, _)) => {
+            match door.next().await {
+                Ok((stream, peer)) => {
                     let (app, stopping) = (app.clone(), stopping.clone());
                     open.spawn(async move {
-                        connection(stream, app, limits, stopping).await;
+                        connection(stream, peer, app, limits, stopping).await;
                         drop(permit);
                     });
                 }
                 Err(error) => {
-                    warn!(%error, "a connection to the command socket could not be accepted");
+                    warn!(%error, "a connection could not be accepted");
                     sleep(Duration::from_millis(200)).await;
                 }
             }
@@ -96,24 +154,25 @@ pub(super) async fn serve_with(
         () = accepting => {}
         () = shutdown => {}
     }
-    let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(ToOwned::to_owned));
-    drop(listener);
-    if let Some(path) = path {
-        // Somebody may have been quicker; a left-over socket does no harm either.
-        let _ = std::fs::remove_file(path);
-    }
+    drop(door);
     drop(stop);
     if timeout(GRACE, async { while open.join_next().await.is_some() {} }).await.is_err() {
         debug!("connections that did not finish in time were cut");
     }
 }
 
-async fn connection(stream: UnixStream, app: Router, limits: Limits, mut stopping: watch::Receiver<()>) {
-    let peer = match stream.peer_cred() {
-        Ok(peer) => Peer(format!("cli:{}", peer.uid())),
-        Err(_) => Peer("cli".into()),
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<Peer>,
+    app: Router,
+    limits: Limits,
+    mut stopping: watch::Receiver<()>,
+) {
+    let app = match peer {
+        Some(peer) => app.layer(Extension(peer)),
+        None => app,
     };
-    let service = TowerToHyperService::new(app.layer(Extension(peer)));
+    let service = TowerToHyperService::new(app);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
@@ -130,6 +189,6 @@ async fn connection(stream: UnixStream, app: Router, limits: Limits, mut stoppin
         }
     };
     if let Err(error) = result {
-        debug!(%error, "a connection to the command socket ended early");
+        debug!(%error, "a connection ended early");
     }
 }

@@ -9,6 +9,7 @@ pub mod docs;
 pub mod error;
 mod fields;
 pub mod head_file;
+pub mod home_assistant;
 pub mod keys;
 pub mod manifest;
 pub mod messages;

@@ -4,6 +4,7 @@
 //! contained.
 
 use super::choice::{self, Choice, Code, Offer, Sizes};
+use super::controls;
 use super::listing::DeviceListing;
 use super::trouble::{NodeKind, RECIPES, explain};
 use crate::camera::contain::contained;
@@ -51,7 +52,7 @@ pub(super) struct V4l2Source {
 }
 
 /// Calls into the binding; a panic inside becomes an error.
-fn call<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn call<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     contained(|| Ok(work())).unwrap_or_else(|text| Err(io::Error::other(text)))
 }
 
@@ -84,13 +85,14 @@ impl V4l2Source {
                 got.height
             )));
         };
+        let controls = controls::driver::set(&device, path, &settings.controls);
         let rate = set_rate(&device, settings.fps);
         let stride = match yuv::packed_size(format, got.width, got.height) {
             Some((_, packed)) => got.stride.max(packed),
             None => 0,
         };
         let text = format!(
-            "{} ({path}, {}): {} {}x{}, {} bytes a row, {rate}",
+            "{} ({path}, {}): {} {}x{}, {} bytes a row, {rate}{controls}",
             caps.card.trim(),
             caps.driver.trim(),
             choice::name(got.fourcc.repr),

@@ -7,10 +7,13 @@
 mod capture;
 #[cfg_attr(not(feature = "v4l"), allow(dead_code))]
 mod choice;
+mod controls;
 mod listing;
 #[cfg_attr(not(feature = "v4l"), allow(dead_code))]
 mod trouble;
 
+pub(super) use controls::parse as parse_control;
+pub use controls::{Control, controls};
 pub use listing::{DeviceListing, list};
 pub use trouble::NodeKind;
 

@@ -5,11 +5,12 @@
 mod way;
 
 use self::way::{Ready, Way};
+use super::Daemon;
 use super::files;
 use super::pair::{Incoming, OnProbation, PairChange};
 use super::trainer::Cancel;
-use super::{Daemon, board};
 use crate::backbone::admission::Refusal;
+use crate::board;
 use crate::control::{Event, JobId, JobStep, Origin, RoundFailure};
 use crate::store::{BackboneRow, Stage};
 use crate::wire::backbone_manifest::Wanted;

@@ -83,3 +83,15 @@ async fn what_the_broker_forbids_is_told() {
     board.wait_acked(2).await;
     assert!(board.handle.stats().connected);
 }
+
+#[tokio::test]
+async fn a_probe_tells_the_limits_and_throws_nobody_out() {
+    let Some((broker, _dir)) = broker_with(&lines(&["max_packet_size 100000"])) else { return };
+    let board = Board::connected(settings(broker.port())).await;
+    let probe = probe(&settings(broker.port()), "graft/d1/doctor", 64 << 10).await.unwrap();
+    assert_eq!((probe.packet, probe.retain), (Some(100_000), true));
+    assert!(board.handle.stats().connected && board.handle.stats().reconnects == 0);
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let why = super::super::probe(&settings(unused), "graft/d1/doctor", 64 << 10).await.unwrap_err();
+    assert!(why.contains(&unused.to_string()), "{why}");
+}

@@ -22,7 +22,7 @@ use super::broker::{self, Broker, Options};
 use super::handle::start_with;
 use super::operator::{Message, Operator};
 use super::pause::Pause;
-use super::{Handle, Incoming, Publication, Report, Settings, Tls};
+use super::{Handle, Incoming, Publication, Report, Settings, Tls, probe};
 
 /// For what surely comes, on a machine that is busy.
 const LONG: Duration = Duration::from_secs(30);

@@ -132,3 +132,33 @@ async fn a_busy_daemon_does_not_lose_the_connection() {
     assert!(board.handle.stats().connected);
     assert_eq!(board.handle.stats().reconnects, 0);
 }
+
+/// The watchdog's view: a session turns when it is poked, connected or not, and nothing else counts for it.
+#[tokio::test]
+async fn a_session_turns_while_it_is_alive() {
+    let turned = async |handle: &Handle, before: u64| {
+        handle.poke();
+        assert_eq!(handle.turns(), before, "a turn without the session's doing");
+        let moved = async {
+            while handle.turns() == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LONG, moved).await.expect("the session stands still");
+    };
+    // Nobody listens there: it waits for its next attempt.
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut lost = Board::start(settings(unused));
+    lost.wait_disconnected().await;
+    turned(&lost.handle, lost.handle.turns()).await;
+    let Some((broker, _dir)) = broker() else { return };
+    let board = Board::connected(settings(broker.port())).await;
+    // What the connection itself still has to say comes first.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    turned(&board.handle, board.handle.turns()).await;
+    board.handle.close().await;
+    let ended = board.handle.turns();
+    board.handle.poke();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(board.handle.turns(), ended);
+}

@@ -98,6 +98,8 @@ pub enum Reason {
     CpuBudget,
     /// Too little memory to train.
     Memory,
+    /// The flash has taken its share of writes for today: no round starts by itself.
+    WriteBudget,
     /// Quota or disk nearly full: nothing is captured.
     DiskLow,
     /// Somebody asked for it.

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes the Debian package; prints its path. DEB_PROFILE=dev takes the binary of everyday builds.
+# DEB_TARGET=aarch64-unknown-linux-gnu packs what cross/build.sh built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+profile="${DEB_PROFILE:-release}"
+package=target/package
+target="${DEB_TARGET:-$(rustc -vV | sed -n 's/^host: //p')}"
+host_folder="target/$([ "$profile" = dev ] && echo debug || echo "$profile")"
+
+# `cargo auditable` writes the list of crates into the binary, where `cargo audit bin` finds it.
+cargo auditable build --locked --profile "$profile" --features gpio --bin graft
+graft="$host_folder/graft"
+
+rm -rf "$package/man" && mkdir -p "$package/man"
+"$graft" man --quiet --out "$package/man"
+"$graft" completions bash >"$package/graft.bash"
+"$graft" completions zsh >"$package/_graft"
+"$graft" completions fish >"$package/graft.fish"
+scripts/licences.py "$target" >"$package/licences.txt"
+version="$("$graft" --version | cut -d' ' -f2)"
+{
+  printf 'graft (%s-1) unstable; urgency=medium\n\n' "$version"
+  printf '  * The changes are in CHANGELOG.md of the source.\n\n'
+  printf ' -- The graft authors <graft@debian.invalid>  %s\n' "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}")"
+} >"$package/changelog"
+if [ -n "${DEB_TARGET:-}" ]; then
+  CARGO_TARGET_DIR=target-aarch64 cargo deb --no-build --profile "$profile" --target "$target" --output "target/debian/"
+else
+  cargo deb --no-build --profile "$profile" --output target/debian/
+fi

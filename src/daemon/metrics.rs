@@ -1,0 +1,165 @@
+//! The daemon's figures for Prometheus, in base units, under `graft_`. Nothing is labelled by picture or burst, so
+//! the number of series depends on the class list alone.
+
+use super::Daemon;
+use crate::board::{self, Throttle};
+use crate::control::Hold;
+use crate::web::Answer;
+use crate::wire::Error;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+/// What Prometheus is told that this is.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(&'static str, String)>;
+
+/// What has to be counted as it happens; everything else is looked up when somebody asks.
+pub struct Tally {
+    /// Frames predicted.
+    pub frames: u64,
+    /// Times that the camera opened.
+    pub openings: u64,
+    /// From frame to prediction.
+    pub infer: Histogram,
+    /// Whole rounds.
+    pub train: Histogram,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            frames: 0,
+            openings: 0,
+            // 1 ms to 4 s, and 10 ms to 3 min.
+            infer: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
+            train: Histogram::new(exponential_buckets(0.01, 4.0, 8)),
+        }
+    }
+}
+
+impl Daemon {
+    /// `/metrics`.
+    pub(super) fn metrics(&self) -> Result<Answer, Error> {
+        let mut registry = Registry::with_prefix("graft");
+        self.counters(&mut registry);
+        self.gauges(&mut registry);
+        registry.register_with_unit(
+            "infer",
+            "Time from frame to prediction",
+            Unit::Seconds,
+            self.tally.infer.clone(),
+        );
+        registry.register_with_unit(
+            "train",
+            "Time of a round, evaluation included",
+            Unit::Seconds,
+            self.tally.train.clone(),
+        );
+        let mut text = String::new();
+        encode(&mut text, &registry).map_err(|_| Error::internal("the figures cannot be written"))?;
+        Ok(Answer::bytes(OPEN_METRICS, text))
+    }
+
+    fn counters(&self, registry: &mut Registry) {
+        let frames = Family::<Labels, prometheus_client::metrics::counter::Counter>::default();
+        for (result, count) in [
+            ("predicted", self.tally.frames),
+            ("dropped", self.slot.drops()),
+            ("failed", self.failures.load(Ordering::Relaxed)),
+        ] {
+            frames.get_or_create(&vec![("result", result.to_owned())]).inc_by(count);
+        }
+        registry.register("frames", "Frames by what came of them", frames);
+        let mqtt = self.mqtt.as_ref().map(|mqtt| mqtt.stats()).unwrap_or_default();
+        for (name, help, count) in [
+            (
+                "camera_restarts",
+                "Times that the camera was opened again",
+                self.tally.openings.saturating_sub(1),
+            ),
+            ("mqtt_dropped", "Messages given up because the broker was away", mqtt.dropped),
+            ("mqtt_refused", "Messages that the broker or our limits refused", mqtt.refused),
+        ] {
+            registry.register(name, help, ConstCounter::new(count));
+        }
+        if let Some(bytes) = self.board.written_bytes() {
+            let help = "Bytes that the program has had written to storage";
+            registry.register_with_unit("written", help, Unit::Bytes, ConstCounter::new(bytes));
+        }
+    }
+
+    fn gauges(&self, registry: &mut Registry) {
+        let version: Labels = vec![
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("backbone", self.provenance.backbone.name.clone()),
+        ];
+        let build = Family::<Labels, Gauge>::default();
+        build.get_or_create(&version).set(1);
+        registry.register("build_info", "Always 1; the labels say what runs", build);
+        let count = |registry: &mut Registry, name: &str, help: &str, value: f64| {
+            registry.register(name, help, ConstGauge::new(value));
+        };
+        let flag = f64::from;
+        let connected = self.mqtt.as_ref().is_some_and(|mqtt| mqtt.stats().connected);
+        let holds = self.control.holds();
+        count(registry, "head_version", "Version of the active head, 0 without one", self.head_version());
+        count(registry, "mqtt_connected", "Whether the broker can be reached", flag(connected));
+        count(registry, "camera_delivers", "Whether frames come", flag(!holds.contains(&Hold::CameraLost)));
+        count(
+            registry,
+            "adaptation_held",
+            "Whether something holds adaptation back",
+            flag(!holds.is_empty()),
+        );
+        if let Some(accuracy) = self.head_state.as_ref().and_then(|head| head.accuracy) {
+            let help = "Accuracy of the active head on bursts it never saw, 0 to 1";
+            count(registry, "heldout_accuracy", help, accuracy.value);
+        }
+        let (samples, bursts) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+        for class in &self.dataset.classes {
+            let label: Labels = vec![("class", class.name.clone())];
+            samples.get_or_create(&label).set(i64::try_from(class.samples).unwrap_or(i64::MAX));
+            bursts.get_or_create(&label).set(i64::try_from(class.bursts).unwrap_or(i64::MAX));
+        }
+        registry.register("dataset_images", "Labelled samples", samples);
+        registry.register("dataset_bursts", "Bursts they came in", bursts);
+        let optional = [
+            ("temperature", "Hottest sensor", Unit::Celsius, self.board.temperature_c()),
+            (
+                "disk_free",
+                "Free space where the samples are",
+                Unit::Bytes,
+                board::free_bytes(&self.settings.store.dir).map(|bytes| bytes as f64),
+            ),
+            ("memory", "Resident memory", Unit::Bytes, self.board.rss_bytes().map(|bytes| bytes as f64)),
+        ];
+        for (name, help, unit, value) in optional {
+            if let Some(value) = value {
+                registry.register_with_unit(name, help, unit, ConstGauge::new(value));
+            }
+        }
+        if let Some(Throttle { slowed, undervoltage }) = self.board.throttle() {
+            count(registry, "throttled", "Whether the board slows itself down", flag(slowed));
+            count(registry, "undervoltage", "Whether its supply voltage is too low", flag(undervoltage));
+        }
+    }
+
+    fn head_version(&self) -> f64 {
+        self.control.active().unwrap_or(0) as f64
+    }
+
+    /// `/readyz`: 200 while frames come and are predicted, 503 with the reason otherwise.
+    pub(super) fn readiness(&self) -> Answer {
+        let camera = !self.control.holds().contains(&Hold::CameraLost);
+        let body =
+            json!({"ready": camera, "camera": camera, "backbone": true, "head": self.control.active()});
+        Answer::json_with(if camera { 200 } else { 503 }, &body)
+    }
+}
