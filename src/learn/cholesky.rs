@@ -1,6 +1,8 @@
 //! Blocked Cholesky factorisation and triangular inverse in f64, with the bulk of the work in matrix products.
 
-use super::matmul::{Matrix, MatrixMut, multiply};
+use super::matmul::{Matrix, MatrixMut, multiply, multiply_in_pieces};
+use super::problem::Proceed;
+use super::snapshot::LearnError;
 
 /// Rows per block: the unblocked part costs `n²·BLOCK/2`, little beside `n³/3` for the sizes that matter.
 const BLOCK: usize = 64;
@@ -9,8 +11,8 @@ const PANEL: usize = 256;
 
 /// Factors the symmetric positive definite `a [n, n]` (lower triangle read) as `L·Lᵀ`, in place; the upper triangle
 /// is set to zero. A pivot below `floor` is raised to it, so a matrix that is singular by rounding still gives a
-/// finite factor.
-pub(crate) fn factor(a: &mut [f64], n: usize, floor: f64) {
+/// finite factor. `proceed` is asked between pieces of work.
+pub(crate) fn factor(a: &mut [f64], n: usize, floor: f64, proceed: Proceed) -> Result<(), LearnError> {
     let floor = floor.max(f64::MIN_POSITIVE);
     let mut panel = Vec::new();
     for start in (0..n).step_by(BLOCK) {
@@ -33,12 +35,14 @@ pub(crate) fn factor(a: &mut [f64], n: usize, floor: f64) {
             let left = Matrix::new(&panel[first * size..], rest - first, size);
             let right = Matrix::new(&panel[first * size..], width, size).transposed();
             let trailing = &mut below[first * n + end + first..];
-            multiply(-1.0, left, right, 1.0, MatrixMut::strided(trailing, rest - first, width, n));
+            let out = MatrixMut::strided(trailing, rest - first, width, n);
+            multiply_in_pieces(-1.0, left, right, 1.0, out, proceed)?;
         }
     }
     for row in 0..n {
         a[row * n + row + 1..(row + 1) * n].fill(0.0);
     }
+    Ok(())
 }
 
 fn factor_diagonal(a: &mut [f64], n: usize, start: usize, end: usize, floor: f64) {
@@ -54,8 +58,8 @@ fn factor_diagonal(a: &mut [f64], n: usize, start: usize, end: usize, floor: f64
     }
 }
 
-/// The inverse of the lower triangular `l [n, n]`, lower triangular itself.
-pub(crate) fn invert_lower(l: &[f64], n: usize) -> Vec<f64> {
+/// The inverse of the lower triangular `l [n, n]`, lower triangular itself; `proceed` as in [`factor`].
+pub(crate) fn invert_lower(l: &[f64], n: usize, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
     let mut inverse = vec![0.0; n * n];
     let mut product = Vec::new();
     for start in (0..n).step_by(BLOCK) {
@@ -72,14 +76,14 @@ pub(crate) fn invert_lower(l: &[f64], n: usize) -> Vec<f64> {
             product.resize(size * width, 0.0);
             let left = Matrix::strided(&l[start * n + first..], size, start - first, n);
             let right = Matrix::strided(&done[first * n + first..], start - first, width, n);
-            multiply(1.0, left, right, 0.0, MatrixMut::new(&mut product, size, width));
+            multiply_in_pieces(1.0, left, right, 0.0, MatrixMut::new(&mut product, size, width), proceed)?;
             let out = MatrixMut::strided(&mut rest[first..], size, width, n);
             let (diagonal, product) =
                 (Matrix::new(&diagonal, size, size), Matrix::new(&product, size, width));
             multiply(-1.0, diagonal, product, 0.0, out);
         }
     }
-    inverse
+    Ok(inverse)
 }
 
 fn invert_diagonal(l: &[f64], out: &mut [f64], n: usize, start: usize, size: usize) {
@@ -179,7 +183,7 @@ mod tests {
         fn factor_inverse_and_solution_agree(n in 0usize..200, columns in 1usize..4, seed in any::<u64>()) {
             let a = definite(n, seed);
             let mut l = a.clone();
-            factor(&mut l, n, 1e-12);
+            factor(&mut l, n, 1e-12, &mut || Ok(())).unwrap();
             for i in 0..n {
                 for j in 0..n {
                     let product = dot(&l[i * n..(i + 1) * n], &l[j * n..(j + 1) * n]);
@@ -190,7 +194,7 @@ mod tests {
             let x: Vec<f64> = (0..n * columns).map(|_| random.f64() - 0.5).collect();
             let mut b = vec![0.0; n * columns];
             multiply(1.0, Matrix::new(&a, n, n), Matrix::new(&x, n, columns), 0.0, MatrixMut::new(&mut b, n, columns));
-            let inverse = invert_lower(&l, n);
+            let inverse = invert_lower(&l, n, &mut || Ok(())).unwrap();
             let through_inverse = solve_inverse(&inverse, n, &b, columns);
             solve(&l, n, &mut b, columns);
             for at in 0..x.len() {
@@ -203,10 +207,10 @@ mod tests {
     #[test]
     fn a_singular_matrix_gives_a_finite_factor() {
         let mut a = vec![1.0; 9];
-        factor(&mut a, 3, 1e-9);
+        factor(&mut a, 3, 1e-9, &mut || Ok(())).unwrap();
         assert!(a.iter().all(|v| v.is_finite()));
         let mut nan = vec![f64::NAN; 4];
-        factor(&mut nan, 2, 1e-9);
+        factor(&mut nan, 2, 1e-9, &mut || Ok(())).unwrap();
         assert!(nan[0].is_finite());
     }
 }

@@ -76,8 +76,9 @@ impl Curve {
                 let train = problem.only(&samples_of(problem, kept.iter().copied()));
                 samples += train.len();
                 let penalty = ridge.lambda * problem.len() as f64 / train.len() as f64;
-                let solver = Ridge::new(&train);
-                let head = solver.linear(&solver.solve(penalty));
+                let proceed = &mut || step("curve", 2 * at + half);
+                let solver = Ridge::new(&train, proceed)?;
+                let head = solver.linear(&solver.solve(penalty, proceed)?);
                 let test = problem.only(&rest[1 - half]);
                 let scores = softmax::held_out(&test, std::slice::from_ref(&(0..test.len())), &[head]);
                 for ((row, &label), &i) in

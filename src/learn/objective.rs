@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::matmul::fused::{BLOCK, Columns, Isa, Rows, Scratch, pass};
+use super::matmul::fused::{BLOCK, Columns, Isa, Rows, pass};
 use super::problem::Proceed;
 use super::snapshot::LearnError;
 use super::workers::Workers;
@@ -75,7 +75,7 @@ pub(crate) struct Sums {
 /// What one piece of work found.
 struct Part {
     gradient: Columns,
-    scratch: Scratch,
+    scores: Vec<f32>,
     losses: Vec<f64>,
     bends: Vec<f64>,
     bias: Vec<f64>,
@@ -109,7 +109,7 @@ pub(crate) fn evaluate(
         .map(|_| {
             Mutex::new(Part {
                 gradient: Columns::zero(columns, width),
-                scratch: Scratch::default(),
+                scores: Vec::new(),
                 losses: vec![0.0; points.len()],
                 bias: vec![0.0; columns],
                 bends: vec![0.0; points.len()],
@@ -165,14 +165,14 @@ impl Part {
         offsets: &[f32],
         points: &[Point],
     ) {
-        let Self { gradient, scratch, losses, bends, bias } = self;
+        let Self { gradient, scores, losses, bends, bias } = self;
         gradient.values.fill(0.0);
         losses.fill(0.0);
         bias.fill(0.0);
         bends.fill(0.0);
         let own = samples.columns();
         let order = &samples.order[range.clone()];
-        pass(isa, samples.rows, order, weights, gradient, scratch, &mut |first, scores| {
+        pass(isa, samples.rows, order, weights, gradient, scores, &mut |first, scores| {
             for (at, scores) in scores.chunks_exact_mut(weights.count).enumerate() {
                 let i = range.start + first + at;
                 let (weight, label) = (samples.weights[i], samples.labels[i]);

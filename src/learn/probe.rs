@@ -112,18 +112,10 @@ impl<'a> Pass<'a> {
         let mut gradient = Columns::zero(self.weights.count, self.weights.width);
         let mut loss = 0.0;
         let rows = Rows::Half(&self.snapshot.embeddings);
-        let scratch = &mut fused::Scratch::default();
-        fused::pass(
-            self.isa,
-            rows,
-            &self.order,
-            &self.weights,
-            &mut gradient,
-            scratch,
-            &mut |first, scores| {
-                loss += self.residuals(first, scores);
-            },
-        );
+        let room = &mut Vec::new();
+        fused::pass(self.isa, rows, &self.order, &self.weights, &mut gradient, room, &mut |first, scores| {
+            loss += self.residuals(first, scores);
+        });
         let columns = (0..gradient.count).flat_map(|at| gradient.column(at).to_vec());
         (loss, columns.collect())
     }
@@ -193,7 +185,7 @@ pub fn sweep(values: &[f32]) -> f32 {
 /// As [`super::train`].
 pub fn ridge(snapshot: &Snapshot, lambda: f64) -> Result<Vec<f32>, LearnError> {
     let problem = problem::Problem::new(snapshot, 2, 0, &mut || Ok(()))?;
-    let ridge = super::ridge::Ridge::new(&problem);
-    let (weight, _) = ridge.linear(&ridge.solve(lambda)).unfold(&problem);
+    let ridge = super::ridge::Ridge::new(&problem, &mut || Ok(()))?;
+    let (weight, _) = ridge.linear(&ridge.solve(lambda, &mut || Ok(()))?).unfold(&problem);
     Ok(weight)
 }

@@ -130,7 +130,7 @@ impl<'a> Problem<'a> {
         let isa = Isa::detect();
         for (&row, out) in self.order[range].iter().zip(out.chunks_exact_mut(self.width())) {
             let from = self.snapshot.row(row as usize);
-            widen(isa, from, out, from);
+            widen(isa, from, out);
             for (value, centre) in out.iter_mut().zip(&self.centre) {
                 *value = (*value - centre) * self.scale;
             }
@@ -170,7 +170,7 @@ pub(crate) fn centre(
         proceed()?;
         sum.fill(0.0);
         for (&i, &weight) in order.iter().zip(weights) {
-            widen(isa, snapshot.row(i as usize), &mut row, snapshot.row(i as usize));
+            widen(isa, snapshot.row(i as usize), &mut row);
             add_scaled(isa, &mut sum, weight as f32, &row);
         }
         mean.iter_mut().zip(&sum).for_each(|(mean, &sum)| *mean += f64::from(sum));
@@ -180,7 +180,7 @@ pub(crate) fn centre(
     for (order, weights) in order.chunks(ROWS).zip(weights.chunks(ROWS)) {
         proceed()?;
         for (&i, &weight) in order.iter().zip(weights) {
-            widen(isa, snapshot.row(i as usize), &mut row, snapshot.row(i as usize));
+            widen(isa, snapshot.row(i as usize), &mut row);
             add_scaled(isa, &mut row, -1.0, &mean);
             square += weight * f64::from(dot(isa, &row, &row));
         }

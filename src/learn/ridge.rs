@@ -15,8 +15,9 @@ use std::ops::Range;
 
 use super::cholesky::{factor, invert_lower, solve, solve_inverse};
 use super::linear::Linear;
-use super::matmul::{Matrix, MatrixMut, add_gram_lower, multiply};
-use super::problem::Problem;
+use super::matmul::{Matrix, MatrixMut, add_gram_lower, multiply, multiply_in_pieces};
+use super::problem::{Problem, Proceed};
+use super::snapshot::LearnError;
 
 /// The constant feature, squared, as a multiple of the mean square norm of an embedding (which is 1).
 pub(crate) const CONSTANT: f64 = 10.0;
@@ -46,7 +47,7 @@ pub(crate) struct Solved {
 }
 
 impl<'p, 'a> Ridge<'p, 'a> {
-    pub(crate) fn new(problem: &'p Problem<'a>) -> Self {
+    pub(crate) fn new(problem: &'p Problem<'a>, proceed: Proceed) -> Result<Self, LearnError> {
         let (n, classes) = (problem.len(), problem.classes());
         let mut targets = vec![-1.0 / classes as f64; n * classes];
         for (i, &label) in problem.labels.iter().enumerate() {
@@ -58,13 +59,13 @@ impl<'p, 'a> Ridge<'p, 'a> {
         ridge.form = if n <= problem.width() {
             let a = ridge.weighted_rows(0..n);
             let mut gram = vec![0.0; n * n];
-            add_gram_lower(Matrix::new(&a, n, ridge.dimension()), &mut gram);
+            add_gram_lower(Matrix::new(&a, n, ridge.dimension()), &mut gram, proceed)?;
             Form::Dual(gram)
         } else {
-            let (gram, moments) = ridge.gram(&(0..n));
+            let (gram, moments) = ridge.gram(&(0..n), proceed)?;
             Form::Primal(gram, moments)
         };
-        ridge
+        Ok(ridge)
     }
 
     /// Embedding width with the constant feature.
@@ -87,7 +88,7 @@ impl<'p, 'a> Ridge<'p, 'a> {
     }
 
     /// `Σ w·a·aᵀ` (lower triangle) and `Σ w·a·yᵀ` over a range.
-    fn gram(&self, range: &Range<usize>) -> (Vec<f64>, Vec<f64>) {
+    fn gram(&self, range: &Range<usize>, proceed: Proceed) -> Result<(Vec<f64>, Vec<f64>), LearnError> {
         let (dimension, classes) = (self.dimension(), self.problem.classes());
         let mut gram = vec![0.0; dimension * dimension];
         let mut moments = vec![0.0; dimension * classes];
@@ -95,11 +96,11 @@ impl<'p, 'a> Ridge<'p, 'a> {
             let end = (start + ROWS).min(range.end);
             let rows = self.weighted_rows(start..end);
             let a = Matrix::new(&rows, end - start, dimension).transposed();
-            add_gram_lower(a, &mut gram);
+            add_gram_lower(a, &mut gram, proceed)?;
             let y = Matrix::new(&self.targets[start * classes..end * classes], end - start, classes);
             multiply(1.0, a, y, 1.0, MatrixMut::new(&mut moments, dimension, classes));
         }
-        (gram, moments)
+        Ok((gram, moments))
     }
 
     /// Whether this is the form for fewer samples than dimensions, where residuals cost no more than the solution.
@@ -108,7 +109,7 @@ impl<'p, 'a> Ridge<'p, 'a> {
     }
 
     /// Solves for one λ, a multiple of the mean square norm of an embedding.
-    pub(crate) fn solve(&self, lambda: f64) -> Solved {
+    pub(crate) fn solve(&self, lambda: f64, proceed: Proceed) -> Result<Solved, LearnError> {
         let classes = self.problem.classes();
         let (matrix, right, size) = match &self.form {
             Form::Dual(gram) => (gram, &self.targets, self.problem.len()),
@@ -116,10 +117,10 @@ impl<'p, 'a> Ridge<'p, 'a> {
         };
         // The sum over n samples of a mean square norm of 1 is n.
         let lambda = lambda * self.problem.len() as f64;
-        let factored = shifted(matrix, size, lambda);
-        let inverse = invert_lower(&factored, size);
+        let factored = shifted(matrix, size, lambda, proceed)?;
+        let inverse = invert_lower(&factored, size, proceed)?;
         let coefficients = solve_inverse(&inverse, size, right, classes);
-        Solved { lambda, inverse, coefficients }
+        Ok(Solved { lambda, inverse, coefficients })
     }
 
     /// The head of a solution.
@@ -148,33 +149,44 @@ impl<'p, 'a> Ridge<'p, 'a> {
 
     /// Scores of the samples in `parts`, each by the head that never saw its part: `[n, K]`, other rows zero.
     /// Parts are groups or folds (or any other disjoint ranges), in rising order.
-    pub(crate) fn held_out(&self, solved: &Solved, parts: &[Range<usize>]) -> Vec<f64> {
+    pub(crate) fn held_out(
+        &self,
+        solved: &Solved,
+        parts: &[Range<usize>],
+        proceed: Proceed,
+    ) -> Result<Vec<f64>, LearnError> {
         let classes = self.problem.classes();
         let mut scores = vec![0.0; self.problem.len() * classes];
         match &self.form {
             Form::Dual(_) => {
                 for part in parts {
-                    let residual = self.dual_residual(solved, part);
+                    let residual = self.dual_residual(solved, part, proceed)?;
                     self.write(part, &residual, &mut scores);
                 }
             }
-            Form::Primal(gram, moments) => self.primal(solved, gram, moments, parts, &mut scores),
+            Form::Primal(gram, moments) => self.primal(solved, gram, moments, parts, &mut scores, proceed)?,
         }
-        scores
+        Ok(scores)
     }
 
     /// `(P_BB)⁻¹·α_B`: weighted residuals without B.
-    fn dual_residual(&self, solved: &Solved, part: &Range<usize>) -> Vec<f64> {
+    fn dual_residual(
+        &self,
+        solved: &Solved,
+        part: &Range<usize>,
+        proceed: Proceed,
+    ) -> Result<Vec<f64>, LearnError> {
         let (n, classes, size) = (self.problem.len(), self.problem.classes(), part.len());
         // Columns of the inverse factor; it is lower triangular, rows above the part are zero there.
         let columns =
             Matrix::strided(&solved.inverse[part.start * n + part.start..], n - part.start, size, n);
         let mut block = vec![0.0; size * size];
-        multiply(1.0, columns.transposed(), columns, 0.0, MatrixMut::new(&mut block, size, size));
+        let to = MatrixMut::new(&mut block, size, size);
+        multiply_in_pieces(1.0, columns.transposed(), columns, 0.0, to, proceed)?;
         let mut residual = solved.coefficients[part.start * classes..part.end * classes].to_vec();
-        factor(&mut block, size, 0.0);
+        factor(&mut block, size, 0.0, proceed)?;
         solve(&block, size, &mut residual, classes);
-        residual
+        Ok(residual)
     }
 
     fn primal(
@@ -184,12 +196,13 @@ impl<'p, 'a> Ridge<'p, 'a> {
         moments: &[f64],
         parts: &[Range<usize>],
         scores: &mut [f64],
-    ) {
+        proceed: Proceed,
+    ) -> Result<(), LearnError> {
         let dimension = self.dimension();
         let mut at = 0;
         while at < parts.len() {
             if parts[at].len() > (dimension / 2).max(ROWS) {
-                let residual = self.without(solved, gram, moments, &parts[at]);
+                let residual = self.without(solved, gram, moments, &parts[at], proceed)?;
                 self.write(&parts[at], &residual, scores);
                 at += 1;
                 continue;
@@ -201,19 +214,27 @@ impl<'p, 'a> Ridge<'p, 'a> {
                 rows += parts[at].len();
                 at += 1;
             }
-            self.woodbury(solved, &parts[start..at], scores);
+            self.woodbury(solved, &parts[start..at], scores, proceed)?;
         }
+        Ok(())
     }
 
     /// `(I − H_BB)⁻¹(y − ŷ)_B` for some small parts.
-    fn woodbury(&self, solved: &Solved, parts: &[Range<usize>], scores: &mut [f64]) {
+    fn woodbury(
+        &self,
+        solved: &Solved,
+        parts: &[Range<usize>],
+        scores: &mut [f64],
+        proceed: Proceed,
+    ) -> Result<(), LearnError> {
         let (dimension, classes) = (self.dimension(), self.problem.classes());
         let size = parts.iter().map(Range::len).sum();
         let rows: Vec<f64> = parts.iter().flat_map(|part| self.weighted_rows(part.clone())).collect();
         let mut projected = vec![0.0; size * dimension];
         let inverse = Matrix::new(&solved.inverse, dimension, dimension);
         let a = Matrix::new(&rows, size, dimension);
-        multiply(1.0, a, inverse.transposed(), 0.0, MatrixMut::new(&mut projected, size, dimension));
+        let to = MatrixMut::new(&mut projected, size, dimension);
+        multiply_in_pieces(1.0, a, inverse.transposed(), 0.0, to, proceed)?;
         let mut residuals: Vec<f64> = parts
             .iter()
             .flat_map(|part| &self.targets[part.start * classes..part.end * classes])
@@ -228,24 +249,33 @@ impl<'p, 'a> Ridge<'p, 'a> {
             to += size;
             let z = Matrix::new(&projected[from * dimension..to * dimension], size, dimension);
             let mut block = vec![0.0; size * size];
-            multiply(-1.0, z, z.transposed(), 0.0, MatrixMut::new(&mut block, size, size));
+            let square = MatrixMut::new(&mut block, size, size);
+            multiply_in_pieces(-1.0, z, z.transposed(), 0.0, square, proceed)?;
             for i in 0..size {
                 block[i * size + i] += 1.0;
             }
             let residual = &mut residuals[from * classes..to * classes];
-            factor(&mut block, size, 0.0);
+            factor(&mut block, size, 0.0, proceed)?;
             solve(&block, size, residual, classes);
             self.write(part, residual, scores);
         }
+        Ok(())
     }
 
     /// Weighted residuals on a large part by solving without it.
-    fn without(&self, solved: &Solved, gram: &[f64], moments: &[f64], part: &Range<usize>) -> Vec<f64> {
+    fn without(
+        &self,
+        solved: &Solved,
+        gram: &[f64],
+        moments: &[f64],
+        part: &Range<usize>,
+        proceed: Proceed,
+    ) -> Result<Vec<f64>, LearnError> {
         let (dimension, classes) = (self.dimension(), self.problem.classes());
-        let (own, own_moments) = self.gram(part);
+        let (own, own_moments) = self.gram(part, proceed)?;
         let rest: Vec<f64> = gram.iter().zip(&own).map(|(all, own)| all - own).collect();
         let mut v: Vec<f64> = moments.iter().zip(&own_moments).map(|(all, own)| all - own).collect();
-        solve(&shifted(&rest, dimension, solved.lambda), dimension, &mut v, classes);
+        solve(&shifted(&rest, dimension, solved.lambda, proceed)?, dimension, &mut v, classes);
         let mut residual = self.targets[part.start * classes..part.end * classes].to_vec();
         for start in part.clone().step_by(ROWS) {
             let end = (start + ROWS).min(part.end);
@@ -260,7 +290,7 @@ impl<'p, 'a> Ridge<'p, 'a> {
                 MatrixMut::new(out, end - start, classes),
             );
         }
-        residual
+        Ok(residual)
     }
 
     /// Scores `ŷ = y − r/√w` of one part.
@@ -277,11 +307,11 @@ impl<'p, 'a> Ridge<'p, 'a> {
 }
 
 /// The Cholesky factor of `matrix + λI`.
-fn shifted(matrix: &[f64], size: usize, lambda: f64) -> Vec<f64> {
+fn shifted(matrix: &[f64], size: usize, lambda: f64, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
     let mut out = matrix.to_vec();
     for i in 0..size {
         out[i * size + i] += lambda;
     }
-    factor(&mut out, size, lambda * 1e-3);
-    out
+    factor(&mut out, size, lambda * 1e-3, proceed)?;
+    Ok(out)
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::cholesky::dot;
 use super::lbfgs::{Found, Lbfgs, Status, Stop};
 use super::linear::Linear;
-use super::matmul::fused::{Columns, Isa, Scratch, scores};
+use super::matmul::fused::{Columns, Isa, scores};
 use super::objective::{BIAS, Point, Samples, Sums, evaluate};
 use super::problem::{Problem, Proceed};
 use super::snapshot::LearnError;
@@ -124,7 +124,7 @@ pub(crate) fn held_out(problem: &Problem, parts: &[Range<usize>], heads: &[Linea
     let (width, classes) = (problem.width(), problem.classes());
     let samples = problem.samples();
     let mut out = vec![0.0; problem.len() * classes];
-    let (mut columns, mut scratch) = (Columns::zero(classes, width), Scratch::default());
+    let mut columns = Columns::zero(classes, width);
     let mut found = Vec::new();
     for (part, head) in parts.iter().zip(heads) {
         let mut offsets = head.bias.clone();
@@ -135,7 +135,7 @@ pub(crate) fn held_out(problem: &Problem, parts: &[Range<usize>], heads: &[Linea
             *offset -= samples.shift(to);
         }
         found.resize(part.len() * classes, 0.0f32);
-        scores(Isa::detect(), samples.rows, &samples.order[part.clone()], &columns, &mut scratch, &mut found);
+        scores(Isa::detect(), samples.rows, &samples.order[part.clone()], &columns, &mut found);
         for (at, &score) in found.iter().enumerate() {
             out[part.start * classes + at] = f64::from(score) + offsets[at % classes];
         }

@@ -5,7 +5,7 @@
 //! matrix at the wrong `h` is worse than none; in the form `U·diag(e)·Uᵀ + bulk·(I − U·Uᵀ)` it can be divided by at any
 //! `h`, and `h` is known from every pass. `U` comes from randomised subspace iteration (Halko, Martinsson & Tropp 2011).
 
-use super::matmul::fused::{Columns, Isa, Scratch, add_combined, add_scaled, dot, pass, project};
+use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, dot, pass, project};
 use super::objective::{BIAS, Samples};
 use super::problem::Proceed;
 use super::snapshot::LearnError;
@@ -88,7 +88,7 @@ fn scatter(isa: Isa, samples: &Samples, order: &[u32], basis: &Columns) -> Colum
     let mut product = Columns::zero(basis.count, basis.width);
     let mut sums = vec![0.0f32; basis.count];
     let shifts: Vec<f32> = (0..basis.count).map(|at| samples.shift(basis.column(at)) as f32).collect();
-    pass(isa, samples.rows, order, basis, &mut product, &mut Scratch::default(), &mut |_, scores| {
+    pass(isa, samples.rows, order, basis, &mut product, &mut Vec::new(), &mut |_, scores| {
         for row in scores.chunks_exact_mut(shifts.len().max(1)) {
             for ((score, shift), sum) in row.iter_mut().zip(&shifts).zip(&mut sums) {
                 *score -= shift;

@@ -59,7 +59,7 @@ impl Statistics {
             statistics.count(&row, snapshot.labels[i] as usize, 1.0);
             if block.len() == 256 * width || i + 1 == snapshot.len() {
                 let rows = Matrix::new(&block, block.len() / width, width);
-                add_gram_lower(rows.transposed(), &mut statistics.gram);
+                add_gram_lower(rows.transposed(), &mut statistics.gram, &mut || Ok::<_, LearnError>(()))?;
                 block.clear();
             }
         }
@@ -233,7 +233,7 @@ impl Statistics {
         for i in 0..width {
             matrix[i * width + i] += lambda * unit;
         }
-        factor(&mut matrix, width, lambda * unit * 1e-3);
+        factor(&mut matrix, width, lambda * unit * 1e-3, &mut || Ok(()))?;
         solve(&matrix, width, &mut right, classes);
         let mut head = Head {
             classes: self.counts.len(),

@@ -10,7 +10,7 @@ use super::drift::Reference;
 use super::evaluation::{Judged, Report, report};
 use super::head::{ABSENT_BIAS, Head};
 use super::options::{Choice, Method, Options, Progress};
-use super::problem::Problem;
+use super::problem::{Problem, Proceed};
 use super::reject::{self, Reject};
 use super::snapshot::{LearnError, Snapshot};
 use super::suspects::{Suspect, suspects};
@@ -107,9 +107,8 @@ pub fn train(
         curve = Some(Curve::measure(&problem, &ridge, options.seed, &mut step)?);
         trained.extend(wanted(Method::Ridge).then_some(ridge));
     }
-    step("evaluation", 0)?;
     trained.sort_by_key(|trained| trained.method);
-    Ok(conclude(&problem, snapshot, options, trained, curve))
+    conclude(&problem, snapshot, options, trained, curve, &mut || step("evaluation", 0))
 }
 
 fn conclude(
@@ -118,7 +117,8 @@ fn conclude(
     options: &Options,
     trained: Vec<Trained>,
     curve: Option<Curve>,
-) -> Round {
+    proceed: Proceed,
+) -> Result<Round, LearnError> {
     let mut best = 0;
     for at in 1..trained.len() {
         if trained[at].fold_loss < trained[best].fold_loss {
@@ -128,6 +128,7 @@ fn conclude(
     let mut candidates = Vec::with_capacity(trained.len());
     let mut chosen = Vec::new();
     for (at, trained) in trained.iter().enumerate() {
+        proceed()?;
         let held_out = held_out(problem, trained);
         let predicted: Vec<u32> = held_out.iter().map(|sample| sample.predicted).collect();
         let confidence: Vec<f32> = held_out.iter().map(|sample| sample.confidence).collect();
@@ -138,14 +139,15 @@ fn conclude(
             confidence: &confidence,
             classes: snapshot.classes,
         };
+        proceed()?;
         let report = report(&judged, options.bootstrap, options.seed);
         candidates.push(Candidate { method: trained.method, lambda: trained.lambda, report });
         if at == best {
             chosen = held_out;
         }
     }
-    let (reject, unknown) = reject::fit(problem, &trained[best].held_out, options.reject_rate).unzip();
-    let reject = reject.zip(unknown).map(|(mut reject, scores): (Reject, Vec<f32>)| {
+    let fitted = reject::fit(problem, &trained[best].held_out, options.reject_rate, proceed)?;
+    let reject = fitted.map(|(mut reject, scores): (Reject, Vec<f32>)| {
         let mut unknown = vec![f32::NAN; problem.len()];
         problem.order.iter().zip(scores).for_each(|(&row, score)| unknown[row as usize] = score);
         let (labels, bursts) = (&snapshot.labels, &snapshot.bursts);
@@ -153,12 +155,13 @@ fn conclude(
         reject
     });
     let head = head(problem, snapshot, &trained[best], reject);
+    proceed()?;
     let (curve, doubled) = curve
         .map(|curve| curve.conclude(problem, &trained[best].held_out, options.bootstrap, options.seed))
         .unzip();
     let report = candidates[best].report.clone();
     let similarity = advice::similarity(problem, report.balanced_accuracy.value);
-    Round {
+    Ok(Round {
         suspects: suspects(&snapshot.labels, &chosen),
         curve: curve.unwrap_or_default(),
         advice: advice::advise(&report, doubled, similarity, options.target),
@@ -167,7 +170,7 @@ fn conclude(
         report,
         candidates,
         held_out: chosen,
-    }
+    })
 }
 
 /// Held-out predictions in the order of the snapshot.

@@ -1,14 +1,14 @@
 //! AVX2 + FMA + F16C: eight lanes.
 
 use std::arch::x86_64::{
-    __m256, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadu_si128, _mm_movehl_ps, _mm_prefetch,
-    _mm_shuffle_ps, _mm256_castps256_ps128, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps,
+    __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadu_si128, _mm_movehl_ps, _mm_shuffle_ps,
+    _mm256_castps256_ps128, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_set1_ps, _mm256_storeu_ps,
 };
 
 use half::f16;
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Number};
 use super::tiles;
 
 #[derive(Clone, Copy)]
@@ -26,6 +26,11 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         Self(unsafe { _mm256_loadu_ps(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_half(from: *const f16) -> Self {
+        Self(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) })
     }
 
     #[inline(always)]
@@ -56,40 +61,30 @@ pub(super) fn available() -> bool {
 /// # Safety
 /// [`available`], and as [`tiles::scores`].
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn scores(x: tiles::View, w: tiles::View, width: usize, out: tiles::ViewMut) {
+pub(super) unsafe fn scores<N: Number>(x: tiles::Tall<N>, w: tiles::View, width: usize, out: tiles::ViewMut) {
     // SAFETY: the caller's promise.
-    unsafe { tiles::scores::<Avx2>(x, w, width, out) }
+    unsafe { tiles::scores::<Avx2, N>(x, w, width, out) }
 }
 
 /// # Safety
 /// [`available`], and as [`tiles::gather`].
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn gather(x: tiles::View, r: tiles::View, width: usize, out: tiles::ViewMut) {
+pub(super) unsafe fn gather<N: Number>(x: tiles::Tall<N>, r: tiles::View, width: usize, out: tiles::ViewMut) {
     // SAFETY: the caller's promise.
-    unsafe { tiles::gather::<Avx2>(x, r, width, out) }
+    unsafe { tiles::gather::<Avx2, N>(x, r, width, out) }
 }
 
-/// Widens `from`, and asks for the memory of `next` on the way.
+/// Widens f16 to f32.
 ///
 /// # Safety
 /// [`available`].
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn widen(from: &[f16], to: &mut [f32], next: *const f16) {
-    // One line of the cache at a time.
-    let (lines, tos) = (from.chunks_exact(32), to.chunks_exact_mut(32));
-    let tail = lines.remainder();
-    let mut next = next;
-    for (from, to) in lines.zip(tos) {
-        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
-        // SAFETY: both are thirty-two long, and f16 is two bytes. A prefetch may name any address.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T1>(next.cast());
-            for eight in 0..4usize {
-                let half = _mm_loadu_si128(from.wrapping_add(8 * eight).cast());
-                _mm256_storeu_ps(to.wrapping_add(8 * eight), _mm256_cvtph_ps(half));
-            }
-        }
-        next = next.wrapping_add(32);
+pub(super) unsafe fn widen(from: &[f16], to: &mut [f32]) {
+    let (from8, to8) = (from.chunks_exact(8), to.chunks_exact_mut(8));
+    let tail = from8.remainder();
+    for (from, to) in from8.zip(to8) {
+        // SAFETY: both are eight long.
+        unsafe { Avx2::load_half(from.as_ptr()).store(to.as_mut_ptr()) }
     }
     let done = from.len() - tail.len();
     for (to, from) in to[done..].iter_mut().zip(tail) {

@@ -1,20 +1,21 @@
 //! One pass over tall embeddings for few columns: per block of rows the scores, then whatever the caller makes of
 //! them, then the gradient, while the block is still in the cache.
 
+use std::marker::PhantomData;
+use std::ptr;
+
 use half::f16;
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::lanes::{Lanes, Portable};
+use super::lanes::{Lanes, Number, Portable};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
 use super::tiles;
-use super::tiles::{View, ViewMut};
+use super::tiles::{Tall, View, ViewMut};
 
-/// Rows per block at most: with the widest embeddings it still fits half a small L2 cache.
+/// Rows per block: in f16 and with the widest embeddings it fits a quarter of a small L2 cache.
 pub(crate) const BLOCK: usize = 24;
-/// Rows per block for one or two columns, which are bound by memory: the block fits the L1 cache.
-const SHORT: usize = 6;
 /// Strides that are a multiple of this many numbers (4 KiB) put equal columns of all rows into one set of the L1
 /// cache; [`stride`] keeps clear of it.
 const ALIAS: usize = 1024;
@@ -23,6 +24,7 @@ const ALIAS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isa {
     /// Any CPU.
+    #[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "every aarch64 CPU has NEON"))]
     Portable,
     /// AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
@@ -81,13 +83,6 @@ pub(crate) enum Rows<'a> {
     Single(&'a [f32]),
 }
 
-/// What a pass writes on its way: one block of widened rows and its scores.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    rows: Vec<f32>,
-    scores: Vec<f32>,
-}
-
 /// Columns `W [columns, width]`, rows [`stride`] apart: weights, or their gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Columns {
@@ -111,7 +106,7 @@ impl Columns {
 }
 
 /// For each sample, a row of `rows` by `order`: scores `S = X·Wᵀ` block by block, `turn(first sample, scores [block,
-/// columns])` makes residuals of them in place, and `gradient += Rᵀ·X`.
+/// columns])` makes residuals of them in place, and `gradient += Rᵀ·X`. `scores` is room for a block of them.
 ///
 /// # Panics
 /// When the shapes do not agree, or `order` names a row that is not there.
@@ -121,21 +116,18 @@ pub(crate) fn pass(
     order: &[u32],
     weights: &Columns,
     gradient: &mut Columns,
-    scratch: &mut Scratch,
+    scores: &mut Vec<f32>,
     turn: &mut dyn FnMut(usize, &mut [f32]),
 ) {
     let (count, width) = (weights.count, weights.width);
     assert!((gradient.count, gradient.width) == (count, width), "weights and gradient of one shape");
-    let Scratch { rows: widened, scores } = scratch;
     scores.resize(BLOCK * count, 0.0);
-    let block = if count <= 2 { SHORT } else { BLOCK };
-    for first in (0..order.len()).step_by(block) {
-        let size = block.min(order.len() - first);
-        gather_rows(isa, rows, &order[first..], size, width, widened);
-        let scores = &mut scores[..size * count];
-        multiply_scores(isa, widened, size, weights, scores);
+    for first in (0..order.len()).step_by(BLOCK) {
+        let block = Block::of(rows, &order[first..], width);
+        let scores = &mut scores[..block.count() * count];
+        block.scores(isa, weights, scores);
         turn(first, scores);
-        add_gradient(isa, widened, size, scores, gradient);
+        block.add_gradient(isa, scores, gradient);
     }
 }
 
@@ -143,23 +135,14 @@ pub(crate) fn pass(
 ///
 /// # Panics
 /// As [`pass`].
-pub(crate) fn scores(
-    isa: Isa,
-    rows: Rows,
-    order: &[u32],
-    weights: &Columns,
-    scratch: &mut Scratch,
-    out: &mut [f32],
-) {
+pub(crate) fn scores(isa: Isa, rows: Rows, order: &[u32], weights: &Columns, out: &mut [f32]) {
     let (count, width) = (weights.count, weights.width);
     assert!(out.len() == order.len() * count, "scores for every sample");
     if count == 0 {
         return;
     }
-    for (first, out) in (0..order.len()).step_by(BLOCK).zip(out.chunks_mut(BLOCK * count)) {
-        let size = BLOCK.min(order.len() - first);
-        gather_rows(isa, rows, &order[first..], size, width, &mut scratch.rows);
-        multiply_scores(isa, &scratch.rows, size, weights, out);
+    for (order, out) in order.chunks(BLOCK).zip(out.chunks_mut(BLOCK * count)) {
+        Block::of(rows, order, width).scores(isa, weights, out);
     }
 }
 
@@ -170,7 +153,9 @@ pub(crate) fn scores(
 pub(crate) fn project(isa: Isa, a: &Columns, b: &Columns) -> Vec<f32> {
     assert!(a.width == b.width, "columns of one width");
     let mut out = vec![0.0; a.count * b.count];
-    multiply_scores(isa, &a.values, a.count, b, &mut out);
+    for (first, out) in (0..a.count).step_by(BLOCK).zip(out.chunks_mut(BLOCK * b.count.max(1))) {
+        Block::columns(a, first).scores(isa, b, out);
+    }
     out
 }
 
@@ -180,39 +165,108 @@ pub(crate) fn project(isa: Isa, a: &Columns, b: &Columns) -> Vec<f32> {
 /// When the shapes do not agree.
 pub(crate) fn add_combined(isa: Isa, to: &mut Columns, factors: &[f32], basis: &Columns) {
     assert!(to.width == basis.width, "columns of one width");
-    add_gradient(isa, &basis.values, basis.count, factors, to);
+    for (first, factors) in (0..basis.count).step_by(BLOCK).zip(factors.chunks(BLOCK * to.count.max(1))) {
+        Block::columns(basis, first).add_gradient(isa, factors, to);
+    }
 }
 
-/// The first `size` rows of `order` in f32, [`stride`] apart; what comes after them is asked from memory ahead of time.
-fn gather_rows(isa: Isa, rows: Rows, order: &[u32], size: usize, width: usize, out: &mut Vec<f32>) {
-    let stride = stride(width);
-    out.resize(BLOCK * stride, 0.0);
-    for at in 0..size {
-        let to = &mut out[at * stride..at * stride + width];
-        let row = order[at] as usize;
-        let next = order.get(at + BLOCK).map_or(row, |&next| next as usize);
+/// A block of rows ready for the tiles, in f32 or as they are stored.
+enum Block<'a> {
+    Single(Pointers<'a, f32>),
+    Half(Pointers<'a, f16>),
+}
+
+/// Rows of one width.
+struct Pointers<'a, N> {
+    rows: [*const N; BLOCK],
+    count: usize,
+    width: usize,
+    borrowed: PhantomData<&'a [N]>,
+}
+
+impl<'a, N> Pointers<'a, N> {
+    fn of(rows: impl Iterator<Item = &'a [N]>, width: usize) -> Self {
+        let mut pointers = Self { rows: [ptr::null(); BLOCK], count: 0, width, borrowed: PhantomData };
+        for (to, row) in pointers.rows.iter_mut().zip(rows) {
+            assert!(row.len() == width, "rows of one width");
+            *to = row.as_ptr();
+            pointers.count += 1;
+        }
+        pointers
+    }
+
+    fn tall(&self) -> Tall<N> {
+        Tall { rows: self.rows.as_ptr(), count: self.count }
+    }
+}
+
+impl<'a> Block<'a> {
+    /// The first rows of `order`. What comes after the block is asked from memory ahead of time.
+    fn of(rows: Rows<'a>, order: &[u32], width: usize) -> Self {
+        let (now, later) = order.split_at(BLOCK.min(order.len()));
         match rows {
-            Rows::Single(rows) => to.copy_from_slice(&rows[row * stride..row * stride + width]),
-            Rows::Half(rows) => {
-                let own = &rows[row * width..(row + 1) * width];
-                widen(isa, own, to, &rows[next * width..]);
+            Rows::Single(rows) => {
+                let stride = stride(width);
+                let row = |&at: &u32| &rows[at as usize * stride..][..width];
+                Self::Single(Pointers::of(now.iter().map(row), width))
             }
+            Rows::Half(rows) => {
+                let row = |&at: &u32| &rows[at as usize * width..][..width];
+                later.iter().take(BLOCK).for_each(|at| prefetch(row(at)));
+                Self::Half(Pointers::of(now.iter().map(row), width))
+            }
+        }
+    }
+
+    fn columns(columns: &'a Columns, first: usize) -> Self {
+        let rows = (first..columns.count).map(|at| columns.column(at));
+        Self::Single(Pointers::of(rows, columns.width))
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Single(rows) => rows.count,
+            Self::Half(rows) => rows.count,
+        }
+    }
+
+    fn scores(&self, isa: Isa, weights: &Columns, out: &mut [f32]) {
+        match self {
+            Self::Single(rows) => multiply_scores(isa, rows, weights, out),
+            Self::Half(rows) => multiply_scores(isa, rows, weights, out),
+        }
+    }
+
+    fn add_gradient(&self, isa: Isa, residuals: &[f32], gradient: &mut Columns) {
+        match self {
+            Self::Single(rows) => add_gradient(isa, rows, residuals, gradient),
+            Self::Half(rows) => add_gradient(isa, rows, residuals, gradient),
         }
     }
 }
 
-/// Converts f16 to f32, exactly; `next` is what will be converted soon.
+/// Asks for a row that will be read soon.
+fn prefetch(row: &[f16]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row.chunks(32) {
+        // SAFETY: any address may be named.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
+
+/// Converts f16 to f32, exactly.
 ///
 /// # Panics
 /// When the lengths differ.
-pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32], next: &[f16]) {
+pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
     assert!(from.len() == to.len(), "as many numbers out as in");
-    let _ = next;
     match isa {
         Isa::Portable => to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32()),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `Isa::Avx2` is only made where the CPU has it.
-        Isa::Avx2 => unsafe { avx2::widen(from, to, next.as_ptr()) },
+        Isa::Avx2 => unsafe { avx2::widen(from, to) },
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => neon::widen(from, to),
     }
@@ -265,41 +319,41 @@ pub(crate) fn spin(isa: Isa, rounds: usize) -> (f64, f32) {
     (2.0 * 12.0 * lanes as f64 * rounds as f64, sum)
 }
 
-fn multiply_scores(isa: Isa, x: &[f32], size: usize, weights: &Columns, out: &mut [f32]) {
+fn multiply_scores<N: Number>(isa: Isa, x: &Pointers<N>, weights: &Columns, out: &mut [f32]) {
     let (count, width) = (weights.count, weights.width);
     let stride = stride(width);
-    assert!(x.len() >= size * stride && weights.values.len() >= count * stride && out.len() >= size * count);
-    let x = View { values: x.as_ptr(), rows: size, stride };
+    assert!(x.width == width && weights.values.len() >= count * stride && out.len() >= x.count * count);
     let w = View { values: weights.values.as_ptr(), rows: count, stride };
     let out = ViewMut { values: out.as_mut_ptr(), stride: count };
-    // SAFETY: the lengths were checked, `out` is a unique borrow, and an `Isa` is only made where the CPU has it.
+    // SAFETY: the lengths were checked, here and in `Pointers::of`, `out` is a unique borrow, and an `Isa` is only made
+    // where the CPU has it.
     unsafe {
         match isa {
-            Isa::Portable => tiles::scores::<Portable>(x, w, width, out),
+            Isa::Portable => tiles::scores::<Portable, N>(x.tall(), w, width, out),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::scores(x, w, width, out),
+            Isa::Avx2 => avx2::scores(x.tall(), w, width, out),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::scores(x, w, width, out),
+            Isa::Neon => neon::scores(x.tall(), w, width, out),
         }
     }
 }
 
-fn add_gradient(isa: Isa, x: &[f32], size: usize, residuals: &[f32], gradient: &mut Columns) {
+fn add_gradient<N: Number>(isa: Isa, x: &Pointers<N>, residuals: &[f32], gradient: &mut Columns) {
     let (count, width) = (gradient.count, gradient.width);
     let stride = stride(width);
-    assert!(x.len() >= size * stride && gradient.values.len() >= count * stride);
-    assert!(residuals.len() >= size * count);
-    let x = View { values: x.as_ptr(), rows: size, stride };
+    assert!(
+        x.width == width && gradient.values.len() >= count * stride && residuals.len() >= x.count * count
+    );
     let r = View { values: residuals.as_ptr(), rows: count, stride: count };
     let out = ViewMut { values: gradient.values.as_mut_ptr(), stride };
     // SAFETY: as in `multiply_scores`.
     unsafe {
         match isa {
-            Isa::Portable => tiles::gather::<Portable>(x, r, width, out),
+            Isa::Portable => tiles::gather::<Portable, N>(x.tall(), r, width, out),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::gather(x, r, width, out),
+            Isa::Avx2 => avx2::gather(x.tall(), r, width, out),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::gather(x, r, width, out),
+            Isa::Neon => neon::gather(x.tall(), r, width, out),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A register of f32 as the tiles see it, and its portable twin.
 
+use half::f16;
+
 /// A SIMD register of [`Lanes::COUNT`] f32. Every method is inlined into a function that enables the CPU features.
 pub(super) trait Lanes: Copy {
     /// Numbers per register.
@@ -16,6 +18,12 @@ pub(super) trait Lanes: Copy {
     /// # Safety
     /// As [`Lanes::splat`], and `from` is valid for `COUNT` reads.
     unsafe fn load(from: *const f32) -> Self;
+
+    /// Reads `COUNT` numbers in f16, exactly.
+    ///
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load_half(from: *const f16) -> Self;
 
     /// Writes `COUNT` numbers.
     ///
@@ -55,6 +63,12 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_half(from: *const f16) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { from.cast::<[f16; 4]>().read() }.map(f16::to_f32))
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { to.cast::<[f32; 4]>().write(self.0) }
@@ -70,5 +84,42 @@ impl Lanes for Portable {
     unsafe fn sum(self) -> f32 {
         let [a, b, c, d] = self.0;
         (a + c) + (b + d)
+    }
+}
+
+/// A stored number that a register of f32 can be read from.
+pub(super) trait Number: Copy {
+    /// Reads `L::COUNT` numbers.
+    ///
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load<L: Lanes>(from: *const Self) -> L;
+
+    fn single(self) -> f32;
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { L::load(from) }
+    }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+impl Number for f16 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { L::load_half(from) }
+    }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self.to_f32()
     }
 }

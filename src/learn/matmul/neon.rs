@@ -5,7 +5,7 @@ use std::arch::asm;
 
 use half::f16;
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Number};
 use super::tiles;
 
 #[derive(Clone, Copy)]
@@ -26,6 +26,22 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
+    unsafe fn load_half(from: *const f16) -> Self {
+        let wide: float32x4_t;
+        // The intrinsic for it needs a type that is not stable yet.
+        unsafe {
+            asm!(
+                "ldr {wide:d}, [{from}]",
+                "fcvtl {wide:v}.4s, {wide:v}.4h",
+                from = in(reg) from,
+                wide = out(vreg) wide,
+                options(nostack, preserves_flags, readonly, pure),
+            );
+        }
+        Self(wide)
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         unsafe { vst1q_f32(to, self.0) }
     }
@@ -43,37 +59,25 @@ impl Lanes for Neon {
 
 /// # Safety
 /// As [`tiles::scores`].
-pub(super) unsafe fn scores(x: tiles::View, w: tiles::View, width: usize, out: tiles::ViewMut) {
+pub(super) unsafe fn scores<N: Number>(x: tiles::Tall<N>, w: tiles::View, width: usize, out: tiles::ViewMut) {
     // SAFETY: the caller's promise.
-    unsafe { tiles::scores::<Neon>(x, w, width, out) }
+    unsafe { tiles::scores::<Neon, N>(x, w, width, out) }
 }
 
 /// # Safety
 /// As [`tiles::gather`].
-pub(super) unsafe fn gather(x: tiles::View, r: tiles::View, width: usize, out: tiles::ViewMut) {
+pub(super) unsafe fn gather<N: Number>(x: tiles::Tall<N>, r: tiles::View, width: usize, out: tiles::ViewMut) {
     // SAFETY: the caller's promise.
-    unsafe { tiles::gather::<Neon>(x, r, width, out) }
+    unsafe { tiles::gather::<Neon, N>(x, r, width, out) }
 }
 
 /// Widens f16 to f32.
 pub(super) fn widen(from: &[f16], to: &mut [f32]) {
-    let (from8, to8) = (from.chunks_exact(8), to.chunks_exact_mut(8));
-    let tail = from8.remainder();
-    for (from, to) in from8.zip(to8) {
-        // SAFETY: reads eight f16, writes eight f32, both borrowed for it; FCVTL is in the base set.
-        unsafe {
-            asm!(
-                "ldr {all:q}, [{from}]",
-                "fcvtl {low:v}.4s, {all:v}.4h",
-                "fcvtl2 {all:v}.4s, {all:v}.8h",
-                "stp {low:q}, {all:q}, [{to}]",
-                from = in(reg) from.as_ptr(),
-                to = in(reg) to.as_mut_ptr(),
-                all = out(vreg) _,
-                low = out(vreg) _,
-                options(nostack, preserves_flags),
-            );
-        }
+    let (from4, to4) = (from.chunks_exact(4), to.chunks_exact_mut(4));
+    let tail = from4.remainder();
+    for (from, to) in from4.zip(to4) {
+        // SAFETY: reads four f16, writes four f32, both borrowed for it.
+        unsafe { Neon::load_half(from.as_ptr()).store(to.as_mut_ptr()) }
     }
     let done = from.len() - tail.len();
     for (to, from) in to[done..].iter_mut().zip(tail) {

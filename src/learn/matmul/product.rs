@@ -129,10 +129,46 @@ pub(crate) fn multiply<T: Real>(alpha: T, a: Matrix<T>, b: Matrix<T>, beta: T, c
     T::kernel(alpha, a, b, beta, c);
 }
 
+/// Multiplications of one piece of work in f64: a few milliseconds on a small board.
+const PIECE: usize = 4_000_000;
+
+/// [`multiply`] in pieces of some rows; `proceed` is asked before each, and its error ends the work.
+///
+/// # Errors
+/// That of `proceed`; `c` is then partly done.
+pub(crate) fn multiply_in_pieces<T: Real, E>(
+    alpha: T,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    beta: T,
+    c: MatrixMut<T>,
+    proceed: &mut dyn FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    assert!(c.rows == a.rows, "as many rows out as in");
+    let step = (PIECE / (a.columns * b.columns).max(1)).clamp(8, a.rows.max(8));
+    let mut start = 0;
+    while start < a.rows {
+        proceed()?;
+        let rows = step.min(a.rows - start);
+        let from = &a.values[(start * a.row_stride).min(a.values.len())..];
+        let to = &mut c.values[start * c.row_stride..];
+        multiply(alpha, Matrix { values: from, rows, ..a }, b, beta, MatrixMut { values: to, rows, ..c });
+        start += rows;
+    }
+    Ok(())
+}
+
 /// Adds `A·Aᵀ` to the lower triangle of `g [n, n]`, `a [n, k]`; the part above the diagonal is left undefined.
 ///
 /// Works in block columns so that only about half of the full product is computed.
-pub(crate) fn add_gram_lower<T: Real + From<u8>>(a: Matrix<T>, g: &mut [T]) {
+///
+/// # Errors
+/// As [`multiply_in_pieces`].
+pub(crate) fn add_gram_lower<T: Real + From<u8>, E>(
+    a: Matrix<T>,
+    g: &mut [T],
+    proceed: &mut dyn FnMut() -> Result<(), E>,
+) -> Result<(), E> {
     const BLOCK: usize = 192;
     let n = a.rows;
     assert!(g.len() >= n * n, "a Gram matrix of {n} rows needs {} elements", n * n);
@@ -144,9 +180,10 @@ pub(crate) fn add_gram_lower<T: Real + From<u8>>(a: Matrix<T>, g: &mut [T]) {
             Matrix { values: &a.values[(start * a.row_stride).min(a.values.len())..], rows: n - start, ..a };
         let right = Matrix { rows: width, ..left };
         let c = MatrixMut::strided(&mut g[start * n + start..], n - start, width, n);
-        multiply(one, left, right.transposed(), one, c);
+        multiply_in_pieces(one, left, right.transposed(), one, c, proceed)?;
         start += width;
     }
+    Ok(())
 }
 
 /// Copies the lower triangle of `g [n, n]` onto the upper one.

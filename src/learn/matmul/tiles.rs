@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Number};
 
 /// A row-major matrix behind a pointer.
 #[derive(Clone, Copy)]
@@ -24,101 +24,128 @@ pub(super) struct ViewMut {
     pub stride: usize,
 }
 
-/// `out [x.rows, w.rows] = X·Wᵀ` for `X [x.rows, width]`, `W [w.rows, width]`.
+/// Rows `[count, width]`, each behind its own pointer.
+#[derive(Clone, Copy)]
+pub(super) struct Tall<N> {
+    pub rows: *const *const N,
+    pub count: usize,
+}
+
+/// Numbers of a row that are worked on together: a block's strip and a tile's columns stay in the L1 cache.
+const STRIP: usize = 512;
+
+/// `out [x.count, w.rows] = X·Wᵀ` for `X [x.count, width]`, `W [w.rows, width]`.
 ///
 /// # Safety
 /// The CPU has the features of `L`, and each view is valid for its rows of `width` (`out`: of `w.rows`) numbers,
 /// `stride` apart; `out` overlaps no other.
 #[inline(always)]
-pub(super) unsafe fn scores<L: Lanes>(x: View, w: View, width: usize, out: ViewMut) {
-    let mut column = 0;
-    while column < w.rows {
-        let left = w.rows - column;
-        // 10 columns go as 4 + 3 + 3, five as 3 + 2: no tile is left with a single column that others could share.
-        let columns = match left {
-            1..=3 => left,
-            5 | 6 | 9 => 3,
-            _ => 4,
-        };
-        let tile =
-            View { values: unsafe { w.values.add(column * w.stride) }, rows: columns, stride: w.stride };
-        let to = ViewMut { values: unsafe { out.values.add(column) }, stride: out.stride };
-        // SAFETY: `column + columns ≤ w.rows`; the rest is the caller's promise.
-        unsafe {
-            match columns {
-                1 => rows_of::<L, 6, 1>(x, tile, width, to),
-                2 => rows_of::<L, 4, 2>(x, tile, width, to),
-                3 => rows_of::<L, 4, 3>(x, tile, width, to),
-                _ => rows_of::<L, 3, 4>(x, tile, width, to),
+pub(super) unsafe fn scores<L: Lanes, N: Number>(x: Tall<N>, w: View, width: usize, out: ViewMut) {
+    // With one tile of columns nothing is read twice.
+    let strip = if w.rows <= 4 { width.max(1) } else { STRIP };
+    let mut start = 0;
+    while start == 0 || start < width {
+        let part = Part { start, end: (start + strip).min(width) };
+        let mut column = 0;
+        while column < w.rows {
+            let left = w.rows - column;
+            // 10 columns go as 4 + 3 + 3, five as 3 + 2: no tile is left with a single column that others could share.
+            let columns = match left {
+                1..=3 => left,
+                5 | 6 | 9 => 3,
+                _ => 4,
+            };
+            // SAFETY: `column + columns ≤ w.rows` and `end ≤ width`; the rest is the caller's promise.
+            unsafe {
+                let tile = View { values: w.values.add(column * w.stride), rows: columns, stride: w.stride };
+                let to = ViewMut { values: out.values.add(column), stride: out.stride };
+                match columns {
+                    1 => rows_of::<L, N, 6, 1>(x, tile, part, to),
+                    2 => rows_of::<L, N, 6, 2>(x, tile, part, to),
+                    3 => rows_of::<L, N, 3, 3>(x, tile, part, to),
+                    _ => rows_of::<L, N, 3, 4>(x, tile, part, to),
+                }
             }
+            column += columns;
         }
-        column += columns;
+        start += strip;
     }
+}
+
+/// A strip of the width.
+#[derive(Clone, Copy)]
+struct Part {
+    start: usize,
+    end: usize,
 }
 
 /// All rows against `C` columns, `R` rows at a time.
 #[inline(always)]
-unsafe fn rows_of<L: Lanes, const R: usize, const C: usize>(x: View, w: View, width: usize, out: ViewMut) {
+unsafe fn rows_of<L: Lanes, N: Number, const R: usize, const C: usize>(
+    x: Tall<N>,
+    w: View,
+    part: Part,
+    out: ViewMut,
+) {
     let mut row = 0;
-    // SAFETY: `row + R ≤ x.rows` (or one row below `x.rows`), the caller's promise for all rows.
+    // SAFETY: `row + R ≤ x.count` (or one row below `x.count`), the caller's promise for all rows.
     unsafe {
-        while row + R <= x.rows {
-            dots::<L, R, C>(
-                x.values.add(row * x.stride),
-                x.stride,
-                w,
-                width,
-                out.values.add(row * out.stride),
-                out,
-            );
+        while row + R <= x.count {
+            dots::<L, N, R, C>(x.rows.add(row), w, part, out.values.add(row * out.stride), out.stride);
             row += R;
         }
-        while row < x.rows {
-            dots::<L, 1, C>(
-                x.values.add(row * x.stride),
-                x.stride,
-                w,
-                width,
-                out.values.add(row * out.stride),
-                out,
-            );
+        while row < x.count {
+            dots::<L, N, 1, C>(x.rows.add(row), w, part, out.values.add(row * out.stride), out.stride);
             row += 1;
         }
     }
 }
 
-/// `R × C` dot products.
+/// `R × C` dot products over a part of the width, added to those of the parts before it.
 #[inline(always)]
-unsafe fn dots<L: Lanes, const R: usize, const C: usize>(
-    x: *const f32,
-    x_stride: usize,
+unsafe fn dots<L: Lanes, N: Number, const R: usize, const C: usize>(
+    x: *const *const N,
     w: View,
-    width: usize,
+    part: Part,
     to: *mut f32,
-    out: ViewMut,
+    stride: usize,
 ) {
-    let whole = width - width % L::COUNT;
-    let mut rows = [x; R];
-    for r in 1..R {
-        rows[r] = rows[r - 1].wrapping_add(x_stride);
-    }
-    let mut columns = [w.values; C];
-    for c in 1..C {
-        columns[c] = columns[c - 1].wrapping_add(w.stride);
-    }
-    // SAFETY: offsets stay below `width` in each row; the caller's promise.
+    let whole = part.end - (part.end - part.start) % L::COUNT;
+    // SAFETY: offsets stay below `part.end` in each row; the caller's promise.
     unsafe {
+        let mut rows = [*x; R];
+        for r in 1..R {
+            rows[r] = *x.wrapping_add(r);
+        }
+        let mut columns = [w.values; C];
+        for c in 1..C {
+            columns[c] = columns[c - 1].wrapping_add(w.stride);
+        }
         let mut sums = [[L::splat(0.0); C]; R];
-        let mut at = 0usize;
+        let mut at = part.start;
         while at < whole {
-            let mut own = [L::splat(0.0); R];
-            for r in 0..R {
-                own[r] = L::load(rows[r].wrapping_add(at));
-            }
-            for c in 0..C {
-                let column = L::load(columns[c].wrapping_add(at));
+            // The shorter side stays in registers, so that with twelve sums nothing is spilled.
+            if R < C {
+                let mut own = [L::splat(0.0); R];
                 for r in 0..R {
-                    sums[r][c] = sums[r][c].add_product(own[r], column);
+                    own[r] = N::load(rows[r].wrapping_add(at));
+                }
+                for c in 0..C {
+                    let column = L::load(columns[c].wrapping_add(at));
+                    for r in 0..R {
+                        sums[r][c] = sums[r][c].add_product(own[r], column);
+                    }
+                }
+            } else {
+                let mut column = [L::splat(0.0); C];
+                for c in 0..C {
+                    column[c] = L::load(columns[c].wrapping_add(at));
+                }
+                for r in 0..R {
+                    let own = N::load(rows[r].wrapping_add(at));
+                    for c in 0..C {
+                        sums[r][c] = sums[r][c].add_product(own, column[c]);
+                    }
                 }
             }
             at = at.wrapping_add(L::COUNT);
@@ -126,21 +153,22 @@ unsafe fn dots<L: Lanes, const R: usize, const C: usize>(
         for r in 0..R {
             for c in 0..C {
                 let mut sum = sums[r][c].sum();
-                for tail in whole..width {
-                    sum += *rows[r].wrapping_add(tail) * *columns[c].wrapping_add(tail);
+                for tail in whole..part.end {
+                    sum += (*rows[r].wrapping_add(tail)).single() * *columns[c].wrapping_add(tail);
                 }
-                *to.wrapping_add(r * out.stride + c) = sum;
+                let to = to.wrapping_add(r * stride + c);
+                *to = if part.start == 0 { sum } else { *to + sum };
             }
         }
     }
 }
 
-/// `out [columns, width] += Rᵀ·X` for `X [x.rows, width]`, `R [x.rows, columns]`; `r.rows` counts the *columns* of R.
+/// `out [columns, width] += Rᵀ·X` for `X [x.count, width]`, `R [x.count, columns]`; `r.rows` counts the *columns* of R.
 ///
 /// # Safety
 /// As [`scores`].
 #[inline(always)]
-pub(super) unsafe fn gather<L: Lanes>(x: View, r: View, width: usize, out: ViewMut) {
+pub(super) unsafe fn gather<L: Lanes, N: Number>(x: Tall<N>, r: View, width: usize, out: ViewMut) {
     let mut column = 0;
     while column < r.rows {
         let left = r.rows - column;
@@ -151,16 +179,16 @@ pub(super) unsafe fn gather<L: Lanes>(x: View, r: View, width: usize, out: ViewM
             7 | 8 | 4 => 4,
             _ => 5,
         };
-        let own = View { values: unsafe { r.values.add(column) }, rows: columns, stride: r.stride };
-        let to = ViewMut { values: unsafe { out.values.add(column * out.stride) }, stride: out.stride };
         // SAFETY: `column + columns ≤ r.rows`; the rest is the caller's promise.
         unsafe {
+            let own = View { values: r.values.add(column), rows: columns, stride: r.stride };
+            let to = ViewMut { values: out.values.add(column * out.stride), stride: out.stride };
             match columns {
-                1 => strips::<L, 1, 8>(x, own, width, to),
-                2 => strips::<L, 2, 5>(x, own, width, to),
-                3 => strips::<L, 3, 4>(x, own, width, to),
-                4 => strips::<L, 4, 3>(x, own, width, to),
-                _ => strips::<L, 5, 2>(x, own, width, to),
+                1 => strips::<L, N, 1, 8>(x, own, width, to),
+                2 => strips::<L, N, 2, 6>(x, own, width, to),
+                3 => strips::<L, N, 3, 4>(x, own, width, to),
+                4 => strips::<L, N, 4, 3>(x, own, width, to),
+                _ => strips::<L, N, 5, 2>(x, own, width, to),
             }
         }
         column += columns;
@@ -169,23 +197,29 @@ pub(super) unsafe fn gather<L: Lanes>(x: View, r: View, width: usize, out: ViewM
 
 /// All of the width for `C` columns, `V` registers at a time.
 #[inline(always)]
-unsafe fn strips<L: Lanes, const C: usize, const V: usize>(x: View, r: View, width: usize, out: ViewMut) {
+unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize>(
+    x: Tall<N>,
+    r: View,
+    width: usize,
+    out: ViewMut,
+) {
     let mut at = 0;
     // SAFETY: `at + V·COUNT ≤ width`; the caller's promise for all of the width.
     unsafe {
         while at + V * L::COUNT <= width {
-            strip::<L, C, V>(x, r, at, out);
+            strip::<L, N, C, V>(x, r, at, out);
             at += V * L::COUNT;
         }
         while at + L::COUNT <= width {
-            strip::<L, C, 1>(x, r, at, out);
+            strip::<L, N, C, 1>(x, r, at, out);
             at += L::COUNT;
         }
         for tail in at..width {
             for c in 0..C {
                 let to = out.values.add(c * out.stride + tail);
-                for row in 0..x.rows {
-                    *to += *r.values.add(row * r.stride + c) * *x.values.add(row * x.stride + tail);
+                for row in 0..x.count {
+                    let own = (*(*x.rows.add(row)).add(tail)).single();
+                    *to += *r.values.add(row * r.stride + c) * own;
                 }
             }
         }
@@ -194,7 +228,12 @@ unsafe fn strips<L: Lanes, const C: usize, const V: usize>(x: View, r: View, wid
 
 /// `C` columns × `V` registers over all rows.
 #[inline(always)]
-unsafe fn strip<L: Lanes, const C: usize, const V: usize>(x: View, r: View, at: usize, out: ViewMut) {
+unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
+    x: Tall<N>,
+    r: View,
+    at: usize,
+    out: ViewMut,
+) {
     let mut columns = [out.values.wrapping_add(at); C];
     for c in 1..C {
         columns[c] = columns[c - 1].wrapping_add(out.stride);
@@ -207,20 +246,34 @@ unsafe fn strip<L: Lanes, const C: usize, const V: usize>(x: View, r: View, at: 
                 sums[c][v] = L::load(columns[c].wrapping_add(v * L::COUNT));
             }
         }
-        let (mut own, mut factors) = (x.values.wrapping_add(at), r.values);
-        let end = factors.wrapping_add(x.rows * r.stride);
-        while factors < end {
-            let mut rows = [L::splat(0.0); V];
-            for v in 0..V {
-                rows[v] = L::load(own.wrapping_add(v * L::COUNT));
-            }
-            for c in 0..C {
-                let factor = L::splat(*factors.wrapping_add(c));
+        let mut factors = r.values;
+        let (mut row, end) = (x.rows, x.rows.wrapping_add(x.count));
+        while row < end {
+            let own = (*row).wrapping_add(at);
+            if V < C {
+                let mut rows = [L::splat(0.0); V];
                 for v in 0..V {
-                    sums[c][v] = sums[c][v].add_product(rows[v], factor);
+                    rows[v] = N::load(own.wrapping_add(v * L::COUNT));
+                }
+                for c in 0..C {
+                    let factor = L::splat(*factors.wrapping_add(c));
+                    for v in 0..V {
+                        sums[c][v] = sums[c][v].add_product(rows[v], factor);
+                    }
+                }
+            } else {
+                let mut factor = [L::splat(0.0); C];
+                for c in 0..C {
+                    factor[c] = L::splat(*factors.wrapping_add(c));
+                }
+                for v in 0..V {
+                    let row = N::load(own.wrapping_add(v * L::COUNT));
+                    for c in 0..C {
+                        sums[c][v] = sums[c][v].add_product(row, factor[c]);
+                    }
                 }
             }
-            own = own.wrapping_add(x.stride);
+            row = row.wrapping_add(1);
             factors = factors.wrapping_add(r.stride);
         }
         for c in 0..C {

@@ -3,7 +3,8 @@
 use super::super::cholesky::{factor, invert_lower};
 use super::super::drift::{Reference, Taught};
 use super::super::head::dot;
-use super::super::problem::Problem;
+use super::super::problem::{Problem, Proceed};
+use super::super::snapshot::LearnError;
 use super::{Reject, centre};
 
 /// Fewer samples or groups than this say nothing about a threshold.
@@ -25,16 +26,24 @@ const SUMS: usize = 10_000_000;
 ///
 /// With it come the scores that the threshold was set by, in problem order; NaN for a sample whose class is in no other
 /// burst.
-pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<(Reject, Vec<f32>)> {
+///
+/// # Errors
+/// Those of `proceed`, which is asked between pieces of work.
+pub(crate) fn fit(
+    problem: &Problem,
+    held_out: &[f64],
+    rate: f32,
+    proceed: Proceed,
+) -> Result<Option<(Reject, Vec<f32>)>, LearnError> {
     let (n, k) = (problem.len(), problem.classes());
     if n < LEAST_SAMPLES.max(2 * k) || problem.groups.len() < LEAST_GROUPS {
-        return None;
+        return Ok(None);
     }
     let mut scores: Vec<f32> = held_out.iter().map(|&score| score as f32).collect();
     scores.chunks_exact_mut(k).for_each(centre);
     let mut reject = Reject {
         present: problem.present.clone(),
-        means: class_means(problem),
+        means: class_means(problem, proceed)?,
         within: Vec::new(),
         centres: Vec::new(),
         whole: Vec::new(),
@@ -44,8 +53,8 @@ pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<(Rej
             classes: vec![Taught::default(); problem.present.last().map_or(0, |last| last + 1)],
         },
     };
-    let relative = relative_apart(problem, &scores, &mut reject);
-    let near = nearest_means(problem);
+    let relative = relative_apart(problem, &scores, &mut reject, proceed)?;
+    let near = nearest_means(problem, proceed)?;
     // Weights of groups, each shared by its samples; a sample whose class is in no other group shows what an unknown
     // class looks like, not a known one.
     let mut judged: Vec<(usize, f64)> = Vec::new();
@@ -58,28 +67,28 @@ pub(crate) fn fit(problem: &Problem, held_out: &[f64], rate: f32) -> Option<(Rej
         groups += usize::from(judged.len() > before);
     }
     if groups < LEAST_GROUPS {
-        return None;
+        return Ok(None);
     }
     let value = |i: usize| relative[i].unwrap_or_default();
-    let a = 1.0 / deviation(judged.iter().map(|&(i, weight)| (value(i), weight)))?;
-    let b = 1.0 / deviation(judged.iter().map(|&(i, weight)| (near[i], weight)))?;
+    let spread = deviation(judged.iter().map(|&(i, weight)| (value(i), weight)))
+        .zip(deviation(judged.iter().map(|&(i, weight)| (near[i], weight))));
+    let Some((a, b)) = spread.map(|(a, b)| (1.0 / a, 1.0 / b)) else { return Ok(None) };
     let sum = |i: usize| a * value(i) + b * near[i];
     let mut sums: Vec<(f64, f64)> = judged.iter().map(|&(i, weight)| (sum(i), weight)).collect();
     let rate = if rate.is_finite() { f64::from(rate).clamp(0.0, 0.5) } else { 0.05 };
     let (middle, threshold) = quantiles(&mut sums, groups, rate);
     let unit = 1.0 / (threshold - middle);
     if !unit.is_finite() {
-        return None;
+        return Ok(None);
     }
     let judged = (0..n)
         .map(|i| relative[i].map_or(f32::NAN, |_| ((sum(i) - middle) * unit).max(0.0) as f32))
         .collect();
-    spreads(problem, &scores, |_| true, &mut reject);
+    spreads(problem, &scores, |_| true, &mut reject, proceed)?;
     reject.scale = vec![(-middle * unit) as f32, (a * unit) as f32, (b * unit) as f32, 0.0];
     // Distances are measured in the embedding's own units from here on.
     reject.scale[2] *= problem.scale;
-    reject.check(problem.width(), usize::MAX).ok()?;
-    Some((reject, judged))
+    Ok(reject.check(problem.width(), usize::MAX).is_ok().then_some((reject, judged)))
 }
 
 /// Median, and the threshold at `rate`, of values with weights that are 1 in sum over each of the groups.
@@ -108,19 +117,25 @@ pub(super) fn quantiles(values: &mut [(f64, f64)], groups: usize, rate: f64) -> 
 
 /// Relative Mahalanobis distance of each sample, by centres and spreads taken without its fold of groups; none where
 /// the others know nothing of its class. `reject` lends the place for them.
-pub(super) fn relative_apart(problem: &Problem, scores: &[f32], reject: &mut Reject) -> Vec<Option<f64>> {
+pub(super) fn relative_apart(
+    problem: &Problem,
+    scores: &[f32],
+    reject: &mut Reject,
+    proceed: Proceed,
+) -> Result<Vec<Option<f64>>, LearnError> {
     let (n, k) = (problem.len(), problem.classes());
     let groups = problem.groups.len();
     let folds = (SUMS / (n * (k * k + 20))).clamp(LEAST_FOLDS.min(groups), groups);
     let fold = deal(problem, folds);
     let mut out = vec![None; n];
     for held in 0..folds {
-        let known = spreads(problem, scores, |i| fold[i] != held, reject);
+        proceed()?;
+        let known = spreads(problem, scores, |i| fold[i] != held, reject, proceed)?;
         for (i, row) in scores.chunks_exact(k).enumerate().filter(|&(i, _)| fold[i] == held) {
             out[i] = known[problem.labels[i]].then(|| f64::from(reject.relative(row)));
         }
     }
-    out
+    Ok(out)
 }
 
 /// Fold of each sample. Groups are dealt out class by class, so that a class of two groups or more is never whole in
@@ -136,44 +151,50 @@ pub(super) fn deal(problem: &Problem, folds: usize) -> Vec<usize> {
 }
 
 /// Mean embeddings in the embedding's own space, `[K, width]`.
-fn class_means(problem: &Problem) -> Vec<f32> {
+fn class_means(problem: &Problem, proceed: Proceed) -> Result<Vec<f32>, LearnError> {
     let width = problem.width();
-    let (sums, counts) = class_sums(problem);
-    sums.chunks_exact(width)
+    let (sums, counts) = class_sums(problem, proceed)?;
+    let means = sums
+        .chunks_exact(width)
         .zip(&counts)
         .flat_map(|(sum, &count)| {
             sum.iter().zip(&problem.centre).map(move |(&sum, &centre)| {
                 (sum / count as f64 / f64::from(problem.scale) + f64::from(centre)) as f32
             })
         })
-        .collect()
+        .collect();
+    Ok(means)
 }
 
 /// Sums of centred, scaled embeddings, `[K, width]`, and counts.
-fn class_sums(problem: &Problem) -> (Vec<f64>, Vec<usize>) {
+fn class_sums(problem: &Problem, proceed: Proceed) -> Result<(Vec<f64>, Vec<usize>), LearnError> {
     let (width, k) = (problem.width(), problem.classes());
     let mut sums = vec![0.0; k * width];
     let mut counts = vec![0; k];
     let mut row = vec![0.0f32; width];
     for (i, &label) in problem.labels.iter().enumerate() {
+        if i % 256 == 0 {
+            proceed()?;
+        }
         problem.rows(i..i + 1, &mut row);
         let own = &mut sums[label * width..(label + 1) * width];
         own.iter_mut().zip(&row).for_each(|(sum, &value)| *sum += f64::from(value));
         counts[label] += 1;
     }
-    (sums, counts)
+    Ok((sums, counts))
 }
 
 /// Distance of each sample to the nearest class mean, all means taken without its group.
-pub(super) fn nearest_means(problem: &Problem) -> Vec<f64> {
+pub(super) fn nearest_means(problem: &Problem, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
     let width = problem.width();
-    let (sums, counts) = class_sums(problem);
+    let (sums, counts) = class_sums(problem, proceed)?;
     let mean = |sum: &[f64], count: usize| sum.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();
     let means: Vec<Vec<f32>> =
         sums.chunks_exact(width).zip(&counts).map(|(sum, &count)| mean(sum, count)).collect();
     let mut out = vec![0.0; problem.len()];
     let mut rows = Vec::new();
     for group in &problem.groups {
+        proceed()?;
         rows.resize(group.len() * width, 0.0f32);
         problem.rows(group.clone(), &mut rows);
         // Only the classes of this group have other means without it.
@@ -202,7 +223,7 @@ pub(super) fn nearest_means(problem: &Problem) -> Vec<f64> {
             out[i] = f64::from(nearest.fold(f32::INFINITY, f32::min).clamp(0.0, f32::MAX)).sqrt();
         }
     }
-    out
+    Ok(out)
 }
 
 /// Centres and spreads, within classes and over all, of the held-out scores of the samples that `keep` keeps, classes
@@ -212,7 +233,8 @@ fn spreads(
     scores: &[f32],
     keep: impl Fn(usize) -> bool,
     reject: &mut Reject,
-) -> Vec<bool> {
+    proceed: Proceed,
+) -> Result<Vec<bool>, LearnError> {
     let k = problem.classes();
     let kept = || {
         scores
@@ -252,8 +274,8 @@ fn spreads(
     let floor = SHRINKAGE * (0..k).map(|at| whole[at * k + at]).sum::<f64>() / k as f64;
     for matrix in [&mut within, &mut whole] {
         (0..k).for_each(|at| matrix[at * k + at] += floor.max(1e-12));
-        factor(matrix, k, 1e-12);
-        *matrix = invert_lower(matrix, k);
+        factor(matrix, k, 1e-12, proceed)?;
+        *matrix = invert_lower(matrix, k, proceed)?;
     }
     let whiten = |matrix: &[f64], row: &[f64]| -> Vec<f32> {
         matrix
@@ -268,7 +290,7 @@ fn spreads(
     reject.centre = whiten(&whole, &whole_mean);
     reject.within = within.iter().map(|&value| value as f32).collect();
     reject.whole = whole.iter().map(|&value| value as f32).collect();
-    known
+    Ok(known)
 }
 
 /// Adds `weight` times the product of a vector `[k]` with itself.

@@ -179,7 +179,7 @@ fn no_sample_is_judged_by_its_own_burst() {
         .flat_map(|&label| (0..4).map(|at| f32::from(u8::from(at == label))).collect::<Vec<f32>>())
         .map(|score| score + 0.1 * normal(&mut random))
         .collect();
-    let plain = fit::relative_apart(&problem, &scores, &mut lent);
+    let plain = fit::relative_apart(&problem, &scores, &mut lent, &mut || Ok(())).unwrap();
     for (i, value) in plain.iter().enumerate() {
         assert_eq!(value.is_none(), problem.labels[i] == 3);
     }
@@ -188,7 +188,8 @@ fn no_sample_is_judged_by_its_own_burst() {
     let far = |much: f32| {
         let mut moved = scores.clone();
         moved[4 * group.start..4 * group.end].iter_mut().step_by(4).for_each(|score| *score -= much);
-        fit::relative_apart(&problem, &moved, &mut lent.clone())[group.start].unwrap()
+        fit::relative_apart(&problem, &moved, &mut lent.clone(), &mut || Ok(())).unwrap()[group.start]
+            .unwrap()
     };
     assert!(far(100.0) > 50.0 * far(10.0), "{} {}", far(100.0), far(10.0));
     for folds in [2, 3, 7] {
@@ -219,7 +220,7 @@ fn distances_behind_the_threshold_leave_the_own_burst_out() {
     let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
     let mut rows = vec![0.0f32; problem.len() * 5];
     problem.rows(0..problem.len(), &mut rows);
-    let found = fit::nearest_means(&problem);
+    let found = fit::nearest_means(&problem, &mut || Ok(())).unwrap();
     for group in &problem.groups {
         for i in group.clone() {
             let distance = |class: usize| {

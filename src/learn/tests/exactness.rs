@@ -34,7 +34,7 @@ fn refit(problem: &Problem, lambda: f64, part: &std::ops::Range<usize>) -> Vec<f
     for a in 0..d {
         matrix[a * d + a] += lambda * n as f64;
     }
-    factor(&mut matrix, d, 0.0);
+    factor(&mut matrix, d, 0.0, &mut || Ok(())).unwrap();
     solve(&matrix, d, &mut right, k);
     let scores = part.clone().flat_map(|i| {
         let row = &rows[i];
@@ -61,11 +61,11 @@ proptest! {
         }
         snapshot.bursts[0] = *snapshot.bursts.last().unwrap();
         let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
-        let ridge = Ridge::new(&problem);
+        let ridge = Ridge::new(&problem, &mut || Ok(())).unwrap();
         let lambda = 10f64.powf(exponent);
-        let solved = ridge.solve(lambda);
+        let solved = ridge.solve(lambda, &mut || Ok(())).unwrap();
         for parts in [&problem.groups, &problem.folds] {
-            let scores = ridge.held_out(&solved, parts);
+            let scores = ridge.held_out(&solved, parts, &mut || Ok(())).unwrap();
             for part in parts {
                 let wanted = refit(&problem, lambda, part);
                 let k = problem.classes();
@@ -128,10 +128,10 @@ fn a_head_from_sums_is_the_ridge_of_the_samples() {
         let recipe = Recipe { width, classes: 3, bursts: 4, per_burst, spread: [1.0, 0.5, 0.5], seed: 4 };
         let snapshot = clusters(recipe);
         let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
-        let ridge = Ridge::new(&problem);
+        let ridge = Ridge::new(&problem, &mut || Ok(())).unwrap();
         let sums = Statistics::of(&snapshot).unwrap();
         for lambda in [1e-4, 1e-2, 1.0] {
-            let (weight, bias) = ridge.linear(&ridge.solve(lambda)).unfold(&problem);
+            let (weight, bias) = ridge.linear(&ridge.solve(lambda, &mut || Ok(())).unwrap()).unfold(&problem);
             for balance in [Balance::Samples, Balance::Classes] {
                 let head = sums.ridge(lambda, balance).unwrap();
                 let size = weight.iter().fold(0.0f32, |size, w| size.max(w.abs()));

@@ -1,7 +1,7 @@
 //! Accuracy on real embeddings, as a table (`cargo test figures -- --nocapture`), with the bars it must reach. Every
 //! choice is made on the training side; the validation side is only looked at here.
 
-use super::{Recipe, clusters, features, round};
+use super::{features, round};
 use crate::learn::{Options, Report, Round, Snapshot, evaluate};
 
 /// File, its backbone is told by the name, and the least validation samples right that will do (of 153, 1030, 91).
@@ -76,24 +76,4 @@ fn figures_on_real_embeddings() {
     let report = line("bottle stream, first half → second half", &round, ms, &validation);
     assert!(report.accuracy.value >= 0.95, "{}", report.accuracy.value);
     assert!(round.report.accuracy.low <= report.accuracy.value);
-}
-
-/// Times for docs/learning.md. Not asserted: they are the machine's, not the code's, to keep.
-#[test]
-#[ignore = "half a minute of computing; prints times"]
-fn figures_of_time() {
-    for (n, bursts) in [(200, 10), (1000, 25), (5000, 100), (20_000, 400)] {
-        let recipe = Recipe {
-            width: 1280,
-            classes: 10,
-            bursts,
-            per_burst: n / bursts / 10,
-            spread: [0.25, 0.5, 0.5],
-            seed: 1,
-        };
-        let train = clusters(recipe);
-        let validation = clusters(Recipe { seed: 2, bursts: 20, per_burst: 5, ..recipe });
-        let (round, ms) = timed(&train);
-        line(&format!("synthetic {n} × 1280 × 10"), &round, ms, &validation);
-    }
 }
