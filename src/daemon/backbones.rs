@@ -2,7 +2,7 @@
 
 use super::arrival::{Source, floor_key};
 use super::offload::dataset;
-use super::pair::{EMBEDDED_BEFORE, OnProbation, PROBATION};
+use super::pair::{EMBEDDED_BEFORE, OnProbation, PROBATION, PairChange};
 use super::{Daemon, files};
 use crate::config::Settings;
 use crate::control::probation::{Baseline, Probation, ProbationPolicy, Sentence};
@@ -87,9 +87,16 @@ impl Daemon {
 
     /// A restoring that is answered with a no brings no backbone.
     pub(super) fn restore_answered(&mut self, token: Token, answer: &Answer) {
+        if !matches!(answer, Answer::Busy(_) | Answer::Failed(_)) {
+            return;
+        }
         let ours = |origin: Origin| matches!(origin, Origin::Restore(of, _) if of == token);
-        if matches!(answer, Answer::Busy(_) | Answer::Failed(_) | Answer::NotFound(_)) {
-            self.incoming.take_if(|incoming| ours(incoming.origin));
+        let Some(incoming) = self.incoming.take_if(|incoming| ours(incoming.origin)) else { return };
+        match (answer, incoming.change) {
+            // Nobody asks again for what the daemon itself wants.
+            (Answer::Busy(_), PairChange::Back(reason)) if token == 0 => self.rollback_due = Some(reason),
+            (Answer::Failed(why), _) => tracing::error!(why, "the pair before could not come back"),
+            _ => {}
         }
     }
 

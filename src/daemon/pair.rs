@@ -339,7 +339,7 @@ impl Daemon {
                 self.backbone_rolled_back(reason);
             }
         }
-        self.tidy_backbones();
+        self.arrival_over();
     }
 
     /// Tells that the pair before serves again.
@@ -369,7 +369,10 @@ impl Daemon {
                         Some(Incoming { origin, provenance, eye, change, taught: Arc::default() });
                     daemon.control(Event::Restore(token, head));
                 }
-                Ok(Some((Err(error), _))) => daemon.finish(token, Err(Error::internal(error))),
+                Ok(Some((Err(error), _))) => {
+                    tracing::error!(error, "the pair before cannot be loaded");
+                    daemon.finish(token, Err(Error::internal(error)));
+                }
                 Ok(None) => {
                     let message = "there is no earlier backbone to go back to";
                     daemon.finish(token, Err(Error::new(Code::NotFound, message)));

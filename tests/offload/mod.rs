@@ -101,6 +101,10 @@ fn from_offer_to_promoted_pair_and_back() {
     board.set("offload.upload_rate", "300 KB");
     let mut board = taught(board, &host);
     let before = board.json(&["status"]);
+    let job = send(&board, "offload", &json!("start")).unwrap()["job"].as_str().unwrap().to_owned();
+    send(&board, "offload", &json!("cancel")).unwrap();
+    assert_eq!(ended(&board, &job)["status"], "canceled");
+    assert_eq!(send(&board, "offload", &host.claim(&job, "first")).unwrap_err().0, "not_found");
     let job = send(&board, "offload", &json!({"action": "start", "recipe": "gradual"})).unwrap();
     let job = job["job"].as_str().unwrap().to_owned();
     let again = send(&board, "offload", &json!("start")).unwrap_err();
@@ -152,6 +156,9 @@ fn from_offer_to_promoted_pair_and_back() {
     let result = json!({"action": "result", "job": job, "host": "first", "manifest": manifest});
     let other = json!({"action": "result", "job": job, "host": "second", "manifest": manifest});
     assert_eq!(send(&board, "offload", &other).unwrap_err().0, "conflict");
+    let foreign = made(noted("first")).offered_by(&host, 1, Some(&job), &graft::wire::digest::sha256(b"x"));
+    let foreign = json!({"action": "result", "job": job, "host": "first", "manifest": foreign});
+    assert_eq!(send(&board, "offload", &foreign).unwrap_err().1, "wrong_base");
     host.shelf.lock().unwrap().cut = Some(200_000);
     send(&board, "offload", &result).unwrap();
     let done = ended(&board, &job);
@@ -174,6 +181,8 @@ fn from_offer_to_promoted_pair_and_back() {
     });
     let listed = board.json(&["backbone", "list"]);
     assert_eq!((&listed["backbones"][0]["slot"], &listed["probation"]), (&json!("active"), &json!(true)));
+
+    assert!(!board.log().contains("embedded anew"), "what was embedded for the trial was thrown away");
 
     // It serves after a restart, labels go on, and the pair before comes back on request.
     board.stop();

@@ -226,6 +226,10 @@ impl Daemon {
     /// It was admitted and has embedded every sample: the round may judge it.
     fn arrived(&mut self, row: i64, ready: Box<Ready>) {
         let Some(job) = self.arrival.as_ref().filter(|a| a.row == row).map(|a| a.job) else { return };
+        if self.incoming.is_some() {
+            let error = Error::new(Code::Busy, "the pair before is coming back; send the backbone again");
+            return self.arrival_stops(row, Stop::Broke(error));
+        }
         let baseline = self.usual.baseline(self.settings.offload.max_frame_ms);
         // The fastest run: the others tell of what else ran on the board.
         let took = ready.admission.inspection.ms_per_frame.min;
@@ -257,19 +261,19 @@ impl Daemon {
                 self.control(Event::Trial(job));
                 return true;
             }
-            // The round's end has put on disk where the backbone stands.
-            JobStep::Promoted(..) => self.arrival = None,
+            // On disk; the rest follows once it is in use.
+            JobStep::Promoted(..) => {
+                self.arrival = None;
+                return false;
+            }
             JobStep::Rejected(_, reason) => {
                 let error = Error::new(Code::Regression, reason.clone());
                 self.event(EventType::BackboneRejected, |e| e.with("job", job.to_string()).because(error));
-                self.arrival = None;
             }
             JobStep::Failed(RoundFailure::NotEnough(what)) => self.judged(row, Stage::Refused, what.clone()),
             JobStep::Failed(_) => self.forget_backbone(row),
         }
-        if !matches!(step, JobStep::Promoted(..)) {
-            self.incoming = None;
-        }
+        self.incoming = None;
         self.arrival = None;
         self.arrival_over();
         false
