@@ -8,6 +8,7 @@
 mod budget;
 mod gate;
 mod machine;
+pub mod offering;
 pub mod offload;
 pub mod probation;
 #[cfg(test)]

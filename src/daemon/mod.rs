@@ -47,7 +47,7 @@ use crate::board::Board;
 use crate::camera::{self, Slot};
 use crate::config::Settings;
 use crate::control::probation::Probation;
-use crate::control::{Action, Answer, Control, Event};
+use crate::control::{Action, Answer, Control, Event, JobStep};
 use crate::store::{Store, StoreError};
 use crate::wire::Topics;
 use crate::wire::messages::{CameraFacts, HeadState};
@@ -176,15 +176,23 @@ impl Daemon {
             Action::Store { job, verdict } => self.store_candidate(job, verdict),
             Action::RestoreHead(token, version) => self.restore_head(token, version),
             Action::Install(origin, version) => self.install_head(origin, version),
-            Action::Publish(version) => self.publish_head(version),
+            Action::Publish(version) => {
+                self.publish_head(version);
+                // What the round advised can be followed now that its head is in use.
+                self.offer_by_itself();
+            }
             Action::Reply(token, Answer::Done) => self.reply_after_store(token, Answer::Done),
             Action::Reply(token, answer) => {
                 self.restore_answered(token, &answer);
                 self.control_answer(token, answer);
             }
             Action::Job(job, step) => {
+                let rejected = matches!(step, JobStep::Rejected(..));
                 if !self.trial_step(job, &step) {
                     self.round_job(job, step);
+                }
+                if rejected {
+                    self.offer_by_itself();
                 }
             }
         }

@@ -198,3 +198,38 @@ fn from_offer_to_promoted_pair_and_back() {
         send(&board, "backbone", &apply(&host, &made(noted("first")).offered_by(&host, 1, None, base)));
     assert!(judged.is_ok(), "another manifest is another judgement: {judged:?}");
 }
+
+/// Pictures of which a quarter bears the wrong label: more of them would not help, and the round says so.
+#[test]
+fn a_job_is_offered_by_itself_when_a_round_advises_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(dir.path()) else { return };
+    let host = TestHost::start();
+    let mut board = Board::on(&broker);
+    board.set("offload.automatic", "true");
+    board.set("offload.host_keys", &json!([host.key.public().base64()]).to_string());
+    board.set("learn.head", "ridge");
+    let (folder, scene) = (board.path("pictures"), scene());
+    for (number, n) in (0u64..80 * 40).step_by(40).enumerate() {
+        let class = CLASSES[(scene.truth(n) + usize::from(number % 4 == 3)) % CLASSES.len()];
+        std::fs::create_dir_all(folder.join(class)).unwrap();
+        let jpeg = graft::camera::encode_jpeg(&scene.render(n), 90);
+        std::fs::write(folder.join(class).join(format!("{n}.jpg")), jpeg).unwrap();
+    }
+    board.start();
+    board.json(&["dataset", "import", "--wait", folder.to_str().unwrap()]);
+    board.json(&["train", "--wait"]);
+    let advised =
+        board.until("a head", |s| s["head"]["version"].as_u64().is_some())["advice"]["next"].clone();
+    assert_eq!(advised, "fine_tune");
+    let begun = Instant::now();
+    while board.json(&["offload", "status"])["offered"]["offer"]["state"] != "offered" {
+        assert!(begun.elapsed() < PATIENCE, "nothing is offered\n{}", board.log());
+    }
+    // Once cancelled it is not offered again for the same samples.
+    let job = send(&board, "offload", &json!("cancel")).unwrap()["job"].as_str().unwrap().to_owned();
+    assert_eq!(ended(&board, &job)["status"], "canceled");
+    board.json(&["train", "--wait"]);
+    board.until("the head of that round", |s| s["head"]["version"] == 2);
+    assert!(board.json(&["offload", "status"])["offered"].is_null());
+}

@@ -2,7 +2,7 @@
 //! the reading of each file when the host lacks it.
 
 use crate::config::Settings;
-use crate::control::offload::held_out;
+use crate::control::offering::held_out;
 use crate::control::{JobId, Version};
 use crate::daemon::heads::row_version;
 use crate::daemon::provenance::Provenance;

@@ -8,18 +8,20 @@ mod hosts;
 use self::dataset::Gathered;
 use super::Daemon;
 use super::trainer::Cancel;
+use crate::control::offering::worth_offering;
 use crate::control::offload::{Action, Event, Offload, Refusal, Stage};
 use crate::control::{JobId, Token};
 use crate::store::StoreError;
 use crate::wire::command;
-use crate::wire::messages::{Schema1, to_json};
+use crate::wire::messages::{NextStep, Schema1, to_json};
 use crate::wire::offload::{Offer, OfferState, Recipe};
 use crate::wire::{Code, Error, Reply, timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// State key of the store.
+/// State keys of the store: the job that is offered, and how many samples the last one had.
 pub const KEY: &str = "offload";
+const OFFERED: &str = "offered_samples";
 
 /// The job as the store remembers it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,6 +126,26 @@ impl Daemon {
         );
     }
 
+    /// Offers a job where the last round says that fine-tuning would help, and people allow it.
+    pub(super) fn offer_by_itself(&mut self) {
+        let advised = self.findings.advice.as_ref().is_some_and(|advice| advice.next == NextStep::FineTune);
+        if !advised || !self.settings.offload.automatic {
+            return;
+        }
+        if let Err(error) = self.may_offer() {
+            return tracing::info!("fine-tuning would help, but nothing is offered: {}", error.message);
+        }
+        let samples = self.dataset.samples() as u64;
+        self.store_then(
+            |store| Ok(store.get_state(OFFERED)?.and_then(|samples| samples.parse().ok())),
+            move |daemon, last| match last {
+                Ok(last) if worth_offering(samples, last) => daemon.start_offload(0, None),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "it cannot be told whether a job was offered before"),
+            },
+        );
+    }
+
     fn offer(&mut self, token: Token, job: JobId, recipe: Recipe, gathered: Gathered, expires_ms: i64) {
         let offer = Offer {
             schema: Schema1,
@@ -136,6 +158,7 @@ impl Daemon {
             expires: timestamp::rfc3339(expires_ms),
         };
         let record = Record { job, offer, expires_ms, claim: None, fed: false, taking: false };
+        self.persist_quietly(OFFERED, record.offer.dataset.samples.to_string());
         self.begin_offload(record);
         self.finish(token, Ok(Reply::accepted(None, job.to_string())));
     }
