@@ -5,7 +5,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_proto::DataType
 
 use super::BackboneError;
 use super::contain::contained;
-use super::scan::{Limits, Scan, scan};
+use super::scan::{Limits, Scan, ScanError, scan};
 
 /// Why it may not.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +25,12 @@ impl ReturnedError {
     /// One word for programs.
     pub fn reason(&self) -> &'static str {
         match self {
+            // The scan sees most of them first.
+            Self::Backbone(BackboneError::Refused(ScanError::NonFinite { .. })) | Self::NotFinite(_) => {
+                "weights_not_finite"
+            }
             Self::Backbone(_) => "backbone_unreadable",
             Self::Interface(_) => "interface_changed",
-            Self::NotFinite(_) => "weights_not_finite",
         }
     }
 }
