@@ -11,7 +11,7 @@ GRAFT := $(CARGO_TARGET_DIR)/debug/graft
 # One set of features everywhere, so that nothing is built twice; boards build without `host`.
 FEATURES := --features host
 
-.PHONY: help demo test test-full lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-test clean
+.PHONY: help demo demo-offload test test-full lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-test clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,11 @@ help: ## what can be made
 demo: deps-build ## the main job, start to end, with embedded defaults: no camera, no broker of yours
 	cargo build $(FEATURES) --bin graft
 	$(GRAFT) demo
+
+demo-offload: deps-build ## fine-tuning from offer to promoted pair: board, host and CPU engine on one machine
+	scripts/install.sh trainer
+	cargo build $(FEATURES) --bin graft
+	$(GRAFT) demo-offload --python /usr/bin/python3
 
 test: deps-test lint ## every check that fits into half an hour on two cores
 	OMP_NUM_THREADS=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests

@@ -156,8 +156,8 @@ impl Settings {
         if let Some(text) = self.controls.iter().find_map(|text| super::v4l2::parse_control(text).err()) {
             return wrong(text);
         }
-        if !(0.0..=1.0).contains(&self.shift) {
-            return wrong(format!("camera.shift = {} cannot be; give 0 to 1", self.shift));
+        if !(0.0..=2.0).contains(&self.shift) {
+            return wrong(format!("camera.shift = {} cannot be; give 0 to 2", self.shift));
         }
         if self.hold_frames == 0 {
             return wrong("camera.hold_frames = 0 cannot be; give 1 or more".into());
@@ -246,7 +246,7 @@ mod tests {
             ("camera.controls", Settings { controls: vec!["focus".into()], ..Default::default() }),
             ("camera.fps", Settings { fps: Some(f64::NAN), ..Default::default() }),
             ("camera.timeout_s", Settings { timeout_s: 0.0, ..Default::default() }),
-            ("camera.shift", Settings { shift: 1.5, ..Default::default() }),
+            ("camera.shift", Settings { shift: 2.5, ..Default::default() }),
             ("camera.hold_frames", Settings { hold_frames: 0, ..Default::default() }),
             ("camera.width", Settings { width: 16_000, height: 16_000, ..Default::default() }),
             ("camera.height", Settings { width: 640, ..Default::default() }),

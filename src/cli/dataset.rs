@@ -49,6 +49,14 @@ pub enum DatasetCommand {
         #[arg(long, value_name = "DIR")]
         save: Option<PathBuf>,
     },
+    /// Write the sums over all samples, from which `graft host merge` makes one head for several boards
+    ///
+    /// They hold no picture, but tell much about them; docs/offload.md says what.
+    Statistics {
+        /// File to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Add an empty class
     AddClass {
         /// Its name
@@ -81,6 +89,12 @@ pub enum DatasetCommand {
 
 /// Runs it.
 pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
+    if let DatasetCommand::Statistics { out } = command {
+        let bytes = common.client().get_bytes("/v1/dataset/statistics", &[])?;
+        super::head_export::write(out, &bytes)?;
+        let told = json!({"out": out, "bytes": bytes.len()});
+        return common.output().show(&told, |_| format!("{} ({} bytes)", out.display(), bytes.len()));
+    }
     let sent = request(command)?;
     match command {
         DatasetCommand::Import { wait, .. } | DatasetCommand::Export { wait, .. } => {
@@ -130,6 +144,8 @@ pub(super) fn request(command: &DatasetCommand) -> Result<Value> {
             body("remove_class", &[class(name), ("dry_run", json!(!yes))])
         }
         DatasetCommand::Seal => body("seal", &[]),
+        // A view, which changes nothing and has no body.
+        DatasetCommand::Statistics { .. } => Value::Null,
         DatasetCommand::Clear { yes: false } => {
             return Err(Usage(
                 "this deletes all samples (`graft label undo` takes it back); add --yes".into(),

@@ -10,6 +10,8 @@ mod completions;
 mod config;
 mod dataset;
 mod demo;
+#[cfg(feature = "host")]
+mod demo_offload;
 mod doctor;
 mod embed;
 mod embedding;
@@ -84,6 +86,8 @@ pub struct Common {
 enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
+    #[cfg(feature = "host")]
+    DemoOffload(demo_offload::DemoOffloadArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     Status(status::StatusArgs),
@@ -159,6 +163,8 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
     match command {
         Command::Run(args) => run::run(&args, common),
         Command::Demo(args) => demo::run(args, common),
+        #[cfg(feature = "host")]
+        Command::DemoOffload(args) => demo_offload::run(args, common),
         Command::Config(command) => config::run(command, common),
         Command::Status(args) => status::run(&args, common),
         Command::Watch(args) => watch::run(&args, common),

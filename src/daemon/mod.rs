@@ -32,6 +32,7 @@ mod rounds;
 mod samples;
 mod start;
 mod state;
+mod statistics;
 mod trainer;
 mod transfer;
 mod trial;

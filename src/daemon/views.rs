@@ -20,7 +20,7 @@ fn answer_json(value: &Value) -> Answer {
     Answer { status: 200, content_type: "application/json", body: Bytes::from(value.to_string()) }
 }
 
-fn refusal(error: &Error) -> Answer {
+pub(super) fn refusal(error: &Error) -> Answer {
     let body = json!({ "error": error });
     Answer {
         status: error::http_status(error.code),
@@ -117,6 +117,10 @@ impl Daemon {
                         });
                     },
                 );
+            }
+            View::Statistics => {
+                self.statistics_file(reply);
+                return;
             }
             View::HeadFile { version, format } => return self.head_file(version, &format, reply),
         };

@@ -1,4 +1,4 @@
-//! The daemon as a child process: this very program, `graft run`.
+//! Child processes of the demo: this very program, as daemon or as host.
 
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running daemon. Dropping it ends it.
+/// A running daemon or host. Dropping it ends it.
 pub struct Daemon {
     child: Child,
     log: PathBuf,
 }
 
 impl Daemon {
-    /// Starts `graft run` with this configuration; its log goes into the folder.
-    pub fn start(folder: &Path, config: &Path) -> Result<Self> {
-        let log = folder.join("graft.log");
+    /// Starts graft with this configuration and command; its log goes into the folder.
+    pub fn start(folder: &Path, config: &Path, words: &[&str]) -> Result<Self> {
+        let log = folder.join(format!("{}.log", words.join("-")));
         let program = std::env::current_exe().context("this program cannot find itself")?;
         let file = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
         let mut command = Command::new(program);
-        command.arg("--config").arg(config).arg("run");
+        command.arg("--config").arg(config).args(words);
         // What people have set for their own daemon is not meant for this one.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GRAFT__")) {
             command.env_remove(name);
@@ -30,7 +30,7 @@ impl Daemon {
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
-            .context("the daemon cannot be started")?;
+            .context("this program cannot be started")?;
         Ok(Self { child, log })
     }
 

@@ -3,13 +3,15 @@
 //! better on objects that were never labelled, and if what was published verifies.
 
 mod child;
+#[cfg(feature = "host")]
+pub mod offload;
 mod operator;
 mod score;
 
 use crate::camera::pattern::{CLASSES, PatternSettings, Scene};
 use crate::mqtt::broker::Broker;
 use anyhow::{Context, Result};
-use operator::{Published, Round, Visit};
+use operator::{Bursts, Published, Round, Visit};
 use score::Score;
 use serde_json::json;
 use std::io::Write;
@@ -40,7 +42,7 @@ const WATCHED_BEFORE: usize = 8;
 /// Appearances watched at the end.
 const WATCHED_AFTER: usize = 12;
 /// Bursts labelled of each class.
-const BURSTS: usize = 4;
+const BURSTS: Bursts = Bursts { each: 4, hz: 4, samples: 6 };
 
 /// A folder that goes with its owner unless it was given.
 struct Folder {
@@ -146,7 +148,7 @@ async fn play(arguments: Arguments) -> Result<bool> {
     ));
     let config_file = folder.path.join("config.toml");
     std::fs::write(&config_file, config(&folder.path, &host, port, arguments.seed))?;
-    let mut daemon = child::Daemon::start(&folder.path, &config_file)?;
+    let mut daemon = child::Daemon::start(&folder.path, &config_file, &["run"])?;
     teller.say(&format!("  daemon   state and log in {}", folder.path.display()));
     let scene = Scene::new(PatternSettings {
         fps: FPS,
@@ -221,7 +223,7 @@ async fn visit(teller: &Teller, scene: &Scene, host: &str, port: u16) -> Result<
     visit.add_classes(&CLASSES).await?;
     let before = visit.watch(WATCHED_BEFORE, 0).await?;
     teller.say(&format!("   right: {before}   (chance is {:.0} %)\n", 100.0 / CLASSES.len() as f64));
-    teller.say(&format!("2  Capturing {BURSTS} labelled bursts of each class over MQTT"));
+    teller.say(&format!("2  Capturing {} labelled bursts of each class over MQTT", BURSTS.each));
     visit.capture(BURSTS).await?;
     teller.say("\n3  Starting adaptation");
     let round = visit.adapt().await?;

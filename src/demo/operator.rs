@@ -17,6 +17,17 @@ const REPLY: Duration = Duration::from_secs(10);
 /// Long, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is captured of each class.
+#[derive(Clone, Copy, Debug)]
+pub struct Bursts {
+    /// So many bursts.
+    pub each: usize,
+    /// Samples a second.
+    pub hz: u32,
+    /// Samples in a burst.
+    pub samples: u32,
+}
+
 /// How a round went.
 pub struct Round {
     /// The version of its head.
@@ -41,7 +52,7 @@ pub struct Published {
 pub struct Visit<'a> {
     teller: &'a Teller,
     scene: &'a Scene,
-    operator: Operator,
+    pub(super) operator: Operator,
     heard: u64,
 }
 
@@ -55,7 +66,7 @@ impl<'a> Visit<'a> {
         Ok(Self { teller, scene, operator, heard })
     }
 
-    async fn command(&mut self, op: &str, body: Value) -> Result<Value> {
+    pub(super) async fn command(&mut self, op: &str, body: Value) -> Result<Value> {
         let reply = self.operator.command(op, &body, REPLY).await?;
         if reply["status"] == "error" {
             bail!(
@@ -64,6 +75,12 @@ impl<'a> Visit<'a> {
             );
         }
         Ok(reply)
+    }
+
+    /// Who tells people what happens.
+    #[cfg(feature = "host")]
+    pub(super) fn teller(&self) -> &Teller {
+        self.teller
     }
 
     /// Names the classes.
@@ -114,21 +131,23 @@ impl<'a> Visit<'a> {
     }
 
     /// Labels bursts of each class: begins when an object has just come, ends before it goes.
-    pub async fn capture(&mut self, bursts: usize) -> Result<()> {
+    pub async fn capture(&mut self, bursts: Bursts) -> Result<()> {
+        let Bursts { each, hz, samples } = bursts;
         let hold = u64::from(self.scene.settings().hold_frames);
         let mut done: HashMap<&str, usize> = HashMap::new();
         let mut last = None;
-        while CLASSES.iter().any(|class| done.get(class).copied().unwrap_or(0) < bursts) {
+        while CLASSES.iter().any(|class| done.get(class).copied().unwrap_or(0) < each) {
             let prediction = self.prediction().await?;
             let (appearance, class) = self.truth(prediction.frame);
             let into = prediction.frame % hold;
-            let wanted = done.get(class).copied().unwrap_or(0) < bursts;
+            let wanted = done.get(class).copied().unwrap_or(0) < each;
             if last == Some(appearance) || !wanted || into < hold / 10 || into > hold / 4 {
                 continue;
             }
             last = Some(appearance);
             let from = self.operator.now();
-            self.command("capture", json!({"action": "start", "class": class, "hz": 4, "max": 6})).await?;
+            self.command("capture", json!({"action": "start", "class": class, "hz": hz, "max": samples}))
+                .await?;
             let kept = self.capture_ends(from, appearance).await?;
             if kept > 0 {
                 *done.entry(class).or_default() += 1;

@@ -112,9 +112,15 @@ impl Host {
     /// The job in which a board looks at the backbone of its group moves on.
     pub(super) fn job_of_group(&mut self, device: &str, job: &str, payload: &[u8]) {
         let Ok(message) = serde_json::from_slice::<JobMessage>(payload) else { return };
-        if !matches!(message.status, JobStatus::Failed | JobStatus::Canceled) {
-            return;
-        }
+        let reason = match message.status {
+            JobStatus::Failed | JobStatus::Canceled => {
+                message.error.map_or_else(|| "cancelled on the board".to_owned(), |error| error.message)
+            }
+            JobStatus::Successful if message.result.get("promoted") == Some(&false.into()) => {
+                message.result.get("reason").and_then(|r| r.as_str()).unwrap_or("its gate said no").to_owned()
+            }
+            _ => return,
+        };
         let found = {
             let fleet = self.desk.fleet();
             fleet.groups().find_map(|(group, _, progress)| {
@@ -124,7 +130,6 @@ impl Host {
             })
         };
         if let Some((group, member)) = found {
-            let reason = message.error.map_or_else(|| "cancelled on the board".to_owned(), |e| e.message);
             self.note(&group, device, Member { is: Stand::Refused, reason: Some(reason), ..member });
         }
     }

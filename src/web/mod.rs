@@ -40,6 +40,8 @@ pub enum View {
     },
     /// The stored crop of one sample, JPEG.
     SampleImage(i64),
+    /// The sums over all samples, safetensors: what `graft host merge` adds up.
+    Statistics,
     /// All head versions.
     Heads,
     /// One head version with its manifest and metrics.

@@ -86,6 +86,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/cmd/{op}", post(command))
         .route("/v1/status", get(async |State(api): State<Api>| api.view(View::Status).await))
         .route("/v1/dataset", get(async |State(api): State<Api>| api.view(View::Dataset).await))
+        .route("/v1/dataset/statistics", get(async |State(api): State<Api>| api.view(View::Statistics).await))
         .route("/v1/samples", get(samples))
         .route("/v1/samples/{id}/image", get(sample_image))
         .route("/v1/heads", get(async |State(api): State<Api>| api.view(View::Heads).await))

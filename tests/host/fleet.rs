@@ -2,7 +2,7 @@
 
 use super::kit::{Engine, Kit};
 use super::{Host, Played, until};
-use crate::support::{PATIENCE, block_on, broker};
+use crate::support::{Board, PATIENCE, block_on, broker};
 use graft::learn::{Balance, Statistics};
 use graft::mqtt::operator::{Message, Operator};
 use graft::wire::command::{Backbone, Command as Order};
@@ -72,8 +72,8 @@ fn a_group_gets_a_backbone_and_each_board_decides_for_itself() {
         other.publish("graft/cam-3/reply/backbone", reply, false).await.unwrap();
         let devices = |host: &Host| host.json(&["status"])["groups"]["line-3"]["devices"].clone();
         until("the board to take the job", || devices(&host)["cam-3"]["is"] == "accepted").await;
-        let ended = json!({"schema": 1, "id": "3", "op": "backbone", "status": "failed",
-            "error": {"code": "regression", "message": "it is worse here"}});
+        let ended = json!({"schema": 1, "id": "3", "op": "backbone", "status": "successful",
+            "result": {"version": 9, "promoted": false, "reason": "it is worse here"}});
         other.publish("graft/cam-3/job/3", ended.to_string(), true).await.unwrap();
         until("both answers to be noted", || {
             let devices = devices(&host);
@@ -163,4 +163,40 @@ fn a_merged_head_is_that_of_all_samples_in_one_place() {
     std::fs::write(&arguments[1], strange.encode().unwrap()).unwrap();
     let mixed = graft().args(["host", "merge", "--out"]).arg(&out).args(&arguments).output().unwrap();
     assert!(String::from_utf8_lossy(&mixed.stderr).contains("different embeddings"));
+}
+
+#[test]
+fn a_board_writes_the_sums_over_its_samples() {
+    let kit_dir = TempDir::new().unwrap();
+    let kit = Kit::new(kit_dir.path());
+    let mut board = Board::new();
+    let pictures = board.path("pictures");
+    let dataset = kit.dataset("board");
+    for sample in &dataset.samples {
+        let folder = pictures.join(&sample.class);
+        std::fs::create_dir_all(&folder).unwrap();
+        let name = graft::wire::offload::hex_of(&sample.digest);
+        std::fs::write(folder.join(format!("{name}.jpg")), kit.blob(name)).unwrap();
+    }
+    board.start();
+    let out = board.path("sums");
+    let refused = board.cli(&["dataset", "statistics", "--out", out.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(6), "without samples: {refused:?}");
+    board.json(&["dataset", "import", "--wait", pictures.to_str().unwrap()]);
+    board.json(&["dataset", "statistics", "--out", out.to_str().unwrap()]);
+    let StatisticsFile { statistics, meta } = StatisticsFile::decode(&std::fs::read(&out).unwrap()).unwrap();
+    assert_eq!((meta.device.as_str(), statistics.counts()), ("board", &[6, 6][..]));
+    let (onnx, card) = graft::backbone::tiny();
+    let mut net = graft::backbone::Backbone::from_bytes(onnx, &card).unwrap();
+    let mut own = Statistics::new(net.width(), 2);
+    for sample in &dataset.samples {
+        let jpeg = kit.blob(graft::wire::offload::hex_of(&sample.digest));
+        let embedding = net.embed_crop(&graft::camera::decode_image(jpeg).unwrap()).unwrap();
+        own.add(&embedding, meta.classes.iter().position(|c| *c == sample.class).unwrap() as u32).unwrap();
+    }
+    // The board keeps embeddings as 16-bit floats.
+    for (class, _) in meta.classes.iter().enumerate() {
+        let (a, b) = (statistics.mean(class).unwrap(), own.mean(class).unwrap());
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 0.05 * b.abs().max(1.0)), "{a:?} {b:?}");
+    }
 }

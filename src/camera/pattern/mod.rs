@@ -4,6 +4,7 @@
 //! new pose, metal, light, stains and noise. The classes differ in shape; metal, light and stains are drawn without
 //! looking at the class, so mean colour says next to nothing.
 
+mod bands;
 mod belt;
 mod dice;
 mod look;
@@ -34,7 +35,8 @@ pub struct PatternSettings {
     pub seed: u64,
     /// Frames for which one object stays; at least 1.
     pub hold_frames: u32,
-    /// How far the look (belt, texture, paint instead of metal) has moved from the usual one, 0 to 1.
+    /// How far the look has moved from the usual one: up to 1 another belt, paint instead of metal; from there to 2,
+    /// bands of lines turn into their negative, wherever they lie, which no backbone has seen.
     pub shift: f64,
 }
 
@@ -63,12 +65,12 @@ impl Scene {
             width: settings.width.clamp(16, 4096),
             height: settings.height.clamp(16, 4096),
             hold_frames: settings.hold_frames.max(1),
-            shift: if settings.shift.is_finite() { settings.shift.clamp(0.0, 1.0) } else { 0.0 },
+            shift: if settings.shift.is_finite() { settings.shift.clamp(0.0, 2.0) } else { 0.0 },
             ..settings
         };
         let mut dice = Dice::new(settings.seed, 7);
         Self {
-            tile: belt::tile(settings.seed, settings.shift as f32),
+            tile: belt::tile(settings.seed, look_shift(settings.shift)),
             noise: (0..NOISE).map(|_| dice.normal()).collect(),
             settings,
         }
@@ -110,12 +112,22 @@ impl Scene {
         };
         let short = settings.width.min(settings.height) as f32;
         let wide = [settings.width as f32 / short, settings.height as f32 / short];
-        let look = Look::draw(settings.seed, self.appearance(n), shape, settings.shift as f32, wide);
+        let look = Look::draw(settings.seed, self.appearance(n), shape, look_shift(settings.shift), wide);
         let hold = u64::from(settings.hold_frames);
         let moment = look.moment((n % hold) as f32 / hold as f32, n);
         let noise_seed = Dice::new(settings.seed ^ 0x4E01, n).word();
-        paint::paint(self, &look, &moment, noise_seed)
+        let mut picture = paint::paint(self, &look, &moment, noise_seed);
+        if settings.shift > 1.0 {
+            let phase = Dice::new(settings.seed ^ 0xBA2D, self.appearance(n)).unit();
+            bands::turn(&mut picture, settings.shift as f32 - 1.0, phase);
+        }
+        picture
     }
+}
+
+/// The part of the shift that belongs to belt and things.
+fn look_shift(shift: f64) -> f32 {
+    shift.min(1.0) as f32
 }
 
 #[cfg(test)]

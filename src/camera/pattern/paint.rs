@@ -51,7 +51,7 @@ impl Canvas<'_> {
 
     /// Textured belt with its spots; the texture is drawn for 240 lines and grows with the picture.
     fn belt(&self, look: &Look, canvas: &mut [f32]) {
-        let shift = self.scene.settings.shift as f32;
+        let shift = super::look_shift(self.scene.settings.shift);
         let base = [0, 1, 2].map(|c| mix(BELTS[0][c], BELTS[1][c], shift));
         let depth = mix(0.085, 0.12, shift);
         let zoom = 240.0 / self.short;

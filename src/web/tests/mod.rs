@@ -130,6 +130,7 @@ async fn every_view_has_its_path() {
     let paths = [
         ("/v1/status", "Status"),
         ("/v1/dataset", "Dataset"),
+        ("/v1/dataset/statistics", "Statistics"),
         ("/v1/samples", "Samples { class: None, limit: 50, offset: 0 }"),
         (
             "/v1/samples?class=o%20k%2F%C3%A4&limit=7&offset=9",
