@@ -180,7 +180,6 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Host(command) => host::run(&command, common),
         Command::Camera(command) => camera::run(&command, common),
         Command::Doctor(args) => doctor::run(&args, common),
-        Command::Backbone(command) => backbone::run(&command, output),
         Command::Bench(command) => bench::run(&command, output),
         Command::Embed(args) => embed::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),

@@ -91,14 +91,12 @@ impl Backbone {
         let mut preprocessor = Preprocessor::new(card, loaded.layout);
         let picture = golden(card.size);
         let pixels = preprocessor.pixels(&picture, Rect::whole(card.size, card.size))?;
-        let Chosen { runner, complaint } = Runner::chosen(loaded.typed, &input.tensor(pixels)?)?;
+        let Chosen { runner, complaint, embedding } = Runner::chosen(loaded.typed, &input.tensor(pixels)?)?;
         if let Some(reason) = complaint {
             tracing::warn!(reason, "the backbone is run by tract alone");
         }
-        let mut backbone =
-            Self { card: card.clone(), identity, width: loaded.width, preprocessor, input, runner };
-        backbone.embed(&picture, None)?;
-        Ok(backbone)
+        finite(embedding)?;
+        Ok(Self { card: card.clone(), identity, width: loaded.width, preprocessor, input, runner })
     }
 
     /// Length of an embedding.

@@ -45,8 +45,9 @@ fn kind(step: &Step) -> String {
         Work::Conv(conv) if step.from[0].grid.block == 1 => format!("stem {}", size(conv.kernel())),
         Work::Conv(conv) => format!("convolution {}", size(conv.kernel())),
         Work::Depthwise(depthwise) => format!("depthwise {}", size(depthwise.kernel())),
-        Work::Pair { conv, depthwise, .. } => {
-            format!("convolution {} + depthwise {}", size(conv.kernel()), size(depthwise.kernel()))
+        Work::Pair(pair) => {
+            let (first, second) = (pair.conv.kernel(), pair.depthwise.kernel());
+            format!("convolution {} + depthwise {}", size(first), size(second))
         }
         Work::Affine { .. } => "activation".into(),
         Work::Combine { .. } => "sum or product".into(),

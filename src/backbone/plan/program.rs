@@ -13,6 +13,15 @@ pub(super) struct Place {
     pub(super) grid: Grid,
 }
 
+/// A convolution and the depthwise one that alone reads it, a few channels at a time: what lies between them stays in the
+/// cache.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    pub(super) conv: Conv,
+    pub(super) middle: Place,
+    pub(super) depthwise: Depthwise,
+}
+
 /// What a step does.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
@@ -22,13 +31,7 @@ pub(super) enum Work {
     },
     Conv(Conv),
     Depthwise(Depthwise),
-    /// A convolution and the depthwise one that alone reads it, a few channels at a time: what lies between them stays in the
-    /// cache.
-    Pair {
-        conv: Conv,
-        middle: Place,
-        depthwise: Depthwise,
-    },
+    Pair(Box<Pair>),
     Affine {
         scale: Buffer,
         shift: Buffer,
@@ -214,7 +217,7 @@ impl<'a> Layout<'a> {
             let part = &self.layers[*part];
             part.uses == 1 && !matches!(part.op, Op::Input(_) | Op::Concat)
         };
-        let whole = |part: &usize| self.layers[*part].dims.channels % BLOCK == 0;
+        let whole = |part: &usize| self.layers[*part].dims.channels.is_multiple_of(BLOCK);
         if layer.inputs.iter().all(fits) && others.iter().all(whole) && fits(last) {
             let mut block = 0;
             for part in &layer.inputs {
@@ -301,7 +304,7 @@ impl<'a> Layout<'a> {
                     let grid = Grid { channels: widest * BLOCK, ..self.grids[first] };
                     let slot = self.slot(grid.len());
                     self.free[slot] = true;
-                    Work::Pair { conv, middle: Place { slot, start: 0, grid }, depthwise }
+                    Work::Pair(Box::new(Pair { conv, middle: Place { slot, start: 0, grid }, depthwise }))
                 } else {
                     Work::Depthwise(depthwise)
                 }

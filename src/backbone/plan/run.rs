@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::kernels::{BLOCK, Buffer, Grid};
-use super::program::{Place, Program, Step, Work};
+use super::program::{Pair, Place, Program, Step, Work};
 
 impl Place {
     fn of<'a>(&self, slots: &'a [Buffer]) -> (&'a [f32], &Grid) {
@@ -40,7 +40,7 @@ impl Program {
         let out = &mut memory[to.start..];
         to.grid.clear_halo(out);
         match work {
-            Work::Take { input, end } => to.grid.fill(inputs[*input], out, *end),
+            Work::Take { input, end } => to.grid.fill(self.isa, inputs[*input], out, *end),
             Work::Conv(conv) => {
                 let (input, _) = from[0].of(slots);
                 let residual = from.get(1).map(|place| place.of(slots));
@@ -57,7 +57,8 @@ impl Program {
                     depthwise.run(block, &input[block * grid.plane()..], out);
                 }
             }
-            Work::Pair { conv, middle, depthwise } => {
+            Work::Pair(pair) => {
+                let Pair { conv, middle, depthwise } = &**pair;
                 let mut between = std::mem::take(&mut slots[middle.slot]);
                 middle.grid.clear_halo(&mut between);
                 let (input, _) = from[0].of(slots);

@@ -63,10 +63,11 @@ pub(in super::super) struct Conv {
     reach: usize,
 }
 
-/// One number that a filter reads: input channel, tap, offset from where the first output pixel's window starts.
+/// One number that a filter reads: input channel, place among the weights of an output channel, offset from where the first
+/// output pixel's window starts.
 struct Tap {
     channel: usize,
-    tap: usize,
+    index: usize,
     offset: usize,
 }
 
@@ -97,27 +98,30 @@ impl Conv {
             if weights.groups > 1 || block == 0 {
                 let channels = block * BLOCK..(block * BLOCK + widths[kind]).min(output.channels);
                 let groups = channels.start / outputs..(channels.end - 1) / outputs + 1;
-                seen.push(read(filter, input, groups.start * inputs..groups.end * inputs)?);
+                seen.push(read(filter, input, inputs, groups.start * inputs..groups.end * inputs)?);
             }
-            let taps = seen.last()?;
+            let last = seen.last()?;
             let own = match panels.last() {
                 Some(last) if weights.groups == 1 => last.runs.clone(),
-                _ => join(taps, &mut runs),
+                _ => join(last, &mut runs),
             };
             panels.push(Panel { block, kind, weights: length, runs: own });
-            length += taps.len() * widths[kind];
+            length += last.len() * widths[kind];
             block += widths[kind] / BLOCK;
         }
         let mut packed = Buffer::zeros(length);
         for (at, Panel { block, kind, weights: start, .. }) in panels.iter().enumerate() {
-            let first = block * BLOCK;
-            let known = widths[*kind].min(output.channels - first);
+            let (first, width) = (block * BLOCK, widths[*kind]);
             let seen = if weights.groups > 1 { &seen[at] } else { &seen[0] };
-            for (tap, row) in seen.iter().zip(packed[*start..].chunks_exact_mut(widths[*kind])) {
-                let index = tap.channel % inputs * taps + tap.tap;
-                for (lane, to) in row[..known].iter_mut().enumerate() {
-                    if weights.groups == 1 || (first + lane) / outputs == tap.channel / inputs {
-                        *to = weights.values[(first + lane) * inputs * taps + index];
+            // A block of input channels at a time, so that what is read and what is written stays in the cache.
+            let pieces = packed[*start..].chunks_mut(BLOCK * taps * width);
+            for (seen, to) in seen.chunks(BLOCK * taps).zip(pieces) {
+                for out in first..(first + width).min(output.channels) {
+                    let own = &weights.values[out * inputs * taps..][..inputs * taps];
+                    for (tap, to) in seen.iter().zip(to[out - first..].iter_mut().step_by(width)) {
+                        if weights.groups == 1 || out / outputs == tap.channel / inputs {
+                            *to = own[tap.index];
+                        }
                     }
                 }
             }
@@ -207,8 +211,9 @@ impl Conv {
     }
 }
 
-/// What the filter reads of some input channels, in the order of memory. `None` when it looks beyond the halo.
-fn read(filter: &Filter, input: &Grid, channels: Range<usize>) -> Option<Vec<Tap>> {
+/// What the filter reads of some input channels, `inputs` a group, in the order of memory. `None` when it looks beyond the halo.
+fn read(filter: &Filter, input: &Grid, inputs: usize, channels: Range<usize>) -> Option<Vec<Tap>> {
+    let size = filter.kernel[0] * filter.kernel[1];
     let mut taps = Vec::new();
     let mut first = channels.start;
     while first < channels.end {
@@ -220,7 +225,8 @@ fn read(filter: &Filter, input: &Grid, channels: Range<usize>) -> Option<Vec<Tap
                 for channel in first..last {
                     let at = channel / input.block * input.plane() + row * input.row();
                     let offset = at + column * input.block + channel % input.block;
-                    taps.push(Tap { channel, tap: y * filter.kernel[1] + x, offset });
+                    let index = channel % inputs * size + y * filter.kernel[1] + x;
+                    taps.push(Tap { channel, index, offset });
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! How a picture of features lies in memory.
 
-use super::{BLOCK, End};
+use super::{BLOCK, End, Isa};
 
 /// Zeros around a picture: what convolutions with padding read beyond its edges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,13 +87,24 @@ impl Grid {
         }
     }
 
-    /// Takes `end` of a dense `[channels, height, width]` in.
-    pub(in super::super) fn fill(&self, planar: &[f32], buffer: &mut [f32], end: End) {
-        let (row, plane, origin) = (self.row(), self.plane(), self.origin());
-        for (channel, picture) in planar.chunks_exact(self.height * self.width).enumerate() {
-            let start = channel / self.block * plane + origin + channel % self.block;
-            for (y, line) in picture.chunks_exact(self.width).enumerate() {
-                let to = buffer[start + y * row..].iter_mut().step_by(self.block);
+    /// Where each line starts, channel by channel, row by row.
+    fn lines(&self) -> impl Iterator<Item = usize> + use<> {
+        let (grid, row, plane, origin) = (*self, self.row(), self.plane(), self.origin());
+        (0..grid.channels * grid.height).map(move |line| {
+            let (channel, y) = (line / grid.height, line % grid.height);
+            channel / grid.block * plane + origin + channel % grid.block + y * row
+        })
+    }
+
+    /// Takes a dense `[channels, height, width]` in, each number with `end` at it.
+    pub(in super::super) fn fill(&self, isa: Isa, planar: &[f32], buffer: &mut [f32], end: End) {
+        for (start, line) in self.lines().zip(planar.chunks_exact(self.width)) {
+            let to = &mut buffer[start..];
+            if self.block == 1 {
+                to[..self.width].copy_from_slice(line);
+                isa.end(&mut to[..self.width], end);
+            } else {
+                let to = to.iter_mut().step_by(self.block);
                 to.zip(line).for_each(|(to, value)| *to = end.of(*value));
             }
         }
@@ -101,13 +112,9 @@ impl Grid {
 
     /// Gives it out as a dense `[channels, height, width]`.
     pub(in super::super) fn empty(&self, buffer: &[f32], planar: &mut [f32]) {
-        let (row, plane, origin) = (self.row(), self.plane(), self.origin());
-        for (channel, picture) in planar.chunks_exact_mut(self.height * self.width).enumerate() {
-            let start = channel / self.block * plane + origin + channel % self.block;
-            for (y, line) in picture.chunks_exact_mut(self.width).enumerate() {
-                let from = buffer[start + y * row..].iter().step_by(self.block);
-                line.iter_mut().zip(from).for_each(|(to, value)| *to = *value);
-            }
+        for (start, line) in self.lines().zip(planar.chunks_exact_mut(self.width)) {
+            let from = buffer[start..].iter().step_by(self.block);
+            line.iter_mut().zip(from).for_each(|(to, value)| *to = *value);
         }
     }
 }

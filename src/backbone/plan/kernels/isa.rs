@@ -4,6 +4,11 @@ use super::lanes::Lanes;
 use super::tile::{ConvRows, DepthRows, Window, conv_tile, depth_tile, each, finish};
 use super::{BLOCK, End};
 
+/// Two inputs, output, floats, what is done to each.
+type Combine = unsafe fn(*const f32, *const f32, *mut f32, usize, End);
+/// Input, factors, summands, output, floats, what is done to each.
+type Affine = unsafe fn(*const f32, *const f32, *const f32, *mut f32, usize, End);
+
 /// The functions of one kind of processor. What each may be given is said at its caller in `mod.rs`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Functions {
@@ -18,10 +23,10 @@ pub(super) struct Functions {
     pub(super) conv: &'static [[unsafe fn(&ConvRows); STEPS.len()]],
     /// By kernel 3, 5 or 7 and stride 1 or 2.
     pub(super) depthwise: [[unsafe fn(&DepthRows); 2]; 3],
-    /// Sums, products: two inputs, output, floats (whole blocks), what is done to each.
-    pub(super) combine: [unsafe fn(*const f32, *const f32, *mut f32, usize, End); 2],
-    /// Input, factors and summands of the block's channels, output, floats (whole blocks), what is done to each.
-    pub(super) affine: unsafe fn(*const f32, *const f32, *const f32, *mut f32, usize, End),
+    /// Sums, products, of whole blocks.
+    pub(super) combine: [Combine; 2],
+    /// With factors and summands of a block's channels, of whole blocks.
+    pub(super) affine: Affine,
     /// Rounds of [`BUSY`] multiplications with addition of vectors in registers.
     pub(super) busy: unsafe fn(usize) -> f32,
     /// Sum, largest of a window.
@@ -33,7 +38,7 @@ pub(super) struct Functions {
 pub(super) const STEPS: [usize; 5] = [1, 2, 4, BLOCK, 2 * BLOCK];
 
 /// Sums that `busy` keeps apart: enough for two units that take four steps each.
-pub(super) const BUSY: usize = 12;
+pub(super) const BUSY: usize = 14;
 
 macro_rules! isa {
     ($module:ident, $lanes:path, $(#[$feature:meta])?, panels [$($vectors:literal),*], tiles [$($tile:literal),*]) => {

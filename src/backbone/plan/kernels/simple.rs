@@ -22,6 +22,18 @@ fn stretches(
 }
 
 impl Isa {
+    /// `end` of every number, in place.
+    pub(super) fn end(self, values: &mut [f32], end: End) {
+        if end == End::NOTHING {
+            return;
+        }
+        let whole = values.len() / BLOCK * BLOCK;
+        let (ones, zeros, at) = ([1.0; BLOCK], [0.0; BLOCK], values.as_mut_ptr());
+        // SAFETY: whole blocks of the slice, each read before it is written; the instructions are there.
+        unsafe { (self.0.affine)(at, ones.as_ptr(), zeros.as_ptr(), at, whole, end) }
+        values[whole..].iter_mut().for_each(|value| *value = end.of(*value));
+    }
+
     /// `end(a + b)`, or of the product; all grids show the same pixels.
     ///
     /// # Panics

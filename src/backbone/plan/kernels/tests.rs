@@ -40,7 +40,7 @@ fn placed(grid: &Grid, planar: &[f32]) -> Buffer {
         buffer.fill(f32::NAN);
     }
     grid.clear_halo(&mut buffer);
-    grid.fill(planar, &mut buffer, End::NOTHING);
+    grid.fill(Isa::best(), planar, &mut buffer, End::NOTHING);
     buffer
 }
 
