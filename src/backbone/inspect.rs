@@ -127,7 +127,7 @@ pub fn inspect(
 }
 
 /// Multiply-accumulate operations of one run in convolutions and matrix products, as tract counts them.
-fn macs(typed: &TypedModel) -> u64 {
+pub(super) fn macs(typed: &TypedModel) -> u64 {
     let mut sum = 0u64;
     // Activations cost additions too, which nobody counts.
     let heavy = |name: &str| ["Conv", "EinSum", "MatMul", "MatMatMul"].iter().any(|part| name.contains(part));

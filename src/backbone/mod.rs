@@ -23,6 +23,7 @@ mod prune;
 mod recipes;
 mod returned;
 pub mod scan;
+mod speed;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +32,8 @@ pub use card::{Card, Crop, IMAGENET_MEAN, IMAGENET_STD, Layout, MAX_SIZE};
 pub use cut::Found;
 pub use error::BackboneError;
 pub use inspect::{CutReport, Inspection, Timing, inspect};
-pub use plan::{Backbone, Identity, MAX_WIDTH, read_file};
+pub use plan::{Backbone, Identity, MAX_WIDTH, OperatorTime, peak_gflops, read_file};
 pub use preprocess::Rect;
 pub use recipes::{recipes, tiny};
 pub use returned::{ReturnedError, same_interface};
+pub use speed::{Speed, speed};

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use fast_image_resize as fir;
 
 use super::card::{IMAGENET_MEAN, IMAGENET_STD};
+use super::plan::Runner;
 use super::{Backbone, Card, Found};
 use crate::frame::Rgb;
 
@@ -179,6 +180,30 @@ fn embeddings_agree_with_onnxruntime() {
         };
         assert!(same[0] >= worst && same[median] >= typical, "{name}: {same:?}");
         assert!(own[median] >= 0.98, "{name}: {own:?}");
+    }
+}
+
+#[test]
+fn our_operators_agree_with_tract_in_every_real_network() {
+    let Some(shared) = shared() else { return };
+    for (name, size, centred, ..) in NETWORKS {
+        let bytes = std::fs::read(shared.join(format!("models/{name}.onnx"))).unwrap();
+        let typed = super::load::load(&bytes, &card(size, centred), None).unwrap().typed;
+        let mut random = fastrand::Rng::with_seed(3);
+        let side = size as usize;
+        let pixels: Vec<f32> = (0..3 * side * side).map(|_| random.f32() * 2.0 - 1.0).collect();
+        let picture = tract_onnx::prelude::Tensor::from_shape(&[1, 3, side, side], &pixels).unwrap();
+        let mut ours = Runner::ours(&typed).unwrap().expect("operators of ours");
+        let found = ours.run(picture.clone()).unwrap();
+        let wanted = Runner::plain(typed).unwrap().run(picture).unwrap();
+        let largest = wanted.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        let apart = wanted.iter().zip(&found).fold(0f32, |apart, (a, b)| apart.max((a - b).abs())) / largest;
+        println!("{name} by {}: {apart:.1e} of the largest number apart", ours.name());
+        match name.contains("int8") {
+            // A number on the edge between two steps falls to either side.
+            true => assert!(cosine(&wanted, &found) >= 0.995, "{name}"),
+            false => assert!(apart <= 1e-4, "{name}: {apart}"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod backbone;
 mod backbone_admit;
 mod camera;
+mod bench;
 mod capture;
 mod client;
 mod completions;
@@ -118,6 +119,8 @@ enum Command {
     #[cfg(feature = "host")]
     #[command(subcommand)]
     Host(host::HostCommand),
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     Embed(embed::EmbedArgs),
     Eval(eval::EvalArgs),
     Completions(completions::CompletionsArgs),
@@ -183,6 +186,7 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Host(command) => host::run(&command, common),
         Command::Camera(command) => camera::run(&command, common),
         Command::Doctor(args) => doctor::run(&args, common),
+        Command::Bench(command) => bench::run(&command, output),
         Command::Embed(args) => embed::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

@@ -7,6 +7,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
+mod kernels;
+mod network;
+mod profile;
+mod program;
+mod read;
+mod rewrite;
+mod run;
+mod runner;
+mod segment;
+#[cfg(test)]
+mod tests;
+
 use super::BackboneError;
 use super::card::Card;
 use super::contain::contained;
@@ -14,6 +26,9 @@ use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
 use super::scan::{Limits, ScanError};
 use crate::frame::Rgb;
+pub use profile::OperatorTime;
+use runner::Chosen;
+pub(super) use runner::Runner;
 
 /// An embedding has at most this many numbers.
 pub const MAX_WIDTH: usize = 65_536;
@@ -46,37 +61,6 @@ struct Input {
     element: DatumType,
 }
 
-/// tract's optimised plan with the state that holds its buffers.
-pub(super) struct Runner {
-    plan: Arc<TypedSimplePlan>,
-    state: TypedSimpleState,
-}
-
-impl Runner {
-    pub(super) fn new(typed: TypedModel) -> Result<Self, BackboneError> {
-        contained("optimise the graph", || {
-            let plan = typed.into_optimized()?.into_runnable()?;
-            let state = plan.spawn()?;
-            Ok(Self { plan, state })
-        })
-    }
-
-    /// Runs one picture; the numbers may be of any float type.
-    pub(super) fn run(&mut self, input: Tensor) -> Result<Vec<f32>, BackboneError> {
-        let (plan, state) = (&self.plan, &mut self.state);
-        let embedding = contained("run the network", || {
-            let outputs = state.run(tvec!(input.into()))?;
-            let output = outputs.into_iter().next().ok_or_else(|| TractError::msg("no output"))?;
-            Ok(output.cast_to::<f32>()?.to_plain_array_view::<f32>()?.iter().copied().collect::<Vec<f32>>())
-        });
-        if embedding.is_err() {
-            // A state that was left in the middle of a turn is not used again.
-            self.state = contained("start the network", || plan.spawn())?;
-        }
-        embedding
-    }
-}
-
 impl Backbone {
     /// Loads an ONNX file, checks it against its card, cuts it, and runs it once.
     ///
@@ -103,16 +87,16 @@ impl Backbone {
             preprocess: digest(card),
         };
         let element = contained("read the input", || Ok(loaded.typed.input_fact(0)?.datum_type))?;
-        let mut backbone = Self {
-            card: card.clone(),
-            identity,
-            width: loaded.width,
-            preprocessor: Preprocessor::new(card, loaded.layout),
-            input: Input { shape: loaded.layout.shape(card.size as usize), element },
-            runner: Runner::new(loaded.typed)?,
-        };
-        backbone.embed(&grey(card.size), None)?;
-        Ok(backbone)
+        let input = Input { shape: loaded.layout.shape(card.size as usize), element };
+        let mut preprocessor = Preprocessor::new(card, loaded.layout);
+        let picture = golden(card.size);
+        let pixels = preprocessor.pixels(&picture, Rect::whole(card.size, card.size))?;
+        let Chosen { runner, complaint, embedding } = Runner::chosen(loaded.typed, &input.tensor(pixels)?)?;
+        if let Some(reason) = complaint {
+            tracing::warn!(reason, "the backbone is run by tract alone");
+        }
+        finite(embedding)?;
+        Ok(Self { card: card.clone(), identity, width: loaded.width, preprocessor, input, runner })
     }
 
     /// Length of an embedding.
@@ -128,6 +112,21 @@ impl Backbone {
     /// The card it was loaded with.
     pub fn card(&self) -> &Card {
         &self.card
+    }
+
+    /// What runs it: `tract`, or the instructions of our operators, such as `avx2`.
+    pub fn engine(&self) -> &'static str {
+        self.runner.name()
+    }
+
+    /// How the time of its frames so far went by our operators, the slowest first.
+    pub fn operators(&self) -> Vec<OperatorTime> {
+        profile::operators(self.runner.programs())
+    }
+
+    /// What the network is given for normalised pixels `[3, size, size]`.
+    pub(super) fn tensor(&mut self, pixels: &[f32]) -> Result<Tensor, BackboneError> {
+        self.input.tensor(self.preprocessor.arrange(pixels)?)
     }
 
     /// The part of a `width` × `height` frame that it sees; `roi` is `[x, y, w, h]` in fractions of the frame.
@@ -163,8 +162,7 @@ impl Backbone {
     /// # Errors
     /// When there are not 3·size² of them, or the result is not finite.
     pub fn embed_pixels(&mut self, pixels: &[f32]) -> Result<Vec<f32>, BackboneError> {
-        let arranged = self.preprocessor.arrange(pixels)?;
-        let input = self.input.tensor(arranged)?;
+        let input = self.tensor(pixels)?;
         finite(self.runner.run(input)?)
     }
 
@@ -200,10 +198,11 @@ fn finite(embedding: Vec<f32>) -> Result<Vec<f32>, BackboneError> {
     }
 }
 
-/// A mid-grey square, for trial runs.
-pub(super) fn grey(size: u32) -> Rgb {
+/// A square of noise, the same at every start, on which both ways of running a network have to agree.
+fn golden(size: u32) -> Rgb {
+    let mut random = fastrand::Rng::with_seed(u64::from(size));
     let mut picture = Rgb::black(size, size);
-    picture.bytes.fill(128);
+    picture.bytes.iter_mut().for_each(|byte| *byte = random.u8(..));
     picture
 }
 
@@ -236,4 +235,9 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
 pub(super) fn hex_digest(digest: &[u8]) -> String {
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
+}
+
+/// The most that one core does here, in billions of floating-point operations a second.
+pub fn peak_gflops() -> f64 {
+    kernels::Isa::best().peak_gflops()
 }

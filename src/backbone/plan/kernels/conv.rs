@@ -1,0 +1,248 @@
+//! Convolutions as sums over runs of the input: pointwise, dense and grouped ones alike.
+
+use std::ops::Range;
+
+use super::isa::STEPS;
+use super::tile::ConvRows;
+use super::{BLOCK, Buffer, End, Grid, Isa, Run, Span, spans};
+
+/// Where a filter looks; pairs are vertical, horizontal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Filter {
+    pub(in super::super) kernel: [usize; 2],
+    pub(in super::super) stride: [usize; 2],
+    pub(in super::super) dilation: [usize; 2],
+    /// Above and to the left.
+    pub(in super::super) pad: [usize; 2],
+}
+
+impl Filter {
+    /// Do the kernels know its stride, where `block` channels of the input lie side by side?
+    pub(in super::super) fn is_known(&self, block: usize) -> bool {
+        STEPS.contains(&(self.stride[1] * block))
+    }
+}
+
+/// A filter's numbers.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Weights<'a> {
+    /// `[output channels, input channels ∕ groups, kernel, kernel]`
+    pub(in super::super) values: &'a [f32],
+    /// `[output channels]`
+    pub(in super::super) bias: &'a [f32],
+    pub(in super::super) groups: usize,
+}
+
+/// Output channels that are computed together.
+#[derive(Clone, Debug)]
+struct Panel {
+    block: usize,
+    /// Its place among the processor's widths of panels.
+    kind: usize,
+    weights: usize,
+    runs: Range<usize>,
+}
+
+/// A convolution with its weights packed for one kind of processor and for fixed grids.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Conv {
+    isa: Isa,
+    kernel: [usize; 2],
+    step: usize,
+    panels: Vec<Panel>,
+    runs: Vec<Run>,
+    weights: Buffer,
+    bias: Buffer,
+    spans: Vec<Span>,
+    rows: usize,
+    input_row: usize,
+    output: Grid,
+    residual: Option<Grid>,
+    end: End,
+    /// Floats of the input that it may read.
+    reach: usize,
+}
+
+/// One number that a filter reads: input channel, place among the weights of an output channel, offset from where the first
+/// output pixel's window starts.
+struct Tap {
+    channel: usize,
+    index: usize,
+    offset: usize,
+}
+
+impl Conv {
+    /// Packs the weights. `None` where the stride is not one that the kernels know, or the input's halo is too small.
+    pub(in super::super) fn new(
+        isa: Isa,
+        filter: &Filter,
+        weights: &Weights,
+        input: &Grid,
+        output: &Grid,
+        residual: Option<&Grid>,
+        end: End,
+    ) -> Option<Self> {
+        let step = STEPS.iter().position(|&step| step == filter.stride[1] * input.block)?;
+        let (inputs, outputs) = (input.channels / weights.groups, output.channels / weights.groups);
+        let taps = filter.kernel[0] * filter.kernel[1];
+        let widths = isa.0.panels;
+        let (mut panels, mut runs, mut length) = (Vec::<Panel>::new(), Vec::new(), 0);
+        let mut seen: Vec<Vec<Tap>> = Vec::new();
+        let mut block = 0;
+        while block < output.blocks() {
+            // A panel that spans groups multiplies with zeros: narrow ones waste less.
+            let kind = match weights.groups {
+                1 => widths.iter().position(|width| block * BLOCK + width <= output.blocks() * BLOCK)?,
+                _ => widths.len() - 1,
+            };
+            if weights.groups > 1 || block == 0 {
+                let channels = block * BLOCK..(block * BLOCK + widths[kind]).min(output.channels);
+                let groups = channels.start / outputs..(channels.end - 1) / outputs + 1;
+                seen.push(read(filter, input, inputs, groups.start * inputs..groups.end * inputs)?);
+            }
+            let last = seen.last()?;
+            let own = match panels.last() {
+                Some(last) if weights.groups == 1 => last.runs.clone(),
+                _ => join(last, &mut runs),
+            };
+            panels.push(Panel { block, kind, weights: length, runs: own });
+            length += last.len() * widths[kind];
+            block += widths[kind] / BLOCK;
+        }
+        let mut packed = Buffer::zeros(length);
+        for (at, Panel { block, kind, weights: start, .. }) in panels.iter().enumerate() {
+            let (first, width) = (block * BLOCK, widths[*kind]);
+            let seen = if weights.groups > 1 { &seen[at] } else { &seen[0] };
+            // A block of input channels at a time, so that what is read and what is written stays in the cache.
+            let pieces = packed[*start..].chunks_mut(BLOCK * taps * width);
+            for (seen, to) in seen.chunks(BLOCK * taps).zip(pieces) {
+                for out in first..(first + width).min(output.channels) {
+                    let own = &weights.values[out * inputs * taps..][..inputs * taps];
+                    for (tap, to) in seen.iter().zip(to[out - first..].iter_mut().step_by(width)) {
+                        if weights.groups == 1 || out / outputs == tap.channel / inputs {
+                            *to = own[tap.index];
+                        }
+                    }
+                }
+            }
+        }
+        // Without neighbours and gaps the whole plane is one row.
+        let flat = taps == 1
+            && filter.stride == [1, 1]
+            && [Some(input), Some(output), residual].iter().flatten().all(|grid| grid.is_dense());
+        let (rows, width) =
+            if flat { (1, output.height * output.width) } else { (output.height, output.width) };
+        let input_row = filter.stride[0] * input.row();
+        let far = runs.iter().map(|run| (run.offset + run.length) as usize).max()?;
+        let mut bias = weights.bias.to_vec();
+        bias.resize(output.blocks() * BLOCK, 0.0);
+        Some(Self {
+            isa,
+            kernel: filter.kernel,
+            step,
+            panels,
+            runs,
+            weights: packed,
+            bias: Buffer::of(&bias),
+            spans: spans::cut(width, isa.0.tiles),
+            rows,
+            input_row,
+            output: *output,
+            residual: residual.copied(),
+            end,
+            reach: (rows - 1) * input_row + (width - 1) * STEPS[step] + far,
+        })
+    }
+
+    /// Height and width of the filter.
+    pub(in super::super) fn kernel(&self) -> [usize; 2] {
+        self.kernel
+    }
+
+    /// How many panels of output channels there are.
+    pub(in super::super) fn panels(&self) -> usize {
+        self.panels.len()
+    }
+
+    /// The blocks of output channels that a panel makes.
+    pub(in super::super) fn blocks(&self, panel: usize) -> Range<usize> {
+        let Panel { block, kind, .. } = self.panels[panel];
+        block..block + self.isa.0.panels[kind] / BLOCK
+    }
+
+    /// Computes one panel; `out` and `residual` start at its first block.
+    ///
+    /// # Panics
+    /// When a slice is shorter than its grid says.
+    pub(in super::super) fn run(
+        &self,
+        panel: usize,
+        input: &[f32],
+        out: &mut [f32],
+        residual: Option<&[f32]>,
+    ) {
+        let blocks = self.blocks(panel).len();
+        let residual = residual.zip(self.residual);
+        assert!(input.len() >= self.reach, "a convolution past its input");
+        assert!(out.len() >= blocks * self.output.plane(), "a convolution past its output");
+        assert!(residual.is_none_or(|(from, grid)| from.len() >= blocks * grid.plane()), "past the residual");
+        let Panel { block, kind, weights, ref runs } = self.panels[panel];
+        let job = ConvRows {
+            runs: &self.runs[runs.clone()],
+            spans: &self.spans,
+            rows: self.rows,
+            input: input.as_ptr(),
+            input_row: self.input_row,
+            weights: self.weights[weights..].as_ptr(),
+            bias: self.bias[block * BLOCK..].as_ptr(),
+            out: out[self.output.origin()..].as_mut_ptr(),
+            out_row: self.output.row(),
+            out_block: self.output.plane(),
+            residual: residual.map_or(std::ptr::null(), |(from, grid)| from[grid.origin()..].as_ptr()),
+            residual_row: residual.map_or(0, |(_, grid)| grid.row()),
+            residual_block: residual.map_or(0, |(_, grid)| grid.plane()),
+            end: self.end,
+        };
+        // SAFETY: an `Isa` is made only for instructions that are there. Reads of the input end at `reach`, which `new`
+        // computed from the runs and spans that the loops walk; weights and bias were packed for these runs and
+        // panels. Writes stay within `blocks` planes of the output grid, since spans end at its width; the
+        // residual has the same pixels. `out` is a unique borrow.
+        unsafe { (self.isa.0.conv[kind][self.step])(&job) }
+    }
+}
+
+/// What the filter reads of some input channels, `inputs` a group, in the order of memory. `None` when it looks beyond the halo.
+fn read(filter: &Filter, input: &Grid, inputs: usize, channels: Range<usize>) -> Option<Vec<Tap>> {
+    let size = filter.kernel[0] * filter.kernel[1];
+    let mut taps = Vec::new();
+    let mut first = channels.start;
+    while first < channels.end {
+        let last = (first / input.block * input.block + input.block).min(channels.end);
+        for y in 0..filter.kernel[0] {
+            let row = (input.halo.top + y * filter.dilation[0]).checked_sub(filter.pad[0])?;
+            for x in 0..filter.kernel[1] {
+                let column = (input.halo.left + x * filter.dilation[1]).checked_sub(filter.pad[1])?;
+                for channel in first..last {
+                    let at = channel / input.block * input.plane() + row * input.row();
+                    let offset = at + column * input.block + channel % input.block;
+                    let index = channel % inputs * size + y * filter.kernel[1] + x;
+                    taps.push(Tap { channel, index, offset });
+                }
+            }
+        }
+        first = last;
+    }
+    Some(taps)
+}
+
+/// Joins what lies side by side, and says which runs that made.
+fn join(taps: &[Tap], runs: &mut Vec<Run>) -> Range<usize> {
+    let start = runs.len();
+    for tap in taps {
+        match runs[start..].last_mut() {
+            Some(run) if (run.offset + run.length) as usize == tap.offset => run.length += 1,
+            _ => runs.push(Run { offset: tap.offset as u32, length: 1 }),
+        }
+    }
+    start..runs.len()
+}

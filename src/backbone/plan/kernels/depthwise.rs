@@ -1,0 +1,107 @@
+//! Depthwise convolutions: each channel by itself.
+
+use super::tile::DepthRows;
+use super::{BLOCK, Buffer, End, Filter, Grid, Isa, Span, spans};
+
+/// A depthwise convolution 3×3, 5×5 or 7×7 at stride 1 or 2 for fixed grids of blocks.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Depthwise {
+    isa: Isa,
+    /// Kernel 3, 5 or 7, stride 1 or 2, as in the table of functions.
+    kind: [usize; 2],
+    /// `[blocks, taps, BLOCK]`
+    weights: Buffer,
+    /// `[blocks, BLOCK]`
+    bias: Buffer,
+    taps: usize,
+    spans: Vec<Span>,
+    input: Grid,
+    /// From the start of a block to the first number read.
+    first: usize,
+    output: Grid,
+    end: End,
+    /// Floats of a block of the input that it may read, from `first` on.
+    reach: usize,
+}
+
+impl Depthwise {
+    /// Is a filter one that it can be?
+    pub(in super::super) fn knows(filter: &Filter) -> bool {
+        matches!(filter.kernel, [3, 3] | [5, 5] | [7, 7])
+            && matches!(filter.stride, [1, 1] | [2, 2])
+            && filter.dilation == [1, 1]
+    }
+
+    /// Packs the weights `[channels, kernel, kernel]`. `None` for other kernels and strides, and for a halo too small.
+    pub(in super::super) fn new(
+        isa: Isa,
+        filter: &Filter,
+        weights: &[f32],
+        bias: &[f32],
+        input: &Grid,
+        output: &Grid,
+        end: End,
+    ) -> Option<Self> {
+        let size = [3, 5, 7].iter().position(|&size| filter.kernel == [size, size])?;
+        let stride = [1, 2].iter().position(|&stride| filter.stride == [stride, stride])?;
+        if !Self::knows(filter) || input.block != BLOCK {
+            return None;
+        }
+        let taps = filter.kernel[0] * filter.kernel[1];
+        let mut packed = Buffer::zeros(output.blocks() * taps * BLOCK);
+        for (channel, own) in weights.chunks_exact(taps).enumerate() {
+            let start = channel / BLOCK * taps * BLOCK + channel % BLOCK;
+            packed[start..].iter_mut().step_by(BLOCK).zip(own).for_each(|(to, weight)| *to = *weight);
+        }
+        let mut lanes = Buffer::zeros(output.blocks() * BLOCK);
+        lanes[..bias.len()].copy_from_slice(bias);
+        let up = input.halo.top.checked_sub(filter.pad[0])?;
+        let left = input.halo.left.checked_sub(filter.pad[1])?;
+        let rows = (output.height - 1) * filter.stride[0] + filter.kernel[0] - 1;
+        let columns = (output.width - 1) * filter.stride[1] + filter.kernel[1];
+        Some(Self {
+            isa,
+            kind: [size, stride],
+            weights: packed,
+            bias: lanes,
+            taps,
+            spans: spans::cut(output.width, isa.0.tiles),
+            input: *input,
+            first: up * input.row() + left * BLOCK,
+            output: *output,
+            end,
+            reach: rows * input.row() + columns * BLOCK,
+        })
+    }
+
+    /// Height and width of the filter.
+    pub(in super::super) fn kernel(&self) -> [usize; 2] {
+        [[3, 3], [5, 5], [7, 7]][self.kind[0]]
+    }
+
+    /// Computes one block of channels; both slices start at it.
+    ///
+    /// # Panics
+    /// When a slice is shorter than its grid says.
+    pub(in super::super) fn run(&self, block: usize, input: &[f32], out: &mut [f32]) {
+        assert!(input.len() >= self.first + self.reach, "a convolution past its input");
+        assert!(out.len() >= self.output.plane(), "a convolution past its output");
+        for lane in (0..BLOCK).step_by(self.isa.0.width) {
+            let job = DepthRows {
+                spans: &self.spans,
+                rows: self.output.height,
+                input: input[self.first + lane..].as_ptr(),
+                input_row: self.input.row(),
+                weights: self.weights[block * self.taps * BLOCK + lane..].as_ptr(),
+                bias: self.bias[block * BLOCK + lane..].as_ptr(),
+                out: out[self.output.origin() + lane..].as_mut_ptr(),
+                out_row: self.output.row(),
+                end: self.end,
+            };
+            // SAFETY: the instructions are there. The last number read is `reach` from the first, as the rows and spans that
+            // the loops walk end at the output's; the weights have a whole block of `taps` rows. Writes stay
+            // within one plane of the output, which is a unique borrow.
+            unsafe { (self.isa.0.depthwise[self.kind[0]][self.kind[1]])(&job) }
+        }
+    }
+}

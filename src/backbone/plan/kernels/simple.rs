@@ -1,0 +1,130 @@
+//! What is done number by number, and windows.
+
+use super::tile::Window;
+use super::{BLOCK, End, Filter, Grid, Isa};
+
+/// Calls `each(a, b, out, length)` for every stretch of pixels without a gap, block by block; `b` may be absent.
+fn stretches(
+    a: &Grid,
+    b: Option<&Grid>,
+    out: &Grid,
+    mut each: impl FnMut(usize, usize, usize, usize, usize),
+) {
+    let other = b.unwrap_or(out);
+    let flat = a.is_dense() && other.is_dense() && out.is_dense();
+    let (rows, width) = if flat { (1, out.height * out.width) } else { (out.height, out.width) };
+    for block in 0..out.blocks() {
+        for y in 0..rows {
+            let at = |grid: &Grid| block * grid.plane() + grid.origin() + y * grid.row();
+            each(block, at(a), at(other), at(out), width * BLOCK);
+        }
+    }
+}
+
+impl Isa {
+    /// `end` of every number, in place.
+    pub(super) fn end(self, values: &mut [f32], end: End) {
+        if end == End::NOTHING {
+            return;
+        }
+        let whole = values.len() / BLOCK * BLOCK;
+        let (ones, zeros, at) = ([1.0; BLOCK], [0.0; BLOCK], values.as_mut_ptr());
+        // SAFETY: whole blocks of the slice, each read before it is written; the instructions are there.
+        unsafe { (self.0.affine)(at, ones.as_ptr(), zeros.as_ptr(), at, whole, end) }
+        values[whole..].iter_mut().for_each(|value| *value = end.of(*value));
+    }
+
+    /// `end(a + b)`, or of the product; all grids show the same pixels.
+    ///
+    /// # Panics
+    /// When a slice is shorter than its grid says.
+    pub(in super::super) fn combine(
+        self,
+        product: bool,
+        a: (&[f32], &Grid),
+        b: (&[f32], &Grid),
+        out: (&mut [f32], &Grid),
+        end: End,
+    ) {
+        let function = self.0.combine[usize::from(product)];
+        stretches(a.1, Some(b.1), out.1, |_, from, other, to, length| {
+            let (from, other) = (&a.0[from..][..length], &b.0[other..][..length]);
+            let to = &mut out.0[to..][..length];
+            // SAFETY: three slices of this length, whole blocks each; the instructions are there.
+            unsafe { function(from.as_ptr(), other.as_ptr(), to.as_mut_ptr(), length, end) }
+        });
+    }
+
+    /// `end(scale·a + shift)` with one factor and summand for each channel, whole blocks of both.
+    ///
+    /// # Panics
+    /// When a slice is shorter than its grid says.
+    pub(in super::super) fn affine(
+        self,
+        a: (&[f32], &Grid),
+        scale: &[f32],
+        shift: &[f32],
+        out: (&mut [f32], &Grid),
+        end: End,
+    ) {
+        stretches(a.1, None, out.1, |block, from, _, to, length| {
+            let (from, to) = (&a.0[from..][..length], &mut out.0[to..][..length]);
+            let lanes = block * BLOCK..(block + 1) * BLOCK;
+            let (scale, shift) = (&scale[lanes.clone()], &shift[lanes]);
+            // SAFETY: both slices have this length, whole blocks, and there is a factor and a summand for each lane; the
+            // instructions are there.
+            unsafe {
+                (self.0.affine)(from.as_ptr(), scale.as_ptr(), shift.as_ptr(), to.as_mut_ptr(), length, end);
+            }
+        });
+    }
+
+    /// The largest number, or the sum, of each window times a factor; without one, the mean. What lies beyond the edges
+    /// does not count.
+    ///
+    /// # Panics
+    /// When a slice is shorter than its grid says.
+    pub(in super::super) fn pool(
+        self,
+        largest: bool,
+        factor: Option<f32>,
+        filter: &Filter,
+        input: (&[f32], &Grid),
+        out: (&mut [f32], &Grid),
+    ) {
+        let ((from, grid), (to, place)) = (input, out);
+        let function = self.0.window[usize::from(largest)];
+        for block in 0..place.blocks() {
+            let from = &from[block * grid.plane()..][..grid.plane()];
+            for y in 0..place.height {
+                let (top, rows) = inside(y, 0, filter, grid.height);
+                for x in 0..place.width {
+                    let (left, columns) = inside(x, 1, filter, grid.width);
+                    let window = &from[grid.origin() + top * grid.row() + left * BLOCK..];
+                    assert!(rows * columns > 0 && window.len() >= (rows - 1) * grid.row() + columns * BLOCK);
+                    let to = &mut to[block * place.plane() + place.origin() + y * place.row() + x * BLOCK..]
+                        [..BLOCK];
+                    let job = Window {
+                        rows,
+                        columns,
+                        input: window.as_ptr(),
+                        input_row: grid.row(),
+                        out: to.as_mut_ptr(),
+                        factor: factor.unwrap_or(1.0 / (rows * columns) as f32),
+                    };
+                    // SAFETY: the window's last block ends inside the slice, as asserted; the output has a whole block; the
+                    // instructions are there.
+                    unsafe { function(&job) }
+                }
+            }
+        }
+    }
+}
+
+/// First row (axis 0) or column of the picture under a window, and how many of them.
+fn inside(at: usize, axis: usize, filter: &Filter, size: usize) -> (usize, usize) {
+    let start = at * filter.stride[axis];
+    let first = start.saturating_sub(filter.pad[axis]);
+    let end = (start + filter.kernel[axis]).saturating_sub(filter.pad[axis]).min(size);
+    (first.min(size), end.saturating_sub(first))
+}

@@ -1,0 +1,112 @@
+//! Carries a [`Program`] out on a frame.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::kernels::{BLOCK, Buffer, Grid};
+use super::program::{Pair, Place, Program, Step, Work};
+
+impl Place {
+    fn of<'a>(&self, slots: &'a [Buffer]) -> (&'a [f32], &Grid) {
+        (&slots[self.slot][self.start..], &self.grid)
+    }
+}
+
+impl Program {
+    /// Dense `[channels, height, width]` inputs to such outputs, in memory that [`Program::slots`] made.
+    pub(super) fn run(&self, slots: &mut [Buffer], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+        for (step, nanoseconds) in self.steps.iter().zip(&self.nanoseconds) {
+            let start = Instant::now();
+            self.step(step, slots, inputs);
+            nanoseconds.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        for (place, output) in self.outputs.iter().zip(outputs) {
+            let (from, grid) = place.of(slots);
+            grid.empty(from, output);
+        }
+    }
+
+    /// Milliseconds of each step, on average over the frames so far.
+    pub(super) fn times(&self) -> impl Iterator<Item = f64> {
+        let frames = self.frames.load(Ordering::Relaxed).max(1) as f64;
+        self.nanoseconds.iter().map(move |sum| sum.load(Ordering::Relaxed) as f64 / frames / 1e6)
+    }
+
+    /// Carries out one step.
+    fn step(&self, step: &Step, slots: &mut [Buffer], inputs: &[&[f32]]) {
+        let Step { work, from, to, .. } = step;
+        let mut memory = std::mem::take(&mut slots[to.slot]);
+        let out = &mut memory[to.start..];
+        to.grid.clear_halo(out);
+        match work {
+            Work::Take { input, end } => to.grid.fill(self.isa, inputs[*input], out, *end),
+            Work::Conv(conv) => {
+                let (input, _) = from[0].of(slots);
+                let residual = from.get(1).map(|place| place.of(slots));
+                for panel in 0..conv.panels() {
+                    let first = conv.blocks(panel).start;
+                    let residual = residual.map(|(values, grid)| &values[first * grid.plane()..]);
+                    conv.run(panel, input, &mut out[first * to.grid.plane()..], residual);
+                }
+            }
+            Work::Depthwise(depthwise) => {
+                let (input, grid) = from[0].of(slots);
+                for block in 0..to.grid.blocks() {
+                    let out = &mut out[block * to.grid.plane()..];
+                    depthwise.run(block, &input[block * grid.plane()..], out);
+                }
+            }
+            Work::Pair(pair) => {
+                let Pair { conv, middle, depthwise } = &**pair;
+                let mut between = std::mem::take(&mut slots[middle.slot]);
+                middle.grid.clear_halo(&mut between);
+                let (input, _) = from[0].of(slots);
+                for panel in 0..conv.panels() {
+                    conv.run(panel, input, &mut between, None);
+                    for (block, at) in conv.blocks(panel).enumerate() {
+                        let out = &mut out[at * to.grid.plane()..];
+                        depthwise.run(at, &between[block * middle.grid.plane()..], out);
+                    }
+                }
+                slots[middle.slot] = between;
+            }
+            Work::Affine { scale, shift, end } => {
+                self.isa.affine(from[0].of(slots), scale, shift, (out, &to.grid), *end);
+            }
+            Work::Combine { product, end } => {
+                let (a, b) = (from[0].of(slots), from[1].of(slots));
+                self.isa.combine(*product, a, b, (out, &to.grid), *end);
+            }
+            Work::Weigh { zeros, end } => {
+                let (gate, _) = from[1].of(slots);
+                self.isa.affine(from[0].of(slots), gate, zeros, (out, &to.grid), *end);
+            }
+            Work::Pool { largest, filter, factor } => {
+                self.isa.pool(*largest, *factor, filter, from[0].of(slots), (out, &to.grid));
+            }
+            Work::Join => join(from, slots, out, &to.grid),
+        }
+        slots[to.slot] = memory;
+    }
+}
+
+/// Copies the parts' channels one after the other.
+fn join(parts: &[Place], slots: &[Buffer], out: &mut [f32], to: &Grid) {
+    let mut next = 0;
+    for part in parts {
+        let (values, from) = part.of(slots);
+        for channel in 0..from.channels {
+            let at = |grid: &Grid, channel: usize| {
+                channel / BLOCK * grid.plane() + grid.origin() + channel % BLOCK
+            };
+            let (source, target) = (at(from, channel), at(to, next + channel));
+            for y in 0..to.height {
+                let line = values[source + y * from.row()..].iter().step_by(BLOCK).take(to.width);
+                let place = out[target + y * to.row()..].iter_mut().step_by(BLOCK);
+                place.zip(line).for_each(|(to, value)| *to = *value);
+            }
+        }
+        next += from.channels;
+    }
+}

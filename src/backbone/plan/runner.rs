@@ -1,0 +1,165 @@
+//! Running a typed graph: by tract alone, or with our own operators in it where they agree with tract and are faster.
+
+use std::time::{Duration, Instant};
+
+use tract_onnx::prelude::*;
+
+use super::super::BackboneError;
+use super::super::contain::contained;
+use super::kernels::Isa;
+use super::program::Program;
+use super::rewrite::{Rewritten, rewrite};
+
+/// Embeddings of our operators and of tract may differ by this much of the largest number.
+const TOLERANCE: f32 = 1e-4;
+/// In a quantised network a difference in the last bit can move a number by a whole step, and many do in the end: there the
+/// angle between both embeddings has to be small.
+const LEAST_COSINE: f64 = 0.995;
+/// Both ways are run at most this often on the golden picture.
+const RUNS: usize = 3;
+/// One that takes so many times as long as the other is slower, and not just unlucky.
+const CLEAR: f64 = 1.3;
+
+/// A plan of tract's with the state that holds its buffers.
+pub(in super::super) struct Runner {
+    plan: Arc<TypedSimplePlan>,
+    state: TypedSimpleState,
+    programs: Vec<Arc<Program>>,
+}
+
+/// A runner, tract's embedding of the golden picture, and why the runner is not ours, if it should have been.
+pub(in super::super) struct Chosen {
+    pub(in super::super) runner: Runner,
+    pub(in super::super) embedding: Vec<f32>,
+    pub(in super::super) complaint: Option<String>,
+}
+
+/// Our operators beside tract's.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Faster,
+    Slower,
+    Apart,
+}
+
+/// Are both the embedding of one picture?
+pub(super) fn agree(wanted: &[f32], found: &[f32], quantised: bool) -> bool {
+    if quantised {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        return dot(wanted, found) >= LEAST_COSINE * (dot(wanted, wanted) * dot(found, found)).sqrt();
+    }
+    let largest = wanted.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    wanted.len() == found.len()
+        && wanted.iter().zip(found).all(|(wanted, found)| (wanted - found).abs() <= TOLERANCE * largest)
+}
+
+impl Runner {
+    /// tract alone.
+    ///
+    /// # Errors
+    /// When tract cannot optimise the graph.
+    pub(in super::super) fn plain(typed: TypedModel) -> Result<Self, BackboneError> {
+        contained("optimise the graph", || {
+            let plan = typed.into_optimized()?.into_runnable()?;
+            let state = plan.spawn()?;
+            Ok(Self { plan, state, programs: Vec::new() })
+        })
+    }
+
+    /// With our operators in it; `None` where none fits.
+    ///
+    /// # Errors
+    /// When tract refuses the rewritten graph.
+    pub(in super::super) fn ours(typed: &TypedModel) -> Result<Option<Self>, BackboneError> {
+        Self::ours_with(typed, Isa::best())
+    }
+
+    pub(super) fn ours_with(typed: &TypedModel, isa: Isa) -> Result<Option<Self>, BackboneError> {
+        let rewritten = contained("rewrite the graph", || rewrite(typed, isa))?;
+        let Some(Rewritten { model, programs }) = rewritten else { return Ok(None) };
+        Ok(Some(Self { programs, ..Self::plain(model)? }))
+    }
+
+    /// Ours where it agrees with tract's on a golden picture and is faster, else tract's.
+    ///
+    /// # Errors
+    /// When tract cannot run the graph.
+    pub(in super::super) fn chosen(typed: TypedModel, golden: &Tensor) -> Result<Chosen, BackboneError> {
+        let ours = Self::ours(&typed);
+        let mut plain = Self::plain(typed)?;
+        let start = Instant::now();
+        let embedding = plain.run(golden.clone())?;
+        let time = start.elapsed();
+        let tried = ours.and_then(|ours| match ours {
+            Some(mut ours) => {
+                plain.outdone_by(&mut ours, golden, &embedding, time).map(|how| Some((ours, how)))
+            }
+            None => Ok(None),
+        });
+        let (runner, complaint) = match tried {
+            Ok(Some((ours, Outcome::Faster))) => (ours, None),
+            Ok(Some((_, Outcome::Slower)) | None) => (plain, None),
+            Ok(Some((_, Outcome::Apart))) => (plain, Some("our embedding differs from tract's".into())),
+            Err(error) => (plain, Some(error.to_string())),
+        };
+        Ok(Chosen { runner, embedding, complaint })
+    }
+
+    /// How ours does beside this one, whose first run gave `wanted` in `first`: in turn, until one is clearly faster.
+    fn outdone_by(
+        &mut self,
+        ours: &mut Self,
+        golden: &Tensor,
+        wanted: &[f32],
+        first: Duration,
+    ) -> Result<Outcome, BackboneError> {
+        let quantised = ours.programs.iter().any(|program| program.is_quantised());
+        let (mut plain_time, mut our_time) = (first, Duration::MAX);
+        for turn in 0..RUNS {
+            if turn > 0 {
+                let start = Instant::now();
+                self.run(golden.clone())?;
+                plain_time = plain_time.min(start.elapsed());
+            }
+            let start = Instant::now();
+            let found = ours.run(golden.clone())?;
+            our_time = our_time.min(start.elapsed());
+            if !agree(wanted, &found, quantised) {
+                return Ok(Outcome::Apart);
+            }
+            let (less, more) = (our_time.min(plain_time), our_time.max(plain_time));
+            if more.as_secs_f64() > CLEAR * less.as_secs_f64() {
+                break;
+            }
+        }
+        Ok(if our_time <= plain_time { Outcome::Faster } else { Outcome::Slower })
+    }
+
+    /// What computes, for people: `tract`, or the instructions of our operators.
+    pub(in super::super) fn name(&self) -> &'static str {
+        self.programs.first().map_or("tract", |program| program.isa.name())
+    }
+
+    /// Our operators.
+    pub(super) fn programs(&self) -> &[Arc<Program>] {
+        &self.programs
+    }
+
+    /// Runs one picture; the numbers may be of any float type.
+    ///
+    /// # Errors
+    /// When the network fails on it.
+    pub(in super::super) fn run(&mut self, input: Tensor) -> Result<Vec<f32>, BackboneError> {
+        let (plan, state) = (&self.plan, &mut self.state);
+        let embedding = contained("run the network", || {
+            let outputs = state.run(tvec!(input.into()))?;
+            let output = outputs.into_iter().next().ok_or_else(|| TractError::msg("no output"))?;
+            Ok(output.cast_to::<f32>()?.to_plain_array_view::<f32>()?.iter().copied().collect::<Vec<f32>>())
+        });
+        if embedding.is_err() {
+            // A state that was left in the middle of a turn is not used again.
+            self.state = contained("start the network", || plan.spawn())?;
+        }
+        embedding
+    }
+}

@@ -1,0 +1,154 @@
+//! How fast a backbone runs here: with our operators, and by tract alone, in turn.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::BackboneError;
+use super::card::Card;
+use super::inspect::macs;
+use super::load::load;
+use super::plan::{Backbone, OperatorTime, Runner, read_file};
+
+/// Speed of one file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Speed {
+    /// The file.
+    pub file: String,
+    /// What runs it: `tract`, or the instructions of our operators.
+    pub engine: String,
+    /// Threads that share a frame.
+    pub threads: usize,
+    /// Median milliseconds of a frame, pixels to embedding, as the daemon runs it.
+    pub ours_ms: f64,
+    /// As above: 99 of 100 frames take less.
+    pub ours_p99_ms: f64,
+    /// As above in CPU time of the calling thread, which other programs disturb less: with one thread only.
+    pub ours_cpu_ms: f64,
+    /// Median milliseconds of a frame by tract alone.
+    pub plain_tract_ms: f64,
+    /// As above: 99 of 100 frames take less.
+    pub plain_tract_p99_ms: f64,
+    /// Median CPU time of a frame by tract alone.
+    pub plain_tract_cpu_ms: f64,
+    /// From the file to the first embedding, as the daemon loads it.
+    pub load_ms: f64,
+    /// As above in CPU time.
+    pub load_cpu_ms: f64,
+    /// From the file to the first embedding by tract alone.
+    pub plain_load_ms: f64,
+    /// As above in CPU time.
+    pub plain_load_cpu_ms: f64,
+    /// Resident memory with this backbone loaded, less what there was before.
+    pub rss_mb: f64,
+    /// Largest difference of both embeddings, as a part of the largest number.
+    pub difference: f64,
+    /// Multiplications with addition of one frame.
+    pub macs: u64,
+    /// Billions of floating-point operations a second.
+    pub gflops: f64,
+    /// Our operators by kind, the slowest first.
+    pub operators: Vec<OperatorTime>,
+}
+
+/// Frames of one way before it is the other's turn.
+const TURN: usize = 5;
+
+/// Measures one file with `frames` frames each way, in turns of a few.
+///
+/// # Errors
+/// Every reason to refuse the file.
+pub fn speed(path: &Path, card: &Card, threads: usize, frames: usize) -> Result<Speed, BackboneError> {
+    let before = resident_mb();
+    let start = Stopwatch::start();
+    let mut backbone = Backbone::load(path, card)?;
+    let pixels: Vec<f32> = {
+        let mut random = fastrand::Rng::with_seed(1);
+        (0..3 * card.size as usize * card.size as usize).map(|_| random.f32() * 2.0 - 1.0).collect()
+    };
+    let found = backbone.embed_pixels(&pixels)?;
+    let (load_ms, load_cpu_ms) = start.milliseconds();
+    let rss_mb = resident_mb() - before;
+    let start = Stopwatch::start();
+    let loaded = load(&read_file(path)?, card, None)?;
+    let macs = macs(&loaded.typed);
+    let mut plain = Runner::plain(loaded.typed)?;
+    let wanted = plain.run(backbone.tensor(&pixels)?)?;
+    let (plain_load_ms, plain_load_cpu_ms) = start.milliseconds();
+    let largest = wanted.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let apart = wanted.iter().zip(&found).fold(0f32, |apart, (a, b)| apart.max((a - b).abs()));
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..frames.div_ceil(TURN) {
+        for _ in 0..TURN {
+            let start = Stopwatch::start();
+            backbone.embed_pixels(&pixels)?;
+            ours.push(start.milliseconds());
+        }
+        for _ in 0..TURN {
+            let start = Stopwatch::start();
+            plain.run(backbone.tensor(&pixels)?)?;
+            theirs.push(start.milliseconds());
+        }
+    }
+    let wall = |times: &[(f64, f64)], part| quantile(times.iter().map(|(wall, _)| *wall).collect(), part);
+    let cpu = |times: &[(f64, f64)]| quantile(times.iter().map(|(_, cpu)| *cpu).collect(), 0.5);
+    let ours_ms = wall(&ours, 0.5);
+    Ok(Speed {
+        file: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        engine: backbone.engine().into(),
+        threads,
+        ours_ms,
+        ours_p99_ms: wall(&ours, 0.99),
+        ours_cpu_ms: cpu(&ours),
+        plain_tract_ms: wall(&theirs, 0.5),
+        plain_tract_p99_ms: wall(&theirs, 0.99),
+        plain_tract_cpu_ms: cpu(&theirs),
+        load_ms,
+        load_cpu_ms,
+        plain_load_ms,
+        plain_load_cpu_ms,
+        rss_mb,
+        difference: f64::from(apart / largest),
+        macs,
+        gflops: 2.0 * macs as f64 / ours_ms / 1e6,
+        operators: backbone.operators(),
+    })
+}
+
+/// Wall time and CPU time of this thread.
+struct Stopwatch(Instant, f64);
+
+impl Stopwatch {
+    fn start() -> Self {
+        let cpu = cpu_ms();
+        Self(Instant::now(), cpu)
+    }
+
+    /// Both since the start.
+    fn milliseconds(&self) -> (f64, f64) {
+        let wall = self.0.elapsed().as_secs_f64() * 1e3;
+        (wall, cpu_ms() - self.1)
+    }
+}
+
+/// What this thread has computed so far, in milliseconds; 0 where the system does not say.
+fn cpu_ms() -> f64 {
+    // The system brings its count up to date when the thread gives way.
+    std::thread::yield_now();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse::<f64>().ok()).unwrap_or(0.0) / 1e6
+}
+
+/// What this part of the times is below.
+fn quantile(mut times: Vec<f64>, part: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[((times.len() - 1) as f64 * part).round() as usize]
+}
+
+/// Resident memory of this process; 0 where the system does not say.
+fn resident_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
