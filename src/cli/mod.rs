@@ -3,8 +3,8 @@
 
 mod backbone;
 mod backbone_admit;
-mod camera;
 mod bench;
+mod camera;
 mod capture;
 mod client;
 mod completions;

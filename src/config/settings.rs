@@ -116,6 +116,8 @@ pub struct Learn {
     pub bootstrap: usize,
     /// Seed of a round.
     pub seed: u64,
+    /// Threads of a round.
+    pub threads: usize,
     /// Niceness of a round.
     pub nice: i32,
 }

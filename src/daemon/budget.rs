@@ -59,6 +59,11 @@ impl Budget {
         self.share != Share::default()
     }
 
+    /// The share of its time that a round has, in percent.
+    pub fn share(&self) -> u32 {
+        self.share.get()
+    }
+
     /// What the next round is to be paced by.
     pub fn pace(&self, turns: Arc<AtomicU64>) -> Pace {
         self.told.store(self.share.get(), Ordering::Relaxed);
@@ -66,7 +71,7 @@ impl Budget {
     }
 
     /// Judges the share of a running round; without one it is whole again. True: it changed.
-    fn judge(&mut self, running: bool, slowdown: f64) -> bool {
+    pub fn judge(&mut self, running: bool, slowdown: f64) -> bool {
         let before = self.share;
         if !running {
             self.share = Share::default();

@@ -98,6 +98,7 @@ impl Daemon {
             classes: labelled.classes,
             opponent,
             options: crate::learn::Options { choice, ..self.settings.learn.options() },
+            threads: self.settings.learn.threads,
         };
         let inbox = self.inbox.clone();
         let mut pace = self.budget.pace(self.trainer.turns());

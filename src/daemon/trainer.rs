@@ -1,6 +1,7 @@
 //! The trainer thread: snapshot → round → outcome. Niced, one round at a time, cancelled between
 //! two steps.
 
+use super::hands::Hands;
 use super::inference::ActiveHead;
 use crate::control::{RoundOutcome, Share};
 use crate::learn::{self, Comparison, LearnError, Options, Progress, Round, Snapshot};
@@ -23,6 +24,8 @@ pub struct Assignment {
     pub opponent: Option<Opponent>,
     /// Which heads to train, and how.
     pub options: Options,
+    /// On how many threads.
+    pub threads: usize,
 }
 
 /// The active head, as a candidate meets it.
@@ -62,13 +65,18 @@ pub fn run(
     report: &mut dyn FnMut(Progress),
 ) -> Result<Finished, LearnError> {
     let begun = Instant::now();
-    let round = learn::train(&assignment.snapshot, &assignment.options, &learn::Alone, &mut |progress| {
-        if cancel.load(Ordering::Relaxed) {
-            return ControlFlow::Break(());
-        }
-        report(progress);
-        ControlFlow::Continue(())
-    })?;
+    let round = learn::train(
+        &assignment.snapshot,
+        &assignment.options,
+        &Hands(assignment.threads),
+        &mut |progress| {
+            if cancel.load(Ordering::Relaxed) {
+                return ControlFlow::Break(());
+            }
+            report(progress);
+            ControlFlow::Continue(())
+        },
+    )?;
     let said = |index: usize| round.held_out.get(index).map_or(0, |h| h.predicted);
     let held_out = assignment
         .ids

@@ -117,8 +117,9 @@ impl<'p, 'a> Ridge<'p, 'a> {
         };
         // The sum over n samples of a mean square norm of 1 is n.
         let lambda = lambda * self.problem.len() as f64;
-        let factored = shifted(matrix, size, lambda, proceed)?;
+        let factored = shifted(matrix.clone(), size, lambda, proceed)?;
         let inverse = invert_lower(&factored, size, proceed)?;
+        drop(factored);
         let coefficients = solve_inverse(&inverse, size, right, classes);
         Ok(Solved { lambda, inverse, coefficients })
     }
@@ -272,10 +273,11 @@ impl<'p, 'a> Ridge<'p, 'a> {
         proceed: Proceed,
     ) -> Result<Vec<f64>, LearnError> {
         let (dimension, classes) = (self.dimension(), self.problem.classes());
-        let (own, own_moments) = self.gram(part, proceed)?;
-        let rest: Vec<f64> = gram.iter().zip(&own).map(|(all, own)| all - own).collect();
-        let mut v: Vec<f64> = moments.iter().zip(&own_moments).map(|(all, own)| all - own).collect();
-        solve(&shifted(&rest, dimension, solved.lambda, proceed)?, dimension, &mut v, classes);
+        // The part's own sums become those of all others, in place: they are the largest thing of a round.
+        let (mut rest, mut v) = self.gram(part, proceed)?;
+        rest.iter_mut().zip(gram).for_each(|(rest, all)| *rest = all - *rest);
+        v.iter_mut().zip(moments).for_each(|(rest, all)| *rest = all - *rest);
+        solve(&shifted(rest, dimension, solved.lambda, proceed)?, dimension, &mut v, classes);
         let mut residual = self.targets[part.start * classes..part.end * classes].to_vec();
         for start in part.clone().step_by(ROWS) {
             let end = (start + ROWS).min(part.end);
@@ -307,11 +309,10 @@ impl<'p, 'a> Ridge<'p, 'a> {
 }
 
 /// The Cholesky factor of `matrix + λI`.
-fn shifted(matrix: &[f64], size: usize, lambda: f64, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
-    let mut out = matrix.to_vec();
+fn shifted(mut matrix: Vec<f64>, size: usize, lambda: f64, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
     for i in 0..size {
-        out[i * size + i] += lambda;
+        matrix[i * size + i] += lambda;
     }
-    factor(&mut out, size, lambda * 1e-3, proceed)?;
-    Ok(out)
+    factor(&mut matrix, size, lambda * 1e-3, proceed)?;
+    Ok(matrix)
 }

@@ -1,19 +1,36 @@
-//! `graft bench`: how fast this machine is.
+//! `graft bench`: what this machine does with the learning core and with backbones, beside their peers, and what a round
+//! costs the predictions.
 
 mod backbone;
+mod contention;
+mod head;
+mod limits;
+mod memory;
+mod peers;
+mod round;
+mod sets;
 
 use super::output::Output;
 use anyhow::Result;
 use clap::Subcommand;
 
-/// Measure how fast this machine is
+/// Measure this machine: the learning core and backbones beside their peers, and predictions beside training
 #[derive(Subcommand, Debug)]
 pub enum BenchCommand {
+    Head(head::HeadArgs),
+    Round(round::RoundArgs),
+    Contention(contention::ContentionArgs),
+    Memory(memory::MemoryArgs),
     Backbone(backbone::BackboneArgs),
 }
 
+/// Runs it.
 pub fn run(command: &BenchCommand, output: Output) -> Result<()> {
     match command {
+        BenchCommand::Head(args) => head::run(args, output),
+        BenchCommand::Round(args) => round::run(args, output),
+        BenchCommand::Contention(args) => contention::run(args, output),
+        BenchCommand::Memory(args) => memory::run(args, output),
         BenchCommand::Backbone(args) => backbone::run(args, output),
     }
 }
