@@ -17,7 +17,7 @@ const TOLERANCE: f32 = 1e-4;
 const LEAST_COSINE: f64 = 0.995;
 /// Both ways are run at most this often on the golden picture.
 const RUNS: usize = 3;
-/// One that takes so many times as long as the other is slower, and not just unlucky.
+/// Tract has lost when it takes so many times as long.
 const CLEAR: f64 = 1.3;
 
 /// A plan of tract's with the state that holds its buffers.
@@ -105,7 +105,7 @@ impl Runner {
         Ok(Chosen { runner, embedding, complaint })
     }
 
-    /// How ours does beside this one, whose first run gave `wanted` in `first`: in turn, until one is clearly faster.
+    /// How ours does beside this one, whose first run gave `wanted` in `first`: in turn, until ours is clearly faster.
     fn outdone_by(
         &mut self,
         ours: &mut Self,
@@ -127,8 +127,8 @@ impl Runner {
             if !agree(wanted, &found, quantised) {
                 return Ok(Outcome::Apart);
             }
-            let (less, more) = (our_time.min(plain_time), our_time.max(plain_time));
-            if more.as_secs_f64() > CLEAR * less.as_secs_f64() {
+            // A busy machine may have stopped ours in its only run, so that only a victory ends it early.
+            if our_time.as_secs_f64() * CLEAR < plain_time.as_secs_f64() {
                 break;
             }
         }
