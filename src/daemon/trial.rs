@@ -68,7 +68,13 @@ pub fn at_start(
     };
     let reason = format!("head {} is taken back: {why}", trial.head);
     tracing::error!(reason, "a head is taken back");
-    let restored = serving.previous.map(|previous| restore(store, from, previous, now_ms)).transpose()?;
+    let restored = match serving.previous {
+        // One of another backbone is no head for this one.
+        Some(previous) if heads::load(&store.head_file(previous)?, from).is_ok() => {
+            Some(restore(store, from, previous, now_ms)?)
+        }
+        _ => None,
+    };
     Ok((AtStart { taken_back: Some(reason), running: false }, restored))
 }
 
