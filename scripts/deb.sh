@@ -18,11 +18,16 @@ rm -rf "$package/man" && mkdir -p "$package/man"
 "$graft" completions zsh >"$package/_graft"
 "$graft" completions fish >"$package/graft.fish"
 scripts/licences.py "$target" >"$package/licences.txt"
+{
+  cat LICENSE-MIT
+  printf '\nOr, as you like, the Apache License, version 2.0: /usr/share/common-licenses/Apache-2.0\n'
+  printf 'The licences of the crates inside are in /usr/share/doc/graft/licences.txt\n'
+} >"$package/licence"
 version="$("$graft" --version | cut -d' ' -f2)"
 {
   printf 'graft (%s-1) unstable; urgency=medium\n\n' "$version"
   printf '  * The changes are in CHANGELOG.md of the source.\n\n'
-  printf ' -- The graft authors <graft@debian.invalid>  %s\n' "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}")"
+  printf ' -- The graft authors <graft-authors@lists.invalid>  %s\n' "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}")"
 } >"$package/changelog"
 if [ -n "${DEB_TARGET:-}" ]; then
   CARGO_TARGET_DIR=target-aarch64 cargo deb --no-build --profile "$profile" --target "$target" --output "target/debian/"
