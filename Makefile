@@ -11,7 +11,7 @@ GRAFT := $(CARGO_TARGET_DIR)/debug/graft
 # One set of features everywhere, so that nothing is built twice; boards build without `host`.
 FEATURES := --features host
 
-.PHONY: help demo demo-offload test test-full lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-test clean
+.PHONY: help demo demo-offload test test-full lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +38,11 @@ lint: deps-build ## format, clippy
 	cargo fmt --check
 	cargo clippy $(FEATURES) --all-targets -- -D warnings
 
-bench: deps-build ## criterion benches of this project's own code
+bench: deps-bench ## the learning core beside its peers on this machine (an hour; BENCH=--quick: minutes), criterion benches
+	cargo run --release --bin graft -- bench head $(BENCH)
+	cargo run --release --bin graft -- bench round
+	cargo run --release --bin graft -- bench contention
+	cargo run --release --bin graft -- bench memory
 	cargo bench $(FEATURES)
 
 fuzz: ## each fuzz target for a minute (needs cargo-fuzz; installs it)
@@ -67,6 +71,9 @@ cross-aarch64: ## for 64-bit ARM boards, without containers; tested under emulat
 
 deps-build: ## what a build needs
 	@scripts/install.sh build mosquitto
+
+deps-bench: deps-build ## what the comparison with scikit-learn needs
+	@scripts/install.sh scikit-learn
 
 deps-test: deps-build ## what the tests need
 	@scripts/install.sh mosquitto onnxruntime trainer moto systemd

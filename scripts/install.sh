@@ -56,6 +56,14 @@ for what in "$@"; do
           || python3 -m pip install -q onnxruntime \
           || say "onnxruntime is not to be had here: the comparison with it will be skipped"
       } ;;
+    # The peer of `graft bench head`, which says when it goes without.
+    scikit-learn)
+      python3 -c 'import sklearn' 2>/dev/null || {
+        say "installing with pip: scikit-learn"
+        python3 -m pip install -q --break-system-packages scikit-learn 2>/dev/null \
+          || python3 -m pip install -q scikit-learn \
+          || say "scikit-learn is not to be had here: its rows will be left out"
+      } ;;
     # An S3-compatible server for the test of the host's store in a bucket; that test says when it goes without.
     moto)
       "${GRAFT_MOTO_PYTHON:-python3}" -c 'import moto.server' 2>/dev/null || {
