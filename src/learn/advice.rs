@@ -101,7 +101,8 @@ pub(crate) fn similarity(problem: &Problem, balanced: f64) -> f64 {
     let classes = problem.classes();
     let mut right = vec![0.0; classes];
     let mut all = vec![0.0; classes];
-    let scores = softmax::held_out(problem, &problem.folds, &imprint::without(problem, &problem.folds));
+    let scores =
+        softmax::held_out(&problem.samples(), &problem.folds, &imprint::without(problem, &problem.folds));
     for (row, &label) in scores.chunks_exact(classes).zip(&problem.labels) {
         right[label] += f64::from(u8::from(largest(row) == label));
         all[label] += 1.0;

@@ -8,6 +8,7 @@ use super::imprint;
 use super::linear::Linear;
 use super::options::Method;
 use super::problem::Problem;
+use super::reduced::Reduced;
 use super::ridge::Ridge;
 use super::search::{Bounds, search};
 use super::snapshot::LearnError;
@@ -147,11 +148,14 @@ pub(crate) fn softmax(
     workers: &dyn Workers,
     step: Step,
 ) -> Result<Trained, LearnError> {
-    let (width, classes) = (problem.width(), problem.classes());
+    let proceed = &mut || step("softmax", 0);
+    let reduced = Reduced::of(problem, proceed)?;
+    let full = problem.samples();
+    let samples = reduced.as_ref().map_or(full, |reduced| reduced.samples(problem));
+    let mut scatter = Spectrum::of(&samples, proceed)?.map(Rc::new);
     // Folds start from nothing: a head that has seen the whole snapshot would let them see what they must not.
-    let mut heads = vec![Linear::zero(width, classes); problem.folds.len()];
+    let mut heads = vec![Linear::zero(samples.width, samples.classes); problem.folds.len()];
     let mut tried: Vec<(f64, Vec<f64>, Linear)> = Vec::new();
-    let scatter = Spectrum::of(&problem.samples(), &mut || step("softmax", 0))?.map(Rc::new);
     let lambda = search(&problem.groups, SOFTMAX_START * ridge.lambda, &SOFTMAX, &mut |lambda| {
         let starts = std::mem::take(&mut heads);
         let tasks = problem
@@ -160,25 +164,29 @@ pub(crate) fn softmax(
             .zip(starts)
             .map(|(fold, start)| Task { held_out: fold.clone(), start })
             .collect();
-        heads = softmax::fit(problem, scatter.as_ref(), lambda, tasks, FOLD, workers, &mut || {
+        heads = softmax::fit(&samples, scatter.as_ref(), lambda, tasks, FOLD, workers, &mut || {
             step("softmax", tried.len())
         })?;
-        let scores = softmax::held_out(problem, &problem.folds, &heads);
-        let scored = Scored { scores: &scores, labels: &problem.labels, weights: &problem.weights, classes };
+        let scores = softmax::held_out(&samples, &problem.folds, &heads);
+        let (labels, weights) = (&problem.labels, &problem.weights);
+        let scored = Scored { scores: &scores, labels, weights, classes: samples.classes };
         // At temperature 1: the likelihood of the method itself, which tells λ apart where accuracy does not.
         let losses = scored.losses(1.0);
         tried.push((lambda, scores, Linear::mean(&heads)));
         Ok(losses)
     })?;
     let chosen = tried.iter().position(|(tried, ..)| *tried == lambda).unwrap_or_default();
-    let (_, scores, start) = tried.swap_remove(chosen);
-    // The mean of the folds' heads, each of which saw most of the snapshot, lies nearer than the head of ridge.
+    let (_, scores, mut start) = tried.swap_remove(chosen);
+    let proceed = &mut || step("softmax", tried.len() + 1);
+    // The mean of the folds' heads, each of which saw most of the snapshot, lies nearer than the head of ridge. In other
+    // coordinates it is of no use.
+    if reduced.is_some() {
+        start = ridge.linear.scaled(1.0 / ridge.temperature);
+        scatter = Spectrum::of(&full, proceed)?.map(Rc::new);
+    }
     let whole = vec![Task { held_out: 0..0, start }];
-    let done = tried.len() + 1;
-    let mut heads = softmax::fit(problem, scatter.as_ref(), lambda, whole, WHOLE, workers, &mut || {
-        step("softmax", done)
-    })?;
-    let linear = heads.pop().unwrap_or_else(|| Linear::zero(width, classes));
+    let mut heads = softmax::fit(&full, scatter.as_ref(), lambda, whole, WHOLE, workers, proceed)?;
+    let linear = heads.pop().unwrap_or_else(|| Linear::zero(full.width, full.classes));
     Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
 }
 

@@ -80,7 +80,8 @@ impl Curve {
                 let solver = Ridge::new(&train, proceed)?;
                 let head = solver.linear(&solver.solve(penalty, proceed)?);
                 let test = problem.only(&rest[1 - half]);
-                let scores = softmax::held_out(&test, std::slice::from_ref(&(0..test.len())), &[head]);
+                let scores =
+                    softmax::held_out(&test.samples(), std::slice::from_ref(&(0..test.len())), &[head]);
                 for ((row, &label), &i) in
                     scores.chunks_exact(problem.classes()).zip(&test.labels).zip(&rest[1 - half])
                 {

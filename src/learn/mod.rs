@@ -18,6 +18,7 @@ mod objective;
 mod options;
 pub mod probe;
 mod problem;
+mod reduced;
 mod reject;
 mod ridge;
 mod search;

@@ -9,7 +9,7 @@ use super::lbfgs::{Found, Lbfgs, Status, Stop};
 use super::linear::Linear;
 use super::matmul::fused::{Columns, Isa, scores};
 use super::objective::{BIAS, Point, Samples, Sums, evaluate};
-use super::problem::{Problem, Proceed};
+use super::problem::Proceed;
 use super::snapshot::LearnError;
 use super::spectrum::Spectrum;
 use super::workers::Workers;
@@ -34,7 +34,7 @@ pub(crate) struct Task {
 
 /// Solves every task at one λ; asks `proceed` before each piece of work.
 pub(crate) fn fit(
-    problem: &Problem,
+    samples: &Samples,
     scatter: Option<&Rc<Spectrum>>,
     lambda: f64,
     tasks: Vec<Task>,
@@ -42,7 +42,6 @@ pub(crate) fn fit(
     workers: &dyn Workers,
     proceed: Proceed,
 ) -> Result<Vec<Linear>, LearnError> {
-    let samples = problem.samples();
     // With one column for two classes, `‖W‖²` of the two is half of that of their difference.
     let lambda = if samples.columns() == 1 { 0.5 * lambda } else { lambda };
     let mut out = Vec::with_capacity(tasks.len());
@@ -68,14 +67,14 @@ pub(crate) fn fit(
             }
             let points: Vec<Point> =
                 active.iter().map(|&at| Point { x: solvers[at].point(), held_out: &ranges[at] }).collect();
-            let found = evaluate(&samples, &points, workers, proceed)?;
+            let found = evaluate(samples, &points, workers, proceed)?;
             for (at, sums) in active.into_iter().zip(found) {
                 let total = all - samples.weights[ranges[at].clone()].iter().sum::<f64>();
-                let found = penalised(sums, solvers[at].point(), &samples, total, lambda);
+                let found = penalised(sums, solvers[at].point(), samples, total, lambda);
                 solvers[at].tell(found);
             }
         }
-        out.extend(solvers.into_iter().map(|solver| from_vector(&solver.into_best(), problem)));
+        out.extend(solvers.into_iter().map(|solver| from_vector(&solver.into_best(), samples)));
     }
     Ok(out)
 }
@@ -104,8 +103,8 @@ fn to_vector(linear: &Linear) -> Vec<f64> {
     linear.weight.iter().copied().chain(linear.bias.iter().map(|bias| bias / BIAS)).collect()
 }
 
-fn from_vector(x: &[f64], problem: &Problem) -> Linear {
-    let (width, classes) = (problem.width(), problem.classes());
+fn from_vector(x: &[f64], samples: &Samples) -> Linear {
+    let (width, classes) = (samples.width, samples.classes);
     if classes == 2 {
         let half = |sign: f64| x[..width].iter().map(move |v| sign * 0.5 * v);
         return Linear {
@@ -120,10 +119,9 @@ fn from_vector(x: &[f64], problem: &Problem) -> Linear {
 }
 
 /// Scores of the held-out samples of each part by the head trained without it, `[n, K]`.
-pub(crate) fn held_out(problem: &Problem, parts: &[Range<usize>], heads: &[Linear]) -> Vec<f64> {
-    let (width, classes) = (problem.width(), problem.classes());
-    let samples = problem.samples();
-    let mut out = vec![0.0; problem.len() * classes];
+pub(crate) fn held_out(samples: &Samples, parts: &[Range<usize>], heads: &[Linear]) -> Vec<f64> {
+    let (width, classes) = (samples.width, samples.classes);
+    let mut out = vec![0.0; samples.order.len() * classes];
     let mut columns = Columns::zero(classes, width);
     let mut found = Vec::new();
     for (part, head) in parts.iter().zip(heads) {

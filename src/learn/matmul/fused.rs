@@ -79,7 +79,6 @@ pub(crate) enum Rows<'a> {
     /// Dense.
     Half(&'a [f16]),
     /// Rows [`stride`] apart.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the tests alone so far"))]
     Single(&'a [f32]),
 }
 

@@ -132,11 +132,14 @@ pub(crate) fn multiply<T: Real>(alpha: T, a: Matrix<T>, b: Matrix<T>, beta: T, c
 /// Multiplications of one piece of work in f64: a few milliseconds on a small board.
 const PIECE: usize = 4_000_000;
 
-/// [`multiply`] in pieces of some rows; `proceed` is asked before each, and its error ends the work.
+/// Columns of `A` that are worked on together: `matrixmultiply` packs that many, and a piece has the more rows for it.
+const DEPTH: usize = 256;
+
+/// [`multiply`] in pieces; `proceed` is asked before each, and its error ends the work.
 ///
 /// # Errors
 /// That of `proceed`; `c` is then partly done.
-pub(crate) fn multiply_in_pieces<T: Real, E>(
+pub(crate) fn multiply_in_pieces<T: Real + From<u8>, E>(
     alpha: T,
     a: Matrix<T>,
     b: Matrix<T>,
@@ -144,16 +147,25 @@ pub(crate) fn multiply_in_pieces<T: Real, E>(
     c: MatrixMut<T>,
     proceed: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
-    assert!(c.rows == a.rows, "as many rows out as in");
-    let step = (PIECE / (a.columns * b.columns).max(1)).clamp(8, a.rows.max(8));
-    let mut start = 0;
-    while start < a.rows {
-        proceed()?;
-        let rows = step.min(a.rows - start);
-        let from = &a.values[(start * a.row_stride).min(a.values.len())..];
-        let to = &mut c.values[start * c.row_stride..];
-        multiply(alpha, Matrix { values: from, rows, ..a }, b, beta, MatrixMut { values: to, rows, ..c });
-        start += rows;
+    assert!(c.rows == a.rows && b.rows == a.columns, "shapes that agree");
+    let mut inner = 0;
+    while inner == 0 || inner < a.columns {
+        let depth = DEPTH.min(a.columns - inner);
+        let right = &b.values[(inner * b.row_stride).min(b.values.len())..];
+        let right = Matrix { values: right, rows: depth, ..b };
+        let beta = if inner == 0 { beta } else { T::from(1u8) };
+        let step = (PIECE / (depth * b.columns).max(1)).clamp(8, a.rows.max(8));
+        let mut start = 0;
+        while start < a.rows {
+            proceed()?;
+            let rows = step.min(a.rows - start);
+            let from = start * a.row_stride + inner * a.column_stride;
+            let left = Matrix { values: &a.values[from.min(a.values.len())..], rows, columns: depth, ..a };
+            let to = &mut c.values[start * c.row_stride..];
+            multiply(alpha, left, right, beta, MatrixMut { values: to, rows, ..c });
+            start += rows;
+        }
+        inner += DEPTH;
     }
     Ok(())
 }

@@ -4,9 +4,13 @@ use proptest::prelude::*;
 
 use super::{Recipe, clusters};
 use crate::learn::cholesky::{factor, solve};
+use crate::learn::linear::Linear;
+use crate::learn::objective::Samples;
 use crate::learn::problem::Problem;
+use crate::learn::reduced::Reduced;
 use crate::learn::ridge::{CONSTANT, Ridge};
-use crate::learn::{Balance, Snapshot, Statistics};
+use crate::learn::softmax::{Precision, Task, fit, held_out};
+use crate::learn::{Alone, Balance, Snapshot, Statistics};
 
 /// Scores of `part` by a ridge solved, by the textbook, on every other sample.
 fn refit(problem: &Problem, lambda: f64, part: &std::ops::Range<usize>) -> Vec<f64> {
@@ -160,4 +164,30 @@ fn what_does_not_fit_the_sums_is_refused_and_changes_nothing() {
     assert!(sums.merge(&Statistics::new(3, 2)).is_err());
     assert!(sums.ridge(1.0, Balance::Samples).is_err());
     assert_eq!(sums, before);
+}
+
+/// Fits on some samples in few coordinates say the same of all as fits on the embeddings.
+#[test]
+fn fewer_coordinates_change_no_score() {
+    let recipe = Recipe { width: 90, classes: 3, bursts: 5, per_burst: 2, spread: [0.6, 0.7, 0.4], seed: 6 };
+    let snapshot = clusters(recipe);
+    let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
+    let reduced = Reduced::of(&problem, &mut || Ok(())).unwrap().unwrap();
+    let scores = |samples: &Samples| {
+        let tasks = problem
+            .folds
+            .iter()
+            .map(|fold| Task { held_out: fold.clone(), start: Linear::zero(samples.width, samples.classes) });
+        let precision = Precision { gap: 1e-10, steps: 1000 };
+        let heads = fit(samples, None, 1e-2, tasks.collect(), precision, &Alone, &mut || Ok(())).unwrap();
+        held_out(samples, &problem.folds, &heads)
+    };
+    let (few, all) = (scores(&reduced.samples(&problem)), scores(&problem.samples()));
+    for (few, all) in few.iter().zip(&all) {
+        assert!((few - all).abs() < 1e-3 * (1.0 + all.abs()), "{few} {all}");
+    }
+    let wide = Recipe { width: 40, ..recipe };
+    let snapshot = clusters(wide);
+    let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
+    assert!(Reduced::of(&problem, &mut || Ok(())).unwrap().is_none());
 }

@@ -75,5 +75,6 @@ fn figures_on_real_embeddings() {
     let (round, ms) = timed(&train);
     let report = line("bottle stream, first half → second half", &round, ms, &validation);
     assert!(report.accuracy.value >= 0.95, "{}", report.accuracy.value);
-    assert!(round.report.accuracy.low <= report.accuracy.value);
+    let (told, truth) = (round.report.accuracy.value, report.accuracy.value);
+    assert!((told - truth).abs() <= 0.05, "{told} {truth}");
 }
