@@ -44,7 +44,7 @@ class Peer:
 
 
 def ours(graft, file, frames):
-    command = [*graft, file, "--threads", "1", "--frames", str(frames), "--json", "--quiet"]
+    command = [*graft, file, "--frames", str(frames), "--json", "--quiet"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["rows"][0]
 
 

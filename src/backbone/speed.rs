@@ -18,7 +18,7 @@ pub struct Speed {
     pub file: String,
     /// What runs it: `tract`, or the instructions of our operators.
     pub engine: String,
-    /// Threads that share a frame.
+    /// Threads that share a frame: always 1, a frame is not split.
     pub threads: usize,
     /// Median milliseconds of a frame, pixels to embedding, as the daemon runs it.
     pub ours_ms: f64,
@@ -59,7 +59,7 @@ const TURN: usize = 5;
 ///
 /// # Errors
 /// Every reason to refuse the file.
-pub fn speed(path: &Path, card: &Card, threads: usize, frames: usize) -> Result<Speed, BackboneError> {
+pub fn speed(path: &Path, card: &Card, frames: usize) -> Result<Speed, BackboneError> {
     let before = resident_mb();
     let start = Stopwatch::start();
     let mut backbone = Backbone::load(path, card)?;
@@ -97,7 +97,7 @@ pub fn speed(path: &Path, card: &Card, threads: usize, frames: usize) -> Result<
     Ok(Speed {
         file: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         engine: backbone.engine().into(),
-        threads,
+        threads: 1,
         ours_ms,
         ours_p99_ms: wall(&ours, 0.99),
         ours_cpu_ms: cpu(&ours),

@@ -16,15 +16,9 @@ pub struct BackboneArgs {
     /// Frames each way
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
-    /// Threads that share a frame [default: 1, then all]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: Option<u32>,
 }
 
 pub fn run(args: &BackboneArgs, output: Output) -> Result<()> {
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut threads = args.threads.map_or_else(|| vec![1, all], |threads| vec![threads as usize]);
-    threads.dedup();
     let peak = peak_gflops();
     let mut rows = Vec::new();
     for file in &args.files {
@@ -32,9 +26,7 @@ pub fn run(args: &BackboneArgs, output: Output) -> Result<()> {
         if let Some(warning) = warning {
             output.note(&warning);
         }
-        for &threads in &threads {
-            rows.push(speed(file, &card, threads, args.frames as usize)?);
-        }
+        rows.push(speed(file, &card, args.frames as usize)?);
     }
     let told: Vec<_> = rows.iter().map(|row| row_json(row, peak)).collect();
     output.show(&json!({"peak_gflops": peak, "rows": told}), |_| text(&rows, peak))
@@ -46,7 +38,7 @@ fn row_json(row: &Speed, peak: f64) -> serde_json::Value {
     for column in ["peer", "peer_ms", "ratio"] {
         value[column] = serde_json::Value::Null;
     }
-    value["roofline_share"] = json!(row.gflops / peak / row.threads as f64);
+    value["roofline_share"] = json!(row.gflops / peak);
     value
 }
 
@@ -64,7 +56,7 @@ fn text(rows: &[Speed], peak: f64) -> String {
             format!("{:.2}", row.ours_p99_ms),
             format!("{:.2}", row.plain_tract_ms),
             format!("{:.1}", row.gflops),
-            format!("{:.0} %", 100.0 * row.gflops / peak / row.threads as f64),
+            format!("{:.0} %", 100.0 * row.gflops / peak),
             format!("{:.0}", row.load_ms),
             format!("{:.0}", row.plain_load_ms),
             format!("{:.0}", row.rss_mb),
@@ -74,7 +66,7 @@ fn text(rows: &[Speed], peak: f64) -> String {
     let all = table(&head, rows.iter().map(line));
     let mut text = format!("{all}\none core does at most {peak:.0} GFLOP/s here\n");
     for row in rows.iter().filter(|row| !row.operators.is_empty()) {
-        text.push_str(&format!("\n{}, {} threads\n", row.file, row.threads));
+        text.push_str(&format!("\n{}\n", row.file));
         let line = |operator: &OperatorTime| {
             vec![
                 operator.kind.clone(),
