@@ -110,7 +110,7 @@ fn a_second_label_of_a_frame_corrects_the_first_and_undo_takes_steps_back() {
     let mut board = Board::new();
     board.start();
     board.until("frames", |s| s["frame"]["id"].is_u64());
-    let first = board.json(&["label", "set", "good"]);
+    let first = board.label("good");
     let frame = first["data"]["frame"].as_u64().unwrap().to_string();
     let second = board.json(&["label", "set", "bad", "--frame", &frame]);
     assert_eq!(first["data"]["sample"], second["data"]["sample"]);
@@ -156,5 +156,5 @@ fn a_lost_camera_is_told_survived_and_found_again() {
     assert_eq!(output.status.code(), Some(69), "{}", String::from_utf8_lossy(&output.stderr));
     std::fs::rename(&gone, &pictures).unwrap();
     board.until("the return", |s| s["reasons"] == json!([]) && s["frame"]["age_ms"].as_u64() < Some(1000));
-    board.json(&["label", "set", "ok"]);
+    board.label("ok");
 }

@@ -26,11 +26,13 @@ fn i1_no_acknowledged_label_is_lost_by_kill_9() {
             let mut heard = operator.now();
             // From "at once" to "in the middle of it": other moments in each turn.
             let moment = Duration::from_millis(50 + (turn * 137) % 900);
+            let begun = tokio::sync::Notify::new();
             let labelling = async {
                 loop {
                     let next = |m: &Message| m.topic.ends_with("/prediction");
                     let message = operator.wait_for(heard, PATIENCE, "a prediction", next).await.unwrap();
                     heard = message.number;
+                    begun.notify_one();
                     let frame = body(&message)["frame"].as_u64().unwrap();
                     let class = CLASSES[scene.truth(frame)];
                     let label = json!({"action": "set", "class": class, "frame": frame, "id": format!("{turn}-{frame}")});
@@ -43,6 +45,7 @@ fn i1_no_acknowledged_label_is_lost_by_kill_9() {
             };
             let first = async {
                 // The clock starts with the first frame, so that each turn has something to lose.
+                begun.notified().await;
                 tokio::time::sleep(moment).await;
             };
             tokio::select! { () = labelling => {}, () = first => {} }

@@ -41,7 +41,7 @@ fn figures_and_health_are_served_on_loopback_and_nothing_else_is() {
     board.set("metrics.listen", &format!("127.0.0.1:{port}"));
     board.start();
     board.until("frames", |s| s["frame"]["id"].as_u64().is_some());
-    board.json(&["label", "set", "bolt"]);
+    board.label("bolt");
     until(port, "/readyz", |status, body| status == 200 && body.contains("\"ready\":true"));
     assert_eq!(page(port, "/healthz").unwrap().0, 200);
     let text = until(port, "/metrics", |_, text| {

@@ -137,7 +137,7 @@ fn a_round_needs_two_classes_and_says_so() {
     let mut board = Board::new();
     board.start();
     board.until("frames", |s| s["frame"]["id"].as_u64().is_some());
-    board.json(&["label", "set", "bolt"]);
+    board.label("bolt");
     let output = board.cli(&["train", "--wait"]);
     assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stderr).to_lowercase();

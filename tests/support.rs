@@ -164,6 +164,20 @@ impl Board {
         })
     }
 
+    /// Labels what the camera sees now; asks again while a busy machine has no fresh frame to label.
+    pub fn label(&self, class: &str) -> Value {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let output = self.cli(&["--json", "label", "set", class]);
+            match output.status.code() {
+                Some(0) => return serde_json::from_slice(&output.stdout).unwrap(),
+                Some(69) => std::thread::sleep(Duration::from_millis(50)),
+                _ => panic!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
+            }
+        }
+        panic!("no fresh frame to label:\n{}", self.log());
+    }
+
     /// What `graft doctor` finds with the board's settings: check → (verdict, remedy).
     pub fn examine(&self) -> BTreeMap<String, (String, String)> {
         let mut command = self.graft();

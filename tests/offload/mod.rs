@@ -189,7 +189,7 @@ fn from_offer_to_promoted_pair_and_back() {
     board.start();
     board.until("frames", |s| s["frame"]["id"].as_u64().is_some());
     assert_eq!(board.json(&["status"])["backbone"]["digest"], manifest.files.onnx.digest.as_str());
-    board.json(&["label", "set", CLASSES[0]]);
+    board.label(CLASSES[0]);
     let restored = board.json(&["backbone", "rollback"]);
     assert!(restored["data"]["version"].as_u64() > after["head"]["version"].as_u64());
     board.until("the pair before", |s| s["backbone"]["digest"] == base);
