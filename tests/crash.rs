@@ -32,7 +32,6 @@ fn i1_no_acknowledged_label_is_lost_by_kill_9() {
                     let next = |m: &Message| m.topic.ends_with("/prediction");
                     let message = operator.wait_for(heard, PATIENCE, "a prediction", next).await.unwrap();
                     heard = message.number;
-                    begun.notify_one();
                     let frame = body(&message)["frame"].as_u64().unwrap();
                     let class = CLASSES[scene.truth(frame)];
                     let label = json!({"action": "set", "class": class, "frame": frame, "id": format!("{turn}-{frame}")});
@@ -40,11 +39,12 @@ fn i1_no_acknowledged_label_is_lost_by_kill_9() {
                     let Ok(reply) = operator.command("label", &label, PATIENCE).await else { return };
                     if reply["status"] == "ok" {
                         acknowledged.insert(reply["data"]["sample"].as_i64().unwrap(), class.to_owned());
+                        begun.notify_one();
                     }
                 }
             };
             let first = async {
-                // The clock starts with the first frame, so that each turn has something to lose.
+                // The clock starts with the first label, so that each turn has something to lose.
                 begun.notified().await;
                 tokio::time::sleep(moment).await;
             };
@@ -66,7 +66,7 @@ fn i1_no_acknowledged_label_is_lost_by_kill_9() {
         }
     }
     println!("{kills} kills, {} acknowledged labels, {} stored samples", acknowledged.len(), stored.len());
-    assert!(acknowledged.len() > kills as usize, "too few labels to say anything: {}", acknowledged.len());
+    assert!(acknowledged.len() >= kills as usize, "too few labels to say anything: {}", acknowledged.len());
     for (sample, class) in &acknowledged {
         assert_eq!(stored.get(sample), Some(class), "sample {sample} was acknowledged");
     }
