@@ -86,20 +86,21 @@ pub(crate) fn imprint(problem: &Problem, step: Step) -> Result<Trained, LearnErr
 /// Ridge at the λ of least leave-one-burst-out loss.
 pub(crate) fn ridge(problem: &Problem, step: Step) -> Result<Trained, LearnError> {
     step("ridge", 0)?;
-    let ridge = Ridge::new(problem, &mut || step("ridge", 0))?;
+    let mut ridge = Ridge::new(problem, &mut || step("ridge", 0))?;
     let chosen = Chosen::new(problem, ridge.is_dual());
     let mut done = 0;
     let lambda = search(&chosen.groups, RIDGE_START, &RIDGE, &mut |lambda| {
         done += 1;
         let proceed = &mut || step("ridge", done);
-        let scores = ridge.held_out(&ridge.solve(lambda, proceed)?, &chosen.parts, proceed)?;
+        ridge.solve(lambda, proceed)?;
+        let scores = ridge.held_out(&chosen.parts, proceed)?;
         Ok(chosen.losses(problem, &scores))
     })?;
     let proceed = &mut || step("ridge", done + 1);
-    let solved = ridge.solve(lambda, proceed)?;
-    let held_out = ridge.held_out(&solved, &problem.groups, proceed)?;
-    let folds = ridge.held_out(&solved, &problem.folds, proceed)?;
-    Ok(Trained::new(problem, Method::Ridge, lambda, ridge.linear(&solved), held_out, folds))
+    ridge.solve(lambda, proceed)?;
+    let held_out = ridge.held_out(&problem.groups, proceed)?;
+    let folds = ridge.held_out(&problem.folds, proceed)?;
+    Ok(Trained::new(problem, Method::Ridge, lambda, ridge.linear(), held_out, folds))
 }
 
 /// The bursts that choose λ.

@@ -1,17 +1,17 @@
 //! Blocked Cholesky factorisation and triangular inverse in f64, with the bulk of the work in matrix products.
 
-use super::matmul::{Matrix, MatrixMut, multiply, multiply_in_pieces};
+use super::matmul::{Matrix, MatrixMut, add_gram_lower, multiply, multiply_in_pieces};
 use super::problem::Proceed;
 use super::snapshot::LearnError;
 
 /// Rows per block: the unblocked part costs `n²·BLOCK/2`, little beside `n³/3` for the sizes that matter.
 const BLOCK: usize = 64;
-/// Columns per trailing product, so that about half of the square above the diagonal is never computed.
+/// Columns per product with a triangle, so that about half of the square above its diagonal is never computed.
 const PANEL: usize = 256;
 
-/// Factors the symmetric positive definite `a [n, n]` (lower triangle read) as `L·Lᵀ`, in place; the upper triangle
-/// is set to zero. A pivot below `floor` is raised to it, so a matrix that is singular by rounding still gives a
-/// finite factor. `proceed` is asked between pieces of work.
+/// Factors the symmetric positive definite `a [n, n]` as `L·Lᵀ`, in place: the lower triangle is read and written, what lies
+/// above the diagonal stays as it is. A pivot below `floor` is raised to it, so a matrix that is singular by rounding
+/// still gives a finite factor. `proceed` is asked between pieces of work.
 pub(crate) fn factor(a: &mut [f64], n: usize, floor: f64, proceed: Proceed) -> Result<(), LearnError> {
     let floor = floor.max(f64::MIN_POSITIVE);
     let mut panel = Vec::new();
@@ -29,18 +29,9 @@ pub(crate) fn factor(a: &mut [f64], n: usize, floor: f64, proceed: Proceed) -> R
             }
             panel.extend_from_slice(&row[start..end]);
         }
-        let rest = n - end;
-        for first in (0..rest).step_by(PANEL) {
-            let width = PANEL.min(rest - first);
-            let left = Matrix::new(&panel[first * size..], rest - first, size);
-            let right = Matrix::new(&panel[first * size..], width, size).transposed();
-            let trailing = &mut below[first * n + end + first..];
-            let out = MatrixMut::strided(trailing, rest - first, width, n);
-            multiply_in_pieces(-1.0, left, right, 1.0, out, proceed)?;
+        if end < n {
+            add_gram_lower(-1.0, Matrix::new(&panel, n - end, size), &mut below[end..], n, proceed)?;
         }
-    }
-    for row in 0..n {
-        a[row * n + row + 1..(row + 1) * n].fill(0.0);
     }
     Ok(())
 }
@@ -58,46 +49,105 @@ fn factor_diagonal(a: &mut [f64], n: usize, start: usize, end: usize, floor: f64
     }
 }
 
-/// The inverse of the lower triangular `l [n, n]`, lower triangular itself; `proceed` as in [`factor`].
-pub(crate) fn invert_lower(l: &[f64], n: usize, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
-    let mut inverse = vec![0.0; n * n];
-    let mut product = Vec::new();
+/// The inverse of the lower triangular `l [n, n]`, in its place; `proceed` and what lies above the diagonal as in [`factor`].
+pub(crate) fn invert_lower(l: &mut [f64], n: usize, proceed: Proceed) -> Result<(), LearnError> {
     for start in (0..n).step_by(BLOCK) {
         let size = BLOCK.min(n - start);
-        let end = start + size;
-        let (done, rest) = inverse.split_at_mut(start * n);
-        invert_diagonal(l, rest, n, start, size);
-        let diagonal: Vec<f64> =
-            (0..size).flat_map(|row| rest[row * n + start..row * n + end].to_vec()).collect();
+        let (done, rest) = l.split_at_mut(start * n);
+        // What this block takes from the factor, before the inverse comes into its place.
+        let rows: Vec<f64> = rest.chunks(n).take(size).flat_map(|row| &row[..start]).copied().collect();
+        invert_diagonal(rest, n, start, size);
+        let diagonal = lower_square(&rest[start..], size, n);
         for first in (0..start).step_by(PANEL) {
-            // Rows of the finished inverse above `first` are zero in these columns.
             let width = PANEL.min(start - first);
-            product.clear();
-            product.resize(size * width, 0.0);
-            let left = Matrix::strided(&l[start * n + first..], size, start - first, n);
-            let right = Matrix::strided(&done[first * n + first..], start - first, width, n);
-            multiply_in_pieces(1.0, left, right, 0.0, MatrixMut::new(&mut product, size, width), proceed)?;
+            let after = first + width;
+            let mut product = vec![0.0; size * width];
+            let square = lower_square(&done[first * n + first..], width, n);
+            let left = Matrix::strided(&rows[first..], size, width, start);
+            multiply(
+                1.0,
+                left,
+                Matrix::new(&square, width, width),
+                0.0,
+                MatrixMut::new(&mut product, size, width),
+            );
+            if after < start {
+                let left = Matrix::strided(&rows[after..], size, start - after, start);
+                let right = Matrix::strided(&done[after * n + first..], start - after, width, n);
+                multiply_in_pieces(
+                    1.0,
+                    left,
+                    right,
+                    1.0,
+                    MatrixMut::new(&mut product, size, width),
+                    proceed,
+                )?;
+            }
             let out = MatrixMut::strided(&mut rest[first..], size, width, n);
-            let (diagonal, product) =
-                (Matrix::new(&diagonal, size, size), Matrix::new(&product, size, width));
-            multiply(-1.0, diagonal, product, 0.0, out);
+            multiply(-1.0, Matrix::new(&diagonal, size, size), Matrix::new(&product, size, width), 0.0, out);
         }
     }
-    Ok(inverse)
+    Ok(())
 }
 
-fn invert_diagonal(l: &[f64], out: &mut [f64], n: usize, start: usize, size: usize) {
+fn invert_diagonal(l: &mut [f64], n: usize, start: usize, size: usize) {
     for i in 0..size {
-        let pivot = 1.0 / l[(start + i) * n + start + i];
+        let (above, row) = l.split_at_mut(i * n);
+        let pivot = 1.0 / row[start + i];
+        // From left to right: an entry of the factor is read for the last time where it is written.
         for j in 0..i {
-            let mut sum = 0.0;
-            for p in j..i {
-                sum += l[(start + i) * n + start + p] * out[p * n + start + j];
-            }
-            out[i * n + start + j] = -pivot * sum;
+            let sum: f64 = (j..i).map(|p| row[start + p] * above[p * n + start + j]).sum();
+            row[start + j] = -pivot * sum;
         }
-        out[i * n + start + i] = pivot;
+        row[start + i] = pivot;
     }
+}
+
+/// A copy `[size, size]` of a square on the diagonal, with zeros above it; rows of `from` start every `n` elements.
+pub(crate) fn lower_square(from: &[f64], size: usize, n: usize) -> Vec<f64> {
+    let mut square = vec![0.0; size * size];
+    for (row, (to, from)) in square.chunks_exact_mut(size.max(1)).zip(from.chunks(n.max(1))).enumerate() {
+        to[..=row].copy_from_slice(&from[..=row]);
+    }
+    square
+}
+
+/// `A·Lᵀ`, `[m, n]`, for `a [m, n]` and the lower triangle of `l [n, n]`.
+pub(crate) fn times_transposed(
+    a: &[f64],
+    l: &[f64],
+    n: usize,
+    proceed: Proceed,
+) -> Result<Vec<f64>, LearnError> {
+    let m = a.len() / n.max(1);
+    let mut out = vec![0.0; a.len()];
+    for start in (0..n).step_by(PANEL) {
+        let width = PANEL.min(n - start);
+        let square = lower_square(&l[start * n + start..], width, n);
+        let square = Matrix::new(&square, width, width).transposed();
+        let own = Matrix::strided(&a[start..], m, width, n);
+        multiply_in_pieces(
+            1.0,
+            own,
+            square,
+            0.0,
+            MatrixMut::strided(&mut out[start..], m, width, n),
+            proceed,
+        )?;
+        if start > 0 {
+            let left = Matrix::strided(a, m, start, n);
+            let right = Matrix::strided(&l[start * n..], width, start, n).transposed();
+            multiply_in_pieces(
+                1.0,
+                left,
+                right,
+                1.0,
+                MatrixMut::strided(&mut out[start..], m, width, n),
+                proceed,
+            )?;
+        }
+    }
+    Ok(out)
 }
 
 /// Solves `L·Lᵀ·X = B` in place for `b [n, columns]`, `l [n, n]` from [`factor`].
@@ -118,19 +168,29 @@ pub(crate) fn solve(l: &[f64], n: usize, b: &mut [f64], columns: usize) {
     }
 }
 
-/// `Lᵀ⁻¹·L⁻¹·B` for `b [n, columns]` by the explicit inverse of the factor.
+/// `Lᵀ⁻¹·L⁻¹·B` for `b [n, columns]` by the explicit inverse of the factor, of which the lower triangle is read.
 pub(crate) fn solve_inverse(inverse: &[f64], n: usize, b: &[f64], columns: usize) -> Vec<f64> {
     let mut half = vec![0.0; n * columns];
     let mut whole = vec![0.0; n * columns];
-    let factor = Matrix::new(inverse, n, n);
-    multiply(1.0, factor, Matrix::new(b, n, columns), 0.0, MatrixMut::new(&mut half, n, columns));
-    multiply(
-        1.0,
-        factor.transposed(),
-        Matrix::new(&half, n, columns),
-        0.0,
-        MatrixMut::new(&mut whole, n, columns),
-    );
+    for start in (0..n).step_by(PANEL) {
+        let width = PANEL.min(n - start);
+        let (from, to) = (start * columns, (start + width) * columns);
+        let square = lower_square(&inverse[start * n + start..], width, n);
+        let square = Matrix::new(&square, width, width);
+        let left = Matrix::strided(&inverse[start * n..], width, start, n);
+        let out = &mut half[from..to];
+        multiply(
+            1.0,
+            square,
+            Matrix::new(&b[from..to], width, columns),
+            0.0,
+            MatrixMut::new(out, width, columns),
+        );
+        multiply(1.0, left, Matrix::new(b, start, columns), 1.0, MatrixMut::new(out, width, columns));
+        let own = Matrix::new(out, width, columns);
+        multiply(1.0, square.transposed(), own, 1.0, MatrixMut::new(&mut whole[from..to], width, columns));
+        multiply(1.0, left.transposed(), own, 1.0, MatrixMut::new(&mut whole, start, columns));
+    }
     whole
 }
 
@@ -180,26 +240,36 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn factor_inverse_and_solution_agree(n in 0usize..200, columns in 1usize..4, seed in any::<u64>()) {
+        fn factor_inverse_and_solution_agree(n in 0usize..330, columns in 1usize..4, seed in any::<u64>()) {
             let a = definite(n, seed);
             let mut l = a.clone();
             factor(&mut l, n, 1e-12, &mut || Ok(())).unwrap();
+            let mut inverse = l.clone();
+            invert_lower(&mut inverse, n, &mut || Ok(())).unwrap();
             for i in 0..n {
-                for j in 0..n {
-                    let product = dot(&l[i * n..(i + 1) * n], &l[j * n..(j + 1) * n]);
+                for j in 0..=i {
+                    let product = dot(&l[i * n..=i * n + j], &l[j * n..=j * n + j]);
                     prop_assert!((product - a[i * n + j]).abs() < 1e-10 * n as f64);
                 }
+                // Above the diagonal is somebody else's.
+                let above = i * n + i + 1..(i + 1) * n;
+                prop_assert!(l[above.clone()] == a[above.clone()] && inverse[above.clone()] == a[above]);
             }
             let mut random = fastrand::Rng::with_seed(seed ^ 7);
             let x: Vec<f64> = (0..n * columns).map(|_| random.f64() - 0.5).collect();
             let mut b = vec![0.0; n * columns];
             multiply(1.0, Matrix::new(&a, n, n), Matrix::new(&x, n, columns), 0.0, MatrixMut::new(&mut b, n, columns));
-            let inverse = invert_lower(&l, n, &mut || Ok(())).unwrap();
             let through_inverse = solve_inverse(&inverse, n, &b, columns);
             solve(&l, n, &mut b, columns);
             for at in 0..x.len() {
                 prop_assert!((b[at] - x[at]).abs() < 1e-8, "{} {}", b[at], x[at]);
                 prop_assert!((through_inverse[at] - x[at]).abs() < 1e-8);
+            }
+            let product = times_transposed(&x, &l, n, &mut || Ok(())).unwrap();
+            for (row, x) in product.chunks(n.max(1)).zip(x.chunks(n.max(1))) {
+                for (at, &value) in row.iter().enumerate() {
+                    prop_assert!((value - dot(&x[..=at], &l[at * n..=at * n + at])).abs() < 1e-9);
+                }
             }
         }
     }

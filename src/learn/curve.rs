@@ -77,8 +77,10 @@ impl Curve {
                 samples += train.len();
                 let penalty = ridge.lambda * problem.len() as f64 / train.len() as f64;
                 let proceed = &mut || step("curve", 2 * at + half);
-                let solver = Ridge::new(&train, proceed)?;
-                let head = solver.linear(&solver.solve(penalty, proceed)?);
+                let mut solver = Ridge::new(&train, proceed)?;
+                solver.solve(penalty, proceed)?;
+                let head = solver.linear();
+                drop(solver);
                 let test = problem.only(&rest[1 - half]);
                 let scores =
                     softmax::held_out(&test.samples(), std::slice::from_ref(&(0..test.len())), &[head]);

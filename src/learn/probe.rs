@@ -185,7 +185,8 @@ pub fn sweep(values: &[f32]) -> f32 {
 /// As [`super::train`].
 pub fn ridge(snapshot: &Snapshot, lambda: f64) -> Result<Vec<f32>, LearnError> {
     let problem = problem::Problem::new(snapshot, 2, 0, &mut || Ok(()))?;
-    let ridge = super::ridge::Ridge::new(&problem, &mut || Ok(()))?;
-    let (weight, _) = ridge.linear(&ridge.solve(lambda, &mut || Ok(()))?).unfold(&problem);
+    let mut ridge = super::ridge::Ridge::new(&problem, &mut || Ok(()))?;
+    ridge.solve(lambda, &mut || Ok(()))?;
+    let (weight, _) = ridge.linear().unfold(&problem);
     Ok(weight)
 }

@@ -33,7 +33,7 @@ impl Reduced {
         let mut own = vec![0.0f32; n * width];
         problem.rows(0..n, &mut own);
         let mut gram = vec![0.0f32; n * n];
-        add_gram_lower(Matrix::new(&own, n, width), &mut gram, proceed)?;
+        add_gram_lower(1.0, Matrix::new(&own, n, width), &mut gram, n, proceed)?;
         let mut root: Vec<f64> = gram.into_iter().map(f64::from).collect();
         factor(&mut root, n, FLOOR, proceed)?;
         let mut rows = vec![0.0; n * stride(n)];

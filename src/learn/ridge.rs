@@ -13,9 +13,9 @@
 
 use std::ops::Range;
 
-use super::cholesky::{factor, invert_lower, solve, solve_inverse};
+use super::cholesky::{factor, invert_lower, lower_square, solve, solve_inverse, times_transposed};
 use super::linear::Linear;
-use super::matmul::{Matrix, MatrixMut, add_gram_lower, multiply, multiply_in_pieces};
+use super::matmul::{Matrix, MatrixMut, add_gram_lower, mirror_lower, multiply};
 use super::problem::{Problem, Proceed};
 use super::snapshot::LearnError;
 
@@ -24,26 +24,30 @@ pub(crate) const CONSTANT: f64 = 10.0;
 /// Rows per block of a pass over the snapshot.
 const ROWS: usize = 256;
 
-/// A ridge problem ready to be solved for any λ.
+/// A ridge problem, to be solved for any λ, one after the other.
 pub(crate) struct Ridge<'p, 'a> {
     problem: &'p Problem<'a>,
     /// `√w`-weighted targets, `[n, K]`.
     targets: Vec<f64>,
-    form: Form,
+    /// `Q [d+1, K]`; none in the dual form, whose right side are the targets.
+    moments: Option<Vec<f64>>,
+    /// `[n, n]` or `[d+1, d+1]`, the largest thing of a round. Above the diagonal: `K` or `G`; on and below it: what was
+    /// made of them for the λ that was solved for last.
+    square: Vec<f64>,
+    /// The diagonal of `K` or `G`.
+    diagonal: Vec<f64>,
+    solved: Solved,
 }
 
-enum Form {
-    /// Lower triangle of `K [n, n]`.
-    Dual(Vec<f64>),
-    /// Lower triangle of `G [d+1, d+1]`, and `Q [d+1, K]`.
-    Primal(Vec<f64>, Vec<f64>),
-}
-
-/// The solution at one λ: the inverse Cholesky factor and the coefficients, `α [n, K]` or `V [d+1, K]`.
-pub(crate) struct Solved {
+/// The solution at one λ.
+#[derive(Default)]
+struct Solved {
+    /// As added to the diagonal.
     lambda: f64,
-    inverse: Vec<f64>,
+    /// `α [n, K]` or `V [d+1, K]`.
     coefficients: Vec<f64>,
+    /// The lower triangle of the square is the inverse Cholesky factor.
+    inverse: bool,
 }
 
 impl<'p, 'a> Ridge<'p, 'a> {
@@ -55,16 +59,26 @@ impl<'p, 'a> Ridge<'p, 'a> {
             let root = problem.weights[i].sqrt();
             targets[i * classes..(i + 1) * classes].iter_mut().for_each(|target| *target *= root);
         }
-        let mut ridge = Self { problem, targets, form: Form::Dual(Vec::new()) };
-        ridge.form = if n <= problem.width() {
-            let a = ridge.weighted_rows(0..n);
-            let mut gram = vec![0.0; n * n];
-            add_gram_lower(Matrix::new(&a, n, ridge.dimension()), &mut gram, proceed)?;
-            Form::Dual(gram)
-        } else {
-            let (gram, moments) = ridge.gram(&(0..n), proceed)?;
-            Form::Primal(gram, moments)
+        let dual = n <= problem.width();
+        let size = if dual { n } else { problem.width() + 1 };
+        let mut ridge = Self {
+            problem,
+            targets,
+            moments: None,
+            square: vec![0.0; size * size],
+            diagonal: Vec::new(),
+            solved: Solved::default(),
         };
+        if dual {
+            let a = ridge.weighted_rows(0..n);
+            add_gram_lower(1.0, Matrix::new(&a, n, ridge.dimension()), &mut ridge.square, n, proceed)?;
+        } else {
+            let mut moments = vec![0.0; size * classes];
+            ridge.add_sums(1.0, 0..n, &mut moments, proceed)?;
+            ridge.moments = Some(moments);
+        }
+        mirror_lower(&mut ridge.square, size);
+        ridge.diagonal = ridge.square.iter().step_by(size + 1).copied().collect();
         Ok(ridge)
     }
 
@@ -87,63 +101,95 @@ impl<'p, 'a> Ridge<'p, 'a> {
         out
     }
 
-    /// `Σ w·a·aᵀ` (lower triangle) and `Σ w·a·yᵀ` over a range.
-    fn gram(&self, range: &Range<usize>, proceed: Proceed) -> Result<(Vec<f64>, Vec<f64>), LearnError> {
+    /// Adds `sign·Σ w·a·aᵀ` to the lower triangle, and `sign·Σ w·a·yᵀ` to `moments`, over a range.
+    fn add_sums(
+        &mut self,
+        sign: f64,
+        range: Range<usize>,
+        moments: &mut [f64],
+        proceed: Proceed,
+    ) -> Result<(), LearnError> {
         let (dimension, classes) = (self.dimension(), self.problem.classes());
-        let mut gram = vec![0.0; dimension * dimension];
-        let mut moments = vec![0.0; dimension * classes];
         for start in range.clone().step_by(ROWS) {
             let end = (start + ROWS).min(range.end);
             let rows = self.weighted_rows(start..end);
             let a = Matrix::new(&rows, end - start, dimension).transposed();
-            add_gram_lower(a, &mut gram, proceed)?;
+            add_gram_lower(sign, a, &mut self.square, dimension, proceed)?;
             let y = Matrix::new(&self.targets[start * classes..end * classes], end - start, classes);
-            multiply(1.0, a, y, 1.0, MatrixMut::new(&mut moments, dimension, classes));
+            multiply(sign, a, y, 1.0, MatrixMut::new(moments, dimension, classes));
         }
-        Ok((gram, moments))
+        Ok(())
     }
 
     /// Whether this is the form for fewer samples than dimensions, where residuals cost no more than the solution.
     pub(crate) fn is_dual(&self) -> bool {
-        matches!(self.form, Form::Dual(_))
+        self.moments.is_none()
     }
 
     /// Solves for one λ, a multiple of the mean square norm of an embedding.
-    pub(crate) fn solve(&self, lambda: f64, proceed: Proceed) -> Result<Solved, LearnError> {
-        let classes = self.problem.classes();
-        let (matrix, right, size) = match &self.form {
-            Form::Dual(gram) => (gram, &self.targets, self.problem.len()),
-            Form::Primal(gram, moments) => (gram, moments, self.dimension()),
-        };
+    pub(crate) fn solve(&mut self, lambda: f64, proceed: Proceed) -> Result<(), LearnError> {
         // The sum over n samples of a mean square norm of 1 is n.
-        let lambda = lambda * self.problem.len() as f64;
-        let factored = shifted(matrix.clone(), size, lambda, proceed)?;
-        let inverse = invert_lower(&factored, size, proceed)?;
-        drop(factored);
-        let coefficients = solve_inverse(&inverse, size, right, classes);
-        Ok(Solved { lambda, inverse, coefficients })
+        self.solved.lambda = lambda * self.problem.len() as f64;
+        self.invert(proceed)?;
+        let right = self.moments.as_ref().unwrap_or(&self.targets);
+        self.solved.coefficients =
+            solve_inverse(&self.square, self.diagonal.len(), right, self.problem.classes());
+        Ok(())
     }
 
-    /// The head of a solution.
-    pub(crate) fn linear(&self, solved: &Solved) -> Linear {
-        let (dimension, classes) = (self.dimension(), self.problem.classes());
-        let mut values = vec![0.0; dimension * classes];
-        match &self.form {
-            Form::Primal(..) => values.copy_from_slice(&solved.coefficients),
-            Form::Dual(_) => {
-                for start in (0..self.problem.len()).step_by(ROWS) {
-                    let end = (start + ROWS).min(self.problem.len());
-                    let rows = self.weighted_rows(start..end);
-                    let alpha = &solved.coefficients[start * classes..end * classes];
-                    multiply(
-                        1.0,
-                        Matrix::new(&rows, end - start, dimension).transposed(),
-                        Matrix::new(alpha, end - start, classes),
-                        1.0,
-                        MatrixMut::new(&mut values, dimension, classes),
-                    );
+    /// Sets the lower triangle to that of `K + λI` or `G + λI`.
+    fn shift(&mut self) {
+        // In tiles: a whole column would miss the cache at every element.
+        const TILE: usize = 32;
+        let size = self.diagonal.len();
+        for top in (0..size).step_by(TILE) {
+            for left in (0..=top).step_by(TILE) {
+                for i in top..(top + TILE).min(size) {
+                    for j in left..(left + TILE).min(i) {
+                        self.square[i * size + j] = self.square[j * size + i];
+                    }
                 }
             }
+        }
+        for (i, value) in self.diagonal.iter().enumerate() {
+            self.square[i * size + i] = value + self.solved.lambda;
+        }
+        self.solved.inverse = false;
+    }
+
+    /// Factors the lower triangle. The λ bounds its pivots from below, but for rounding.
+    fn factor(&mut self, proceed: Proceed) -> Result<(), LearnError> {
+        factor(&mut self.square, self.diagonal.len(), self.solved.lambda * 1e-3, proceed)
+    }
+
+    /// Makes the lower triangle the inverse factor.
+    fn invert(&mut self, proceed: Proceed) -> Result<(), LearnError> {
+        self.shift();
+        self.factor(proceed)?;
+        invert_lower(&mut self.square, self.diagonal.len(), proceed)?;
+        self.solved.inverse = true;
+        Ok(())
+    }
+
+    /// The head of the solution.
+    pub(crate) fn linear(&self) -> Linear {
+        let (dimension, classes) = (self.dimension(), self.problem.classes());
+        if !self.is_dual() {
+            let columns = &self.solved.coefficients;
+            return Linear::from_columns(columns, self.problem.width(), classes, CONSTANT.sqrt());
+        }
+        let mut values = vec![0.0; dimension * classes];
+        for start in (0..self.problem.len()).step_by(ROWS) {
+            let end = (start + ROWS).min(self.problem.len());
+            let rows = self.weighted_rows(start..end);
+            let alpha = &self.solved.coefficients[start * classes..end * classes];
+            multiply(
+                1.0,
+                Matrix::new(&rows, end - start, dimension).transposed(),
+                Matrix::new(alpha, end - start, classes),
+                1.0,
+                MatrixMut::new(&mut values, dimension, classes),
+            );
         }
         Linear::from_columns(&values, self.problem.width(), classes, CONSTANT.sqrt())
     }
@@ -151,79 +197,62 @@ impl<'p, 'a> Ridge<'p, 'a> {
     /// Scores of the samples in `parts`, each by the head that never saw its part: `[n, K]`, other rows zero.
     /// Parts are groups or folds (or any other disjoint ranges), in rising order.
     pub(crate) fn held_out(
-        &self,
-        solved: &Solved,
+        &mut self,
         parts: &[Range<usize>],
         proceed: Proceed,
     ) -> Result<Vec<f64>, LearnError> {
-        let classes = self.problem.classes();
-        let mut scores = vec![0.0; self.problem.len() * classes];
-        match &self.form {
-            Form::Dual(_) => {
-                for part in parts {
-                    let residual = self.dual_residual(solved, part, proceed)?;
-                    self.write(part, &residual, &mut scores);
-                }
+        let mut scores = vec![0.0; self.problem.len() * self.problem.classes()];
+        if self.is_dual() {
+            for part in parts {
+                let residual = self.dual_residual(part, proceed)?;
+                self.write(part, &residual, &mut scores);
             }
-            Form::Primal(gram, moments) => self.primal(solved, gram, moments, parts, &mut scores, proceed)?,
+            return Ok(scores);
+        }
+        let bound = (self.dimension() / 2).max(ROWS);
+        let (small, large): (Vec<_>, Vec<_>) = parts.iter().cloned().partition(|part| part.len() <= bound);
+        if !small.is_empty() && !self.solved.inverse {
+            self.invert(proceed)?;
+        }
+        let mut at = 0;
+        while at < small.len() {
+            // Small parts share one product with the inverse factor.
+            let start = at;
+            let mut rows = 0;
+            while at < small.len() && (at == start || rows + small[at].len() <= ROWS) {
+                rows += small[at].len();
+                at += 1;
+            }
+            self.woodbury(&small[start..at], &mut scores, proceed)?;
+        }
+        for part in &large {
+            let residual = self.without(part, proceed)?;
+            self.write(part, &residual, &mut scores);
         }
         Ok(scores)
     }
 
     /// `(P_BB)⁻¹·α_B`: weighted residuals without B.
-    fn dual_residual(
-        &self,
-        solved: &Solved,
-        part: &Range<usize>,
-        proceed: Proceed,
-    ) -> Result<Vec<f64>, LearnError> {
+    fn dual_residual(&self, part: &Range<usize>, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
         let (n, classes, size) = (self.problem.len(), self.problem.classes(), part.len());
-        // Columns of the inverse factor; it is lower triangular, rows above the part are zero there.
-        let columns =
-            Matrix::strided(&solved.inverse[part.start * n + part.start..], n - part.start, size, n);
+        // Columns of the inverse factor: the triangle on the diagonal, and what lies below it.
+        let top = lower_square(&self.square[part.start * n + part.start..], size, n);
         let mut block = vec![0.0; size * size];
-        let to = MatrixMut::new(&mut block, size, size);
-        multiply_in_pieces(1.0, columns.transposed(), columns, 0.0, to, proceed)?;
-        let mut residual = solved.coefficients[part.start * classes..part.end * classes].to_vec();
+        add_gram_lower(1.0, Matrix::new(&top, size, size).transposed(), &mut block, size, proceed)?;
+        if part.end < n {
+            let below = &self.square[part.end * n + part.start..];
+            let below = Matrix::strided(below, n - part.end, size, n);
+            add_gram_lower(1.0, below.transposed(), &mut block, size, proceed)?;
+        }
+        let mut residual = self.solved.coefficients[part.start * classes..part.end * classes].to_vec();
         factor(&mut block, size, 0.0, proceed)?;
         solve(&block, size, &mut residual, classes);
         Ok(residual)
     }
 
-    fn primal(
-        &self,
-        solved: &Solved,
-        gram: &[f64],
-        moments: &[f64],
-        parts: &[Range<usize>],
-        scores: &mut [f64],
-        proceed: Proceed,
-    ) -> Result<(), LearnError> {
-        let dimension = self.dimension();
-        let mut at = 0;
-        while at < parts.len() {
-            if parts[at].len() > (dimension / 2).max(ROWS) {
-                let residual = self.without(solved, gram, moments, &parts[at], proceed)?;
-                self.write(&parts[at], &residual, scores);
-                at += 1;
-                continue;
-            }
-            // Small parts share one product with the inverse factor.
-            let start = at;
-            let mut rows = 0;
-            while at < parts.len() && (at == start || rows + parts[at].len() <= ROWS) {
-                rows += parts[at].len();
-                at += 1;
-            }
-            self.woodbury(solved, &parts[start..at], scores, proceed)?;
-        }
-        Ok(())
-    }
-
     /// `(I − H_BB)⁻¹(y − ŷ)_B` for some small parts.
     fn woodbury(
         &self,
-        solved: &Solved,
         parts: &[Range<usize>],
         scores: &mut [f64],
         proceed: Proceed,
@@ -231,17 +260,14 @@ impl<'p, 'a> Ridge<'p, 'a> {
         let (dimension, classes) = (self.dimension(), self.problem.classes());
         let size = parts.iter().map(Range::len).sum();
         let rows: Vec<f64> = parts.iter().flat_map(|part| self.weighted_rows(part.clone())).collect();
-        let mut projected = vec![0.0; size * dimension];
-        let inverse = Matrix::new(&solved.inverse, dimension, dimension);
-        let a = Matrix::new(&rows, size, dimension);
-        let to = MatrixMut::new(&mut projected, size, dimension);
-        multiply_in_pieces(1.0, a, inverse.transposed(), 0.0, to, proceed)?;
+        let projected = times_transposed(&rows, &self.square, dimension, proceed)?;
         let mut residuals: Vec<f64> = parts
             .iter()
             .flat_map(|part| &self.targets[part.start * classes..part.end * classes])
             .copied()
             .collect();
-        let v = Matrix::new(&solved.coefficients, dimension, classes);
+        let v = Matrix::new(&self.solved.coefficients, dimension, classes);
+        let a = Matrix::new(&rows, size, dimension);
         multiply(-1.0, a, v, 1.0, MatrixMut::new(&mut residuals, size, classes));
         let mut to = 0;
         for part in parts {
@@ -250,11 +276,8 @@ impl<'p, 'a> Ridge<'p, 'a> {
             to += size;
             let z = Matrix::new(&projected[from * dimension..to * dimension], size, dimension);
             let mut block = vec![0.0; size * size];
-            let square = MatrixMut::new(&mut block, size, size);
-            multiply_in_pieces(-1.0, z, z.transposed(), 0.0, square, proceed)?;
-            for i in 0..size {
-                block[i * size + i] += 1.0;
-            }
+            block.iter_mut().step_by(size + 1).for_each(|one| *one = 1.0);
+            add_gram_lower(-1.0, z, &mut block, size, proceed)?;
             let residual = &mut residuals[from * classes..to * classes];
             factor(&mut block, size, 0.0, proceed)?;
             solve(&block, size, residual, classes);
@@ -263,34 +286,22 @@ impl<'p, 'a> Ridge<'p, 'a> {
         Ok(())
     }
 
-    /// Weighted residuals on a large part by solving without it.
-    fn without(
-        &self,
-        solved: &Solved,
-        gram: &[f64],
-        moments: &[f64],
-        part: &Range<usize>,
-        proceed: Proceed,
-    ) -> Result<Vec<f64>, LearnError> {
+    /// Weighted residuals on a large part by solving without it. The inverse factor is gone afterwards.
+    fn without(&mut self, part: &Range<usize>, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
         let (dimension, classes) = (self.dimension(), self.problem.classes());
-        // The part's own sums become those of all others, in place: they are the largest thing of a round.
-        let (mut rest, mut v) = self.gram(part, proceed)?;
-        rest.iter_mut().zip(gram).for_each(|(rest, all)| *rest = all - *rest);
-        v.iter_mut().zip(moments).for_each(|(rest, all)| *rest = all - *rest);
-        solve(&shifted(rest, dimension, solved.lambda, proceed)?, dimension, &mut v, classes);
+        self.shift();
+        let mut v = self.moments.clone().unwrap_or_default();
+        self.add_sums(-1.0, part.clone(), &mut v, proceed)?;
+        self.factor(proceed)?;
+        solve(&self.square, dimension, &mut v, classes);
         let mut residual = self.targets[part.start * classes..part.end * classes].to_vec();
         for start in part.clone().step_by(ROWS) {
             let end = (start + ROWS).min(part.end);
             let rows = self.weighted_rows(start..end);
             let out = &mut residual[(start - part.start) * classes..(end - part.start) * classes];
             let a = Matrix::new(&rows, end - start, dimension);
-            multiply(
-                -1.0,
-                a,
-                Matrix::new(&v, dimension, classes),
-                1.0,
-                MatrixMut::new(out, end - start, classes),
-            );
+            let out = MatrixMut::new(out, end - start, classes);
+            multiply(-1.0, a, Matrix::new(&v, dimension, classes), 1.0, out);
         }
         Ok(residual)
     }
@@ -306,13 +317,4 @@ impl<'p, 'a> Ridge<'p, 'a> {
             }
         }
     }
-}
-
-/// The Cholesky factor of `matrix + λI`.
-fn shifted(mut matrix: Vec<f64>, size: usize, lambda: f64, proceed: Proceed) -> Result<Vec<f64>, LearnError> {
-    for i in 0..size {
-        matrix[i * size + i] += lambda;
-    }
-    factor(&mut matrix, size, lambda * 1e-3, proceed)?;
-    Ok(matrix)
 }

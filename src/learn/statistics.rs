@@ -59,7 +59,9 @@ impl Statistics {
             statistics.count(&row, snapshot.labels[i] as usize, 1.0);
             if block.len() == 256 * width || i + 1 == snapshot.len() {
                 let rows = Matrix::new(&block, block.len() / width, width);
-                add_gram_lower(rows.transposed(), &mut statistics.gram, &mut || Ok::<_, LearnError>(()))?;
+                add_gram_lower(1.0, rows.transposed(), &mut statistics.gram, width, &mut || {
+                    Ok::<_, LearnError>(())
+                })?;
                 block.clear();
             }
         }

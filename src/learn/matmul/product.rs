@@ -2,6 +2,8 @@
 //!
 //! [`Matrix`] and [`MatrixMut`] are bounds-checked views; every product goes through [`multiply`].
 
+use std::ops::AddAssign;
+
 /// A read-only view `[rows, columns]` of a slice.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a, T> {
@@ -170,30 +172,41 @@ pub(crate) fn multiply_in_pieces<T: Real + From<u8>, E>(
     Ok(())
 }
 
-/// Adds `A·Aᵀ` to the lower triangle of `g [n, n]`, `a [n, k]`; the part above the diagonal is left undefined.
+/// Adds `alpha·A·Aᵀ`, `a [n, k]`, to the lower triangle of `g [n, n]`, whose rows start every `stride` elements. What lies
+/// above its diagonal stays as it is.
 ///
 /// Works in block columns so that only about half of the full product is computed.
 ///
 /// # Errors
 /// As [`multiply_in_pieces`].
-pub(crate) fn add_gram_lower<T: Real + From<u8>, E>(
+pub(crate) fn add_gram_lower<T: Real + From<u8> + AddAssign, E>(
+    alpha: T,
     a: Matrix<T>,
     g: &mut [T],
+    stride: usize,
     proceed: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
     const BLOCK: usize = 192;
     let n = a.rows;
-    assert!(g.len() >= n * n, "a Gram matrix of {n} rows needs {} elements", n * n);
-    let one = T::from(1u8);
-    let mut start = 0;
-    while start < n {
+    let part = |start: usize, rows: usize| {
+        let from = (start * a.row_stride).min(a.values.len());
+        Matrix { values: &a.values[from..], rows, ..a }
+    };
+    let mut square = vec![T::default(); BLOCK.min(n).pow(2)];
+    for start in (0..n).step_by(BLOCK) {
         let width = BLOCK.min(n - start);
-        let left =
-            Matrix { values: &a.values[(start * a.row_stride).min(a.values.len())..], rows: n - start, ..a };
-        let right = Matrix { rows: width, ..left };
-        let c = MatrixMut::strided(&mut g[start * n + start..], n - start, width, n);
-        multiply_in_pieces(one, left, right.transposed(), one, c, proceed)?;
-        start += width;
+        let end = start + width;
+        let own = part(start, width);
+        let on_diagonal = MatrixMut::new(&mut square, width, width);
+        multiply_in_pieces(alpha, own, own.transposed(), T::default(), on_diagonal, proceed)?;
+        for (row, sums) in square.chunks_exact(width).take(width).enumerate() {
+            let to = (start + row) * stride + start;
+            g[to..=to + row].iter_mut().zip(sums).for_each(|(to, sum)| *to += *sum);
+        }
+        if end < n {
+            let below = MatrixMut::strided(&mut g[end * stride + start..], n - end, width, stride);
+            multiply_in_pieces(alpha, part(end, n - end), own.transposed(), T::from(1u8), below, proceed)?;
+        }
     }
     Ok(())
 }

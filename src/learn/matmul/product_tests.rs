@@ -76,11 +76,14 @@ proptest! {
     fn gram_is_the_product_with_the_transpose(n in 0usize..230, k in 0usize..9, seed in any::<u64>()) {
         let a = numbers(n * k, seed);
         let mut g = vec![1.0; n * n];
-        add_gram_lower(Matrix::new(&a, n, k), &mut g, &mut || Ok::<(), ()>(())).unwrap();
+        add_gram_lower(-2.0, Matrix::new(&a, n, k), &mut g, n, &mut || Ok::<(), ()>(())).unwrap();
+        for i in 0..n {
+            prop_assert!(g[i * n + i + 1..(i + 1) * n].iter().all(|&above| above == 1.0));
+        }
         mirror_lower(&mut g, n);
         for i in 0..n {
             for j in 0..n {
-                let want: f64 = 1.0 + (0..k).map(|p| a[i * k + p] * a[j * k + p]).sum::<f64>();
+                let want: f64 = 1.0 - 2.0 * (0..k).map(|p| a[i * k + p] * a[j * k + p]).sum::<f64>();
                 prop_assert!((g[i * n + j] - want).abs() < 1e-11 * (1.0 + want.abs()));
             }
         }

@@ -1,6 +1,6 @@
 //! Fitting the unknown score on samples that the head did not see.
 
-use super::super::cholesky::{factor, invert_lower};
+use super::super::cholesky::{factor, invert_lower, lower_square};
 use super::super::drift::{Reference, Taught};
 use super::super::head::dot;
 use super::super::problem::{Problem, Proceed};
@@ -275,7 +275,8 @@ fn spreads(
     for matrix in [&mut within, &mut whole] {
         (0..k).for_each(|at| matrix[at * k + at] += floor.max(1e-12));
         factor(matrix, k, 1e-12, proceed)?;
-        *matrix = invert_lower(matrix, k, proceed)?;
+        invert_lower(matrix, k, proceed)?;
+        *matrix = lower_square(matrix, k, k);
     }
     let whiten = |matrix: &[f64], row: &[f64]| -> Vec<f32> {
         matrix
