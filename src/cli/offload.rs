@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 pub enum OffloadCommand {
     /// Offer the samples and the backbone to the hosts whose keys are in offload.host_keys
     Start {
-        /// auto, head, partial:K, gradual, full or scratch [default: as configured]
+        /// auto, head, partial:K, gradual, full or scratch, with +frozen or +live where batch normalisation is to be
+        /// put back [default: as configured]
         #[arg(long, value_name = "RECIPE")]
         recipe: Option<String>,
         /// Wait until the result was judged

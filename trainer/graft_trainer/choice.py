@@ -36,7 +36,7 @@ def carry_out(session: Session, recipe: Recipe, kept: dict[str, Outcome] | None 
         kept[name] = fit.run(_seconds_for(session, list(fits.values()), at))
     baseline, *tried = (kept[name] for name in names)
     if recipe.kind == "head":
-        return Choice(baseline, [], baseline, "the recipe asks for the head alone", True)
+        return Choice(baseline, [], baseline, "the recipe asks for the head alone", False)
     if recipe.kind == "auto":
         return _choose(session, baseline, tried)
     figures = f"{_figures(tried[0])} on held-out bursts, against {_figures(baseline)} of the head alone"

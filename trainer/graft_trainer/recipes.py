@@ -28,14 +28,10 @@ class Recipe:
     top: int
     norm: str
 
-    @property
-    def word(self) -> str:
-        """Its name without the normalisation, as boards and hosts write it."""
-        return f"partial:{self.top}" if self.kind == "partial" else self.kind
-
     def __str__(self) -> str:
+        word = f"partial:{self.top}" if self.kind == "partial" else self.kind
         usual = "live" if self.kind == "scratch" else "plain"
-        return self.word if self.norm == usual else f"{self.word}+{self.norm}"
+        return word if self.norm == usual else f"{word}+{self.norm}"
 
     def depth(self, stages: int) -> int:
         """How many of the network's stages ever train. Raises BadJob when it has fewer than the recipe names."""

@@ -104,13 +104,11 @@ def _metrics(session: Session, choice: Choice) -> dict[str, Any]:
             **figures(outcome.best.predictions, val.labels.tolist(), val.bursts, names),
         }
 
-    chosen = parse_recipe(choice.chosen.recipe)
     metrics = {
         "schema": 1,
         "job": job.id,
         "recipe": str(job.recipe),
-        "chosen": chosen.word,
-        "norm": chosen.norm,
+        "chosen": choice.chosen.recipe,
         "why": choice.why,
         "improved": choice.improved,
         "baseline": held_out(choice.baseline),

@@ -264,8 +264,8 @@ fn commands() -> impl Strategy<Value = Command> {
 }
 
 fn offload() -> impl Strategy<Value = Command> {
-    let recipes =
-        [Recipe::Auto, Recipe::Head, Recipe::Partial(7), Recipe::Gradual, Recipe::Full, Recipe::Scratch];
+    let recipes = ["auto", "head", "partial:7", "gradual+frozen", "full+live", "scratch+plain"]
+        .map(|r| r.parse::<Recipe>().unwrap());
     let ids = ("[A-Za-z0-9-]{1,64}", "[a-z0-9-]{1,64}");
     let figure = || prop::option::of(0.0f64..=1.0);
     prop_oneof![

@@ -9,7 +9,7 @@ use crate::wire::head_file::{Dtype, HeadFile, HeadMeta, MAX_BYTES, MAX_CLASSES, 
 use crate::wire::keys::Key;
 use crate::wire::manifest::{Manifest, ManifestError};
 use crate::wire::messages::{BackboneRef, Schema1};
-use crate::wire::offload::{Blob, Claim, Recipe};
+use crate::wire::offload::{Blob, Claim, Recipe, Train};
 use crate::wire::parts::PART_BYTES;
 
 const TEMPLATE: &str = include_str!("head-format.in.md");
@@ -93,7 +93,7 @@ pub fn example_backbone(device: &str) -> BackboneManifest {
         tensor: "features".into(),
         width: 64,
         classes: vec!["ok".into(), "scratched".into()],
-        recipe: Recipe::Gradual,
+        recipe: Recipe { train: Train::Gradual, norm: None },
         metrics: [("accuracy", 0.96875), ("baseline_accuracy", 0.843_75)]
             .map(|(k, v)| (k.to_owned(), v))
             .into(),

@@ -13,4 +13,4 @@ pub use blob::{Blob, hex_of};
 pub use claim::{Claim, ClaimError};
 pub use dataset::{Dataset, DatasetError, MAX_BYTES as MAX_DATASET_BYTES, Sample, Split};
 pub use offer::{Offer, OfferState, OfferedBackbone, OfferedDataset};
-pub use recipe::Recipe;
+pub use recipe::{Norm, Recipe, Train};

@@ -61,15 +61,36 @@ fn a_claim_is_good_for_one_device_job_place_token_and_time() {
 
 #[test]
 fn recipes_have_one_spelling_each() {
-    for word in ["auto", "head", "partial:1", "partial:64", "gradual", "full", "scratch"] {
+    for word in [
+        "auto",
+        "head",
+        "partial:1",
+        "partial:64+live",
+        "gradual+frozen",
+        "full",
+        "full+live",
+        "scratch+plain",
+    ] {
         let recipe: Recipe = word.parse().unwrap();
         assert_eq!(recipe.to_string(), word);
         assert_eq!(serde_json::to_value(recipe).unwrap(), json!(word));
         assert_eq!(serde_json::from_value::<Recipe>(json!(word)).unwrap(), recipe);
     }
-    for word in
-        ["", "Auto", "partial", "partial:", "partial:0", "partial:01", "partial:+1", "partial:65", "../x"]
-    {
+    for word in [
+        "",
+        "Auto",
+        "partial",
+        "partial:",
+        "partial:0",
+        "partial:01",
+        "partial:+1",
+        "partial:65",
+        "../x",
+        "full+",
+        "full+Live",
+        "+live",
+        "full+live+live",
+    ] {
         assert!(word.parse::<Recipe>().is_err(), "{word}");
     }
 }
