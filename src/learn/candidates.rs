@@ -150,10 +150,10 @@ pub(crate) fn softmax(
     step: Step,
 ) -> Result<Trained, LearnError> {
     let proceed = &mut || step("softmax", 0);
-    let reduced = Reduced::of(problem, proceed)?;
     let full = problem.samples();
-    let samples = reduced.as_ref().map_or(full, |reduced| reduced.samples(problem));
-    let mut scatter = Spectrum::of(&samples, proceed)?.map(Rc::new);
+    let reduced = Reduced::of(&full, problem.folds.len(), proceed)?;
+    let samples = reduced.as_ref().map_or(full, |reduced| reduced.samples(&full));
+    let scatter = Spectrum::of(&samples, proceed)?.map(Rc::new);
     // Folds start from nothing: a head that has seen the whole snapshot would let them see what they must not.
     let mut heads = vec![Linear::zero(samples.width, samples.classes); problem.folds.len()];
     let mut tried: Vec<(f64, Vec<f64>, Linear)> = Vec::new();
@@ -177,17 +177,15 @@ pub(crate) fn softmax(
         Ok(losses)
     })?;
     let chosen = tried.iter().position(|(tried, ..)| *tried == lambda).unwrap_or_default();
-    let (_, scores, mut start) = tried.swap_remove(chosen);
+    // The mean of the folds' heads, each of which saw most of the snapshot, lies nearer than the head of ridge.
+    let (_, scores, start) = tried.swap_remove(chosen);
     let proceed = &mut || step("softmax", tried.len() + 1);
-    // The mean of the folds' heads, each of which saw most of the snapshot, lies nearer than the head of ridge. In other
-    // coordinates it is of no use.
-    if reduced.is_some() {
-        start = ridge.linear.scaled(1.0 / ridge.temperature);
-        scatter = Spectrum::of(&full, proceed)?.map(Rc::new);
-    }
     let whole = vec![Task { held_out: 0..0, start }];
-    let mut heads = softmax::fit(&full, scatter.as_ref(), lambda, whole, WHOLE, workers, proceed)?;
-    let linear = heads.pop().unwrap_or_else(|| Linear::zero(full.width, full.classes));
+    let mut heads = softmax::fit(&samples, scatter.as_ref(), lambda, whole, WHOLE, workers, proceed)?;
+    let mut linear = heads.pop().unwrap_or_else(|| Linear::zero(samples.width, samples.classes));
+    if let Some(reduced) = reduced {
+        linear.weight = reduced.expand(&full, &linear.weight);
+    }
     Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
 }
 

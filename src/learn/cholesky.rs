@@ -159,6 +159,11 @@ pub(crate) fn solve(l: &[f64], n: usize, b: &mut [f64], columns: usize) {
         }
         scale(&mut this[..columns], 1.0 / l[i * n + i]);
     }
+    solve_transposed(l, n, b, columns);
+}
+
+/// Solves `Lᵀ·X = B` in place for `b [n, columns]`.
+pub(crate) fn solve_transposed(l: &[f64], n: usize, b: &mut [f64], columns: usize) {
     for i in (0..n).rev() {
         let (this, below) = b[i * columns..n * columns].split_at_mut(columns);
         for (j, row) in below.chunks_exact(columns).enumerate() {

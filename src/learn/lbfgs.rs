@@ -22,7 +22,7 @@ const TRIALS: usize = 20;
 /// The first step, as a multiple of the negative gradient by the curvature of a sample.
 const FIRST: f64 = 5.0;
 /// How much less than asked must be left, as far as it can be told: what is not yet seen of a flat valley comes on top.
-const NEAR: f64 = 0.3;
+const NEAR: f64 = 0.2;
 /// A step that lowers the value by less than this part of it begins the end.
 const SLOW: f64 = 0.2;
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::matmul::fused::{BLOCK, Columns, Isa, Rows, pass};
+use super::matmul::fused::{BLOCK, Columns, Isa, Rows, pass, stride, widen};
 use super::problem::Proceed;
 use super::snapshot::LearnError;
 use super::workers::Workers;
@@ -41,6 +41,21 @@ impl Samples<'_> {
     /// Columns of a head: one for two classes, else one a class.
     pub(crate) fn columns(&self) -> usize {
         columns(self.classes)
+    }
+
+    /// Centred, scaled embeddings of a range into `out [range, width]`.
+    pub(crate) fn centred(&self, range: Range<usize>, out: &mut [f32]) {
+        let isa = Isa::detect();
+        for (&row, out) in self.order[range].iter().zip(out.chunks_exact_mut(self.width)) {
+            let row = row as usize;
+            match self.rows {
+                Rows::Half(rows) => widen(isa, &rows[row * self.width..(row + 1) * self.width], out),
+                Rows::Single(rows) => out.copy_from_slice(&rows[row * stride(self.width)..][..self.width]),
+            }
+            for (value, centre) in out.iter_mut().zip(self.centre) {
+                *value = (*value - centre) * self.scale;
+            }
+        }
     }
 
     /// What the centre adds to the score of a column.

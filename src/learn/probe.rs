@@ -8,6 +8,7 @@ use super::matmul::fused::{self, Columns, Isa, Rows};
 use super::matmul::{Matrix, MatrixMut, multiply};
 use super::objective::{BIAS, Point, Samples, columns, evaluate, residual};
 use super::problem;
+use super::reduced::Reduced;
 use super::snapshot::{LearnError, Snapshot};
 use super::softmax::penalised;
 use super::spectrum::Spectrum;
@@ -47,7 +48,7 @@ pub fn logistic(
     let weights = vec![1.0; n];
     let (centre, square) = problem::centre(snapshot, &order, &weights, &mut || Ok(()))?;
     let scale = (1.0 / square.sqrt()) as f32;
-    let samples = Samples {
+    let full = Samples {
         rows: Rows::Half(&snapshot.embeddings),
         width,
         order: &order,
@@ -58,10 +59,12 @@ pub fn logistic(
         scale,
     };
     let columns = columns(snapshot.classes);
+    let reduced = Reduced::of(&full, 1, &mut || Ok(()))?;
+    let samples = reduced.as_ref().map_or(full, |reduced| reduced.samples(&full));
     let lambda = penalty / n as f64 * f64::from(scale) * f64::from(scale);
     let scatter = Spectrum::of(&samples, &mut || Ok(()))?.map(|scatter| (Rc::new(scatter), lambda));
     let stop = Stop { norm: 0.0, part: gap, steps: 3000 };
-    let mut solver = Lbfgs::new(vec![0.0; columns * (width + 1)], scatter, stop);
+    let mut solver = Lbfgs::new(vec![0.0; columns * (samples.width + 1)], scatter, stop);
     let mut passes = 0;
     while solver.status() == Status::Running {
         let point = Point { x: solver.point(), held_out: &(0..0) };
@@ -71,11 +74,21 @@ pub fn logistic(
         }
         passes += 1;
     }
-    let objective = solver.value() * n as f64;
-    let x = solver.into_best();
+    let mut objective = solver.value() * n as f64;
+    let mut x = solver.into_best();
+    if let Some(reduced) = reduced {
+        let biases = x.split_off(columns * n);
+        x = reduced.expand(&full, &x);
+        x.extend(biases);
+        // What is told is what the head for the embeddings themselves has.
+        for sums in evaluate(&full, &[Point { x: &x, held_out: &(0..0) }], workers, &mut || Ok(()))? {
+            objective = penalised(sums, &x, &full, n as f64, lambda).value * n as f64;
+        }
+        passes += 1;
+    }
     let weight: Vec<f32> = x[..columns * width].iter().map(|&v| (v * f64::from(scale)) as f32).collect();
     let bias = weight.chunks_exact(width).zip(&x[columns * width..]);
-    let bias = bias.map(|(own, &bias)| (BIAS * bias - samples.shift(own)) as f32).collect();
+    let bias = bias.map(|(own, &bias)| (BIAS * bias - full.shift(own)) as f32).collect();
     Ok(Logistic { weight, bias, objective, passes })
 }
 

@@ -127,14 +127,7 @@ impl<'a> Problem<'a> {
 
     /// Centred, scaled embeddings of a range of problem order into `out [range, width]`.
     pub(crate) fn rows(&self, range: Range<usize>, out: &mut [f32]) {
-        let isa = Isa::detect();
-        for (&row, out) in self.order[range].iter().zip(out.chunks_exact_mut(self.width())) {
-            let from = self.snapshot.row(row as usize);
-            widen(isa, from, out);
-            for (value, centre) in out.iter_mut().zip(&self.centre) {
-                *value = (*value - centre) * self.scale;
-            }
-        }
+        self.samples().centred(range, out);
     }
 
     /// What softmax fits.

@@ -192,22 +192,30 @@ fn fewer_coordinates_change_no_score() {
     let recipe = Recipe { width: 90, classes: 3, bursts: 5, per_burst: 2, spread: [0.6, 0.7, 0.4], seed: 6 };
     let snapshot = clusters(recipe);
     let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
-    let reduced = Reduced::of(&problem, &mut || Ok(())).unwrap().unwrap();
-    let scores = |samples: &Samples| {
+    let full = problem.samples();
+    let reduced = Reduced::of(&full, 3, &mut || Ok(())).unwrap().unwrap();
+    let scores = |samples: &Samples, expanded: bool| {
         let tasks = problem
             .folds
             .iter()
             .map(|fold| Task { held_out: fold.clone(), start: Linear::zero(samples.width, samples.classes) });
         let precision = Precision { gap: 1e-10, steps: 1000 };
-        let heads = fit(samples, None, 1e-2, tasks.collect(), precision, &Alone, &mut || Ok(())).unwrap();
+        let mut heads = fit(samples, None, 1e-2, tasks.collect(), precision, &Alone, &mut || Ok(())).unwrap();
+        if expanded {
+            heads.iter_mut().for_each(|head| head.weight = reduced.expand(&full, &head.weight));
+            return held_out(&full, &problem.folds, &heads);
+        }
         held_out(samples, &problem.folds, &heads)
     };
-    let (few, all) = (scores(&reduced.samples(&problem)), scores(&problem.samples()));
-    for (few, all) in few.iter().zip(&all) {
-        assert!((few - all).abs() < 1e-3 * (1.0 + all.abs()), "{few} {all}");
+    let few = reduced.samples(&full);
+    let all = scores(&full, false);
+    for few in [scores(&few, false), scores(&few, true)] {
+        for (few, all) in few.iter().zip(&all) {
+            assert!((few - all).abs() < 1e-3 * (1.0 + all.abs()), "{few} {all}");
+        }
     }
     let wide = Recipe { width: 40, ..recipe };
     let snapshot = clusters(wide);
     let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
-    assert!(Reduced::of(&problem, &mut || Ok(())).unwrap().is_none());
+    assert!(Reduced::of(&problem.samples(), 3, &mut || Ok(())).unwrap().is_none());
 }
