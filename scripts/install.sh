@@ -77,6 +77,8 @@ for what in "$@"; do
       dpkg --print-foreign-architectures | grep -qx arm64 || { as_root dpkg --add-architecture arm64; apt_updated=; }
       apt_need rustc-web cargo-web libstd-rust-web-dev libstd-rust-web-dev:arm64 crossbuild-essential-arm64 \
         libclang-dev qemu-user ;;
+    # A virtual machine of Debian: its image, its kernel, its emulator.
+    vm) apt_need qemu-system-x86 mmdebstrap e2fsprogs cpio kmod zstd ;;
     # Only to look at the unit.
     systemd) command -v systemd-analyze >/dev/null || apt_need systemd ;;
     deb)
