@@ -44,11 +44,15 @@ pub(super) enum Work {
     Resting(Instant),
 }
 
+/// A result to be signed, or how its job is given back: what the check refuses would fail elsewhere too, what could not be
+/// kept here need not.
+type Verdict = Result<BackboneManifest, (Outcome, anyhow::Error)>;
+
 /// What work beside the loop came to.
 pub(super) enum Came {
     Files(Result<Option<usize>>),
     Folder(Result<()>),
-    Verified(Box<Result<BackboneManifest>>),
+    Verified(Box<Verdict>),
 }
 
 impl Host {
@@ -255,7 +259,7 @@ impl Host {
                 let signed = verified.and_then(|manifest| {
                     let manifest =
                         BackboneManifest { created: life.created, expires: life.expires, ..manifest };
-                    self.desk.fleet().add(manifest, &self.key)
+                    self.desk.fleet().add(manifest, &self.key).map_err(|error| (Outcome::Retry, error))
                 });
                 match signed {
                     Ok(manifest) => {
@@ -267,7 +271,7 @@ impl Host {
                         );
                         self.advance(name, Phase::Returned { manifest: Box::new(manifest) });
                     }
-                    Err(error) => self.release(name, Outcome::Failed, format!("{error:#}")),
+                    Err((outcome, error)) => self.release(name, outcome, format!("{error:#}")),
                 }
             }
         }
@@ -299,26 +303,23 @@ impl Host {
 }
 
 /// Looks at a result and puts its files into the store.
-async fn verified(
-    path: std::path::PathBuf,
-    dataset: Dataset,
-    job: Job,
-    desk: &Desk,
-) -> Result<BackboneManifest> {
+async fn verified(path: std::path::PathBuf, dataset: Dataset, job: Job, desk: &Desk) -> Verdict {
     let out = path.join("out");
     let line = job.offer.backbone.name.clone();
     let manifest = tokio::task::spawn_blocking(move || {
         verify::verify(&path, &dataset, &job.device, &job.offer.job, &line)
     })
     .await
-    .context("the check of a result broke")??;
+    .map_err(|error| (Outcome::Retry, anyhow::Error::new(error).context("the check of a result broke")))?
+    .map_err(|error| (Outcome::Failed, error))?;
     for ((_, blob), name) in manifest.files.named().into_iter().zip([
         "backbone.onnx",
         "backbone.toml",
         "head.safetensors",
         "golden.safetensors",
     ]) {
-        desk.blobs.keep(hex_of(&blob.digest), &out.join(name)).await?;
+        let kept = desk.blobs.keep(hex_of(&blob.digest), &out.join(name)).await;
+        kept.map_err(|error| (Outcome::Retry, error))?;
     }
     Ok(manifest)
 }

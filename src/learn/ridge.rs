@@ -22,7 +22,9 @@ use super::snapshot::LearnError;
 /// The constant feature, squared, as a multiple of the mean square norm of an embedding (which is 1).
 pub(crate) const CONSTANT: f64 = 10.0;
 /// Rows per block of a pass over the snapshot.
-const ROWS: usize = 256;
+const ROWS: usize = 192;
+/// Samples of small parts that share one product with the inverse factor.
+const SHARED: usize = 96;
 
 /// A ridge problem, to be solved for any λ, one after the other.
 pub(crate) struct Ridge<'p, 'a> {
@@ -89,11 +91,10 @@ impl<'p, 'a> Ridge<'p, 'a> {
 
     /// `√w·[a, √c]` of a range, `[range, d+1]`.
     fn weighted_rows(&self, range: Range<usize>) -> Vec<f64> {
-        let width = self.problem.width();
-        let mut single = vec![0.0f32; range.len() * width];
-        self.problem.rows(range.clone(), &mut single);
-        let mut out = Vec::with_capacity(range.len() * (width + 1));
-        for (row, i) in single.chunks_exact(width).zip(range) {
+        let mut row = vec![0.0f32; self.problem.width()];
+        let mut out = Vec::with_capacity(range.len() * self.dimension());
+        for i in range {
+            self.problem.rows(i..i + 1, &mut row);
             let root = self.problem.weights[i].sqrt();
             out.extend(row.iter().map(|&value| root * f64::from(value)));
             out.push(root * CONSTANT.sqrt());
@@ -216,10 +217,9 @@ impl<'p, 'a> Ridge<'p, 'a> {
         }
         let mut at = 0;
         while at < small.len() {
-            // Small parts share one product with the inverse factor.
             let start = at;
             let mut rows = 0;
-            while at < small.len() && (at == start || rows + small[at].len() <= ROWS) {
+            while at < small.len() && (at == start || rows + small[at].len() <= SHARED) {
                 rows += small[at].len();
                 at += 1;
             }

@@ -97,6 +97,8 @@ pub fn train(
     }
     if options.choice != Choice::Only(Method::Imprint) {
         let ridge = candidates::ridge(&problem, &mut step)?;
+        // Before softmax: both that and a Gram matrix are too much at a time.
+        curve = Some(Curve::measure(&problem, &ridge, options.seed, &mut step)?);
         if wanted(Method::Softmax) || wanted(Method::Blend) {
             let softmax = candidates::softmax(&problem, &ridge, workers, &mut step)?;
             if wanted(Method::Blend) {
@@ -104,7 +106,6 @@ pub fn train(
             }
             trained.extend(wanted(Method::Softmax).then_some(softmax));
         }
-        curve = Some(Curve::measure(&problem, &ridge, options.seed, &mut step)?);
         trained.extend(wanted(Method::Ridge).then_some(ridge));
     }
     trained.sort_by_key(|trained| trained.method);

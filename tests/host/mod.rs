@@ -2,6 +2,7 @@
 
 mod faults;
 mod fleet;
+mod https;
 mod jobs;
 mod kit;
 mod s3;

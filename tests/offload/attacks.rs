@@ -28,7 +28,7 @@ fn every_attack_is_refused_with_its_own_reason_and_nothing_is_stored_above_quota
     board.set("offload.quota", &format!("{QUOTA} B"));
     board.set("offload.probation_s", "1");
     board.set("camera.fps", "60");
-    let board = taught(board, &host);
+    let board = taught(board, &host.key.public());
     let first = board.json(&["status"])["backbone"]["digest"].clone();
     let base = first.as_str().unwrap();
 

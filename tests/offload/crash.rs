@@ -47,7 +47,7 @@ fn promoted(board: &Board, host: &TestHost, version: u64) -> String {
 #[test]
 fn i4_whatever_step_the_power_fails_at_one_valid_pair_runs() {
     let host = TestHost::start();
-    let mut board = taught(Board::new(), &host);
+    let mut board = taught(Board::new(), &host.key.public());
     board.set("offload.probation_s", "1");
     board.set("camera.fps", "60");
     board.stop();
@@ -94,7 +94,7 @@ fn i4_whatever_step_the_power_fails_at_one_valid_pair_runs() {
 #[test]
 fn the_pair_before_comes_back_after_three_crashes_a_damaged_file_and_bad_frames() {
     let host = TestHost::start();
-    let mut board = taught(Board::new(), &host);
+    let mut board = taught(Board::new(), &host.key.public());
     let first = serves(&board);
     let back = |board: &Board, why: &str| {
         assert_eq!(serves(board), first, "{why}");

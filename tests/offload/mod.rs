@@ -11,14 +11,14 @@ use crate::support::{Board, PATIENCE, block_on, body, broker, operator};
 use graft::camera::pattern::CLASSES;
 use graft::mqtt::operator::Message;
 use graft::web::Client;
-use graft::wire::BackboneManifest;
+use graft::wire::{BackboneManifest, PublicKey};
 use host::{TestHost, made, noted};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// A board that trusts this host and was taught the scene.
-fn taught(mut board: Board, host: &TestHost) -> Board {
-    board.set("offload.host_keys", &json!([host.key.public().base64()]).to_string());
+pub fn taught(mut board: Board, host: &PublicKey) -> Board {
+    board.set("offload.host_keys", &json!([host.base64()]).to_string());
     board.set("offload.group", "line-3");
     // What a frame takes on a busy machine is no question of these tests.
     board.set("offload.max_frame_ms", "60000");
@@ -61,7 +61,7 @@ fn send(board: &Board, op: &str, body: &Value) -> Result<Value, (String, String)
 }
 
 /// Waits for the end of a job.
-fn ended(board: &Board, job: &str) -> Value {
+pub fn ended(board: &Board, job: &str) -> Value {
     let begun = Instant::now();
     loop {
         let job = board.json(&["job", "show", job]);
@@ -99,7 +99,7 @@ fn from_offer_to_promoted_pair_and_back() {
     let host = TestHost::start();
     let mut board = Board::on(&broker);
     board.set("offload.upload_rate", "300 KB");
-    let mut board = taught(board, &host);
+    let mut board = taught(board, &host.key.public());
     let before = board.json(&["status"]);
     let job = send(&board, "offload", &json!("start")).unwrap()["job"].as_str().unwrap().to_owned();
     send(&board, "offload", &json!("cancel")).unwrap();

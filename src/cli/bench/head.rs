@@ -25,6 +25,9 @@ pub struct HeadArgs {
     /// Only a few of the sizes
     #[arg(long)]
     quick: bool,
+    /// Only sizes with so many samples, and no real embeddings
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
     /// Folder of .npz files with real embeddings [default: $GRAFT_SHARED/data/features, if it is there]
     #[arg(long, value_name = "DIR")]
     features: Option<PathBuf>,
@@ -79,7 +82,8 @@ pub fn run(args: &HeadArgs, output: Output) -> Result<()> {
     let Limits { gflops, gbs } = limits();
     let mut bench =
         Bench { limits: Limits { gflops, gbs }, python, output, rows: Vec::new(), kernels: Vec::new() };
-    for (n, d, c) in grid(args.quick) {
+    let sizes = grid(args.quick).into_iter();
+    for (n, d, c) in sizes.filter(|(n, ..)| args.samples.is_none_or(|samples| samples == *n)) {
         bench.measure("synthetic", &sets::synthetic(n, d, c, 1))?;
     }
     let shared = || {
@@ -87,6 +91,7 @@ pub fn run(args: &HeadArgs, output: Output) -> Result<()> {
         folder.is_dir().then_some(folder)
     };
     match args.features.clone().or_else(shared) {
+        _ if args.samples.is_some() => {}
         Some(folder) => {
             let sets = sets::real(&folder)?;
             let few = if args.quick { 1 } else { sets.len() };
