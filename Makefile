@@ -11,7 +11,7 @@ GRAFT := $(CARGO_TARGET_DIR)/debug/graft
 # One set of features everywhere, so that nothing is built twice; boards build without `host`.
 FEATURES := --features host
 
-.PHONY: help demo demo-offload test test-full lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
+.PHONY: help demo demo-offload test test-full test-vm lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,11 @@ test-full: test ## the slow ones too: more crashes, all pictures, fuzzing
 	GRAFT_TEST_FULL=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	GRAFT_TEST_FULL=1 cargo test $(FEATURES) --lib --test graft
 	$(MAKE) fuzz
+
+test-vm: ## the package in a virtual machine: real systemd, camera driver and broker (needs root; PARTS=soak SOAK=minutes: a long run)
+	scripts/install.sh build deb vm
+	DEB_PROFILE=dev scripts/deb.sh
+	tests/vm/run.sh $(PARTS)
 
 lint: deps-build ## format, clippy
 	cargo fmt --check

@@ -1,0 +1,46 @@
+"""A long run: memory, descriptors, the age of frames. Minutes by SOAK."""
+import time
+from camera import camera, control
+from kit import HOST, code, delivers, figures, memory, need, scenario, until
+from service import show
+
+MINUTES = float((HOST / "soak").read_text())
+
+
+def slope(points):
+    """Theil–Sen: the median of the slopes between all pairs, per hour."""
+    slopes = sorted((b - a) / (t - s) * 3600 for i, (s, a) in enumerate(points) for t, b in points[i + 1:])
+    return slopes[len(slopes) // 2]
+
+
+@scenario("a long run: memory, descriptors, age of frames")
+def soak():
+    camera(fps=10)
+    begun = time.monotonic()
+    points, descriptors, rounds, number = [], set(), 0, 0
+    while (now := time.monotonic() - begun) < MINUTES * 60:
+        # What a board's day brings, by the minute: samples, a round, a camera that goes and comes.
+        number += 1
+        show(number % 2 * 10)
+        name = "checks" if number % 2 else "bars"
+        code(f"graft capture start --class {name} --burst {name}-{number} --hz 4 --max 6")
+        time.sleep(4)
+        code("graft capture stop")
+        if number % 4 == 0:
+            rounds += code("graft train --wait")[0] == 0
+        if number % 10 == 0:
+            control("disconnect", 1)
+            until("frames again", delivers)
+        time.sleep(12)
+        size, handles = memory()
+        # A fifth of the time to warm up.
+        if now > MINUTES * 12:
+            points.append((now, size))
+            descriptors.add(handles)
+    seen = figures()
+    young = seen['graft_frame_age_seconds_bucket{le="0.2"}']
+    total = seen["graft_frame_age_seconds_count"]
+    told = (f"{MINUTES:.0f} min, {total:.0f} frames, {total - young:.0f} older than 200 ms, {rounds} rounds, "
+            f"memory {points[0][1]} to {points[-1][1]} KiB, slope {slope(points):.0f} KiB/h, descriptors {sorted(descriptors)}")
+    need(slope(points) <= 64 and max(descriptors) - min(descriptors) <= 1 and total == young, told)
+    return told
