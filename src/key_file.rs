@@ -16,6 +16,10 @@ const BYTES: usize = 32;
 /// is never replaced silently: whoever pinned it would refuse every head from then on.
 pub fn load_or_make(path: &Path) -> Result<Key> {
     let name = path.display();
+    // Two processes at a first start, `graft host run` and `graft host keys`, must not each make a key.
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = fs::File::open(folder).with_context(|| format!("the folder of {name} cannot be opened"))?;
+    folder.lock().with_context(|| format!("the folder of {name} cannot be locked"))?;
     if let Ok(meta) = fs::metadata(path) {
         let mode = meta.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -43,6 +47,17 @@ pub fn load_or_make(path: &Path) -> Result<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_at_once_get_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("device.key");
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let made: Vec<_> = (0..8).map(|_| scope.spawn(|| load_or_make(&path).unwrap().id())).collect();
+            made.into_iter().map(|thread| thread.join().unwrap().to_string()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
 
     #[test]
     fn a_key_is_made_once_kept_private_and_never_replaced() {

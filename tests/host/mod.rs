@@ -136,7 +136,7 @@ impl Played {
         let offer = Offer {
             schema: Schema1,
             job: job.into(),
-            recipe: Recipe::Auto,
+            recipe: Recipe::default(),
             backbone: OfferedBackbone {
                 name: "tiny".into(),
                 digest: dataset.backbone.digest.clone(),

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use graft::backbone::{Backbone, Card};
 use graft::wire::backbone_manifest::BackboneFiles;
-use graft::wire::offload::{Blob, Claim, Recipe};
+use graft::wire::offload::{Blob, Claim};
 use graft::wire::{BackboneManifest, Key, timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -282,7 +282,7 @@ impl Made {
             tensor: self.tensor.clone(),
             width: width as u64,
             classes: graft::camera::pattern::CLASSES.map(str::to_owned).to_vec(),
-            recipe: Recipe::Gradual,
+            recipe: "gradual".parse().unwrap(),
             metrics: BTreeMap::from([("accuracy".to_owned(), 0.97)]),
             created: timestamp::rfc3339(now_ms()),
             expires: timestamp::rfc3339(now_ms() + 3_600_000),
