@@ -65,8 +65,7 @@ impl Common {
         let id =
             self.command(op, body)?.job.context("the daemon named no job; is it of the same version?")?;
         if !wait {
-            let told = json!({ "job": id });
-            self.output().show(&told, |_| format!("job {id} runs; `graft job show {id}` tells how far it is"))?;
+            self.output().note(&format!("job {id} runs; `graft job show {id}` tells how far it is"));
             return Ok(JobMessage::new(id, op.as_str()));
         }
         self.wait(&id, self.output())

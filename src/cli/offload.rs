@@ -34,8 +34,8 @@ pub enum OffloadCommand {
 pub fn run(command: &OffloadCommand, common: &Common) -> Result<()> {
     match command {
         OffloadCommand::Start { wait, .. } => {
-            let message = common.job(Op::Offload, &request(command), *wait)?;
-            if *wait { common.output().show(&message, figures) } else { Ok(()) }
+            let job = common.job(Op::Offload, &request(command), *wait)?;
+            common.output().show(&job, |job| if *wait { figures(job) } else { format!("job {}", job.id) })
         }
         OffloadCommand::Cancel { .. } => {
             common.send(Op::Offload, &request(command), |_| "cancelled".to_owned())

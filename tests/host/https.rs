@@ -47,7 +47,7 @@ fn pictures_go_to_a_host_whose_certificate_is_known_and_to_no_other() {
     host.set(format!("http.key_file={}", file("host.key")));
     host.start();
     let mut board = taught(Board::on(&broker), &host.key());
-    let job = board.json(&["offload", "start"])["job"].as_str().unwrap().to_owned();
+    let job = board.json(&["offload", "start"])["id"].as_str().unwrap().to_owned();
     let begun = Instant::now();
     while !board.log().contains("sending to the host broke off") {
         assert!(begun.elapsed() < PATIENCE, "the host is not refused:\n{}\n{}", board.log(), host.log());
