@@ -68,6 +68,7 @@ fn one_outside_crate_one_home() {
         ("tracing_journald", &["src/log/"]),
         ("image", &["src/camera/"]),
         ("zune_jpeg", &["src/camera/"]),
+        ("yuv", &["src/camera/"]),
         ("jpeg_encoder", &["src/camera/"]),
         ("rumqttc", &["src/mqtt/"]),
         ("rustls", &["src/mqtt/"]),

@@ -83,7 +83,6 @@ pub struct Preprocessor {
     table: [[f32; 256]; 3],
     layout: Layout,
     size: usize,
-    pixels: Vec<f32>,
 }
 
 impl Preprocessor {
@@ -102,57 +101,60 @@ impl Preprocessor {
             table,
             layout,
             size,
-            pixels: vec![0.0; 3 * size * size],
         }
     }
 
-    /// The normalised pixels of one part of a picture, in the network's layout.
+    /// Resizes one part of a picture to the network's square; gives its bytes `[size, size, 3]`.
     ///
     /// # Errors
     /// When the picture's bytes do not match its size.
-    pub fn pixels(&mut self, picture: &Rgb, part: Rect) -> Result<&[f32], BackboneError> {
+    pub fn square(&mut self, picture: &Rgb, part: Rect) -> Result<&[u8], BackboneError> {
         resize(&mut self.resizer, picture, part, &mut self.square)?;
-        let bytes = self.square.buffer();
+        Ok(self.square.buffer())
+    }
+
+    /// The normalised pixels of the square, in the network's layout.
+    pub fn normalise(&self, pixels: &mut [f32]) {
+        let bytes = self.square.buffer().as_chunks::<3>().0;
         match self.layout {
             Layout::Nchw => {
                 for (plane, (row, target)) in
-                    self.table.iter().zip(self.pixels.chunks_exact_mut(self.size * self.size)).enumerate()
+                    self.table.iter().zip(pixels.chunks_exact_mut(self.size * self.size)).enumerate()
                 {
-                    for (pixel, value) in bytes.chunks_exact(3).zip(target) {
+                    for (pixel, value) in bytes.iter().zip(target) {
                         *value = row[pixel[plane] as usize];
                     }
                 }
             }
             Layout::Nhwc => {
-                for (pixel, target) in bytes.chunks_exact(3).zip(self.pixels.chunks_exact_mut(3)) {
+                for (pixel, target) in bytes.iter().zip(pixels.as_chunks_mut::<3>().0) {
                     for ((value, byte), row) in target.iter_mut().zip(pixel).zip(&self.table) {
                         *value = row[*byte as usize];
                     }
                 }
             }
         }
-        Ok(&self.pixels)
     }
 
-    /// Normalised pixels `[3, size, size]` brought into the network's layout.
+    /// Brings normalised pixels `[3, size, size]` into the network's layout.
     ///
     /// # Errors
     /// When their number is not 3·size².
-    pub fn arrange(&mut self, planes: &[f32]) -> Result<&[f32], BackboneError> {
-        if planes.len() != self.pixels.len() {
-            return Err(BackboneError::Pixels { expected: self.pixels.len(), found: planes.len() });
+    pub fn arrange(&self, planes: &[f32], pixels: &mut [f32]) -> Result<(), BackboneError> {
+        if planes.len() != pixels.len() {
+            return Err(BackboneError::Pixels { expected: pixels.len(), found: planes.len() });
         }
         match self.layout {
-            Layout::Nchw => self.pixels.copy_from_slice(planes),
+            Layout::Nchw => pixels.copy_from_slice(planes),
             Layout::Nhwc => {
                 for (channel, plane) in planes.chunks_exact(self.size * self.size).enumerate() {
-                    for (target, value) in self.pixels.chunks_exact_mut(3).zip(plane) {
+                    for (target, value) in pixels.chunks_exact_mut(3).zip(plane) {
                         target[channel] = *value;
                     }
                 }
             }
         }
-        Ok(&self.pixels)
+        Ok(())
     }
 }
 
@@ -219,6 +221,14 @@ mod tests {
         Rgb { width, height, bytes }
     }
 
+    fn normalised(card: &Card, layout: Layout, picture: &Rgb) -> Vec<f32> {
+        let mut preprocessor = Preprocessor::new(card, layout);
+        let square = preprocessor.square(picture, Rect::whole(picture.width, picture.height));
+        let mut pixels = vec![0.0; square.unwrap().len()];
+        preprocessor.normalise(&mut pixels);
+        pixels
+    }
+
     #[test]
     fn the_centre_crop_is_torchvisions() {
         let card = Card { size: 224, resize: 256, ..card() };
@@ -237,21 +247,18 @@ mod tests {
     fn a_square_of_the_right_size_is_only_normalised() {
         let card = card();
         let picture = ramp(16, 16);
-        let mut preprocessor = Preprocessor::new(&card, Layout::Nchw);
-        let pixels = preprocessor.pixels(&picture, Rect::whole(16, 16)).unwrap().to_vec();
+        let pixels = normalised(&card, Layout::Nchw, &picture);
         for (index, value) in pixels.iter().enumerate() {
             let byte = picture.bytes[3 * (index % 256) + index / 256];
             assert!((value - (f32::from(byte) / 255.0 - 0.5) / 0.5).abs() < 1e-6);
         }
-        let mut other = Preprocessor::new(&card, Layout::Nhwc);
-        let last = other.pixels(&picture, Rect::whole(16, 16)).unwrap();
+        let last = normalised(&card, Layout::Nhwc, &picture);
         assert!(
             (0..256).all(|at| (0..3).all(|channel| last[3 * at + channel] == pixels[256 * channel + at]))
         );
-        assert_eq!(other.arrange(&pixels).unwrap().to_vec(), {
-            let mut again = Preprocessor::new(&card, Layout::Nhwc);
-            again.pixels(&picture, Rect::whole(16, 16)).unwrap().to_vec()
-        });
+        let mut arranged = vec![0.0; last.len()];
+        Preprocessor::new(&card, Layout::Nhwc).arrange(&pixels, &mut arranged).unwrap();
+        assert_eq!(arranged, last);
     }
 
     #[test]
@@ -259,8 +266,7 @@ mod tests {
         // One white column in sixteen, between the places where a filter that skips would look.
         let mut picture = Rgb::black(256, 256);
         picture.bytes.chunks_exact_mut(3).step_by(16).for_each(|pixel| pixel.fill(255));
-        let mut preprocessor = Preprocessor::new(&card(), Layout::Nchw);
-        let pixels = preprocessor.pixels(&picture, Rect::whole(256, 256)).unwrap();
+        let pixels = normalised(&card(), Layout::Nchw, &picture);
         assert!(pixels.iter().all(|value| (-0.99..-0.8).contains(value)), "{pixels:?}");
     }
 
@@ -285,8 +291,9 @@ mod tests {
             let rect = crop_rect(&card, width, height, roi.or(unit));
             let inside = |start: f64, length: f64, full: u32| start >= 0.0 && length > 0.0 && start + length <= f64::from(full) * (1.0 + 1e-12);
             prop_assert!(inside(rect.x, rect.w, width) && inside(rect.y, rect.h, height), "{rect:?}");
-            let pixels = Preprocessor::new(&card, Layout::Nchw).pixels(&ramp(width, height), rect).map(<[f32]>::len);
-            prop_assert_eq!(pixels.ok(), Some(3 * (card.size * card.size) as usize));
+            let mut preprocessor = Preprocessor::new(&card, Layout::Nchw);
+            let square = preprocessor.square(&ramp(width, height), rect).map(<[u8]>::len);
+            prop_assert_eq!(square.ok(), Some(3 * (card.size * card.size) as usize));
             let crop = cut_out(&ramp(width, height), rect, 32).unwrap();
             prop_assert!(crop.width <= 32 && crop.height <= 32);
         }

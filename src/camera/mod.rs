@@ -24,6 +24,7 @@ mod v4l2;
 mod video_file;
 mod yuv;
 
+pub use self::yuv::to_rgb;
 pub use error::CameraError;
 pub use glance::Glance;
 pub use jpeg::{SAMPLE_QUALITY, encode_jpeg};
@@ -32,7 +33,6 @@ pub use slot::Slot;
 pub use still::{ImageError, decode_image, is_image_name, read_image};
 pub use supervise::{Status, run};
 pub use v4l2::{Control, DeviceListing, NodeKind, controls, list};
-pub use yuv::to_rgb;
 
 use crate::frame::Frame;
 use std::time::{Duration, Instant};

@@ -1,12 +1,17 @@
 //! Frames of every pixel format to RGB.
 //!
 //! YUV is BT.601, limited range (luma 16..=235) unless a stream says otherwise; chroma is repeated, not interpolated.
-//! Coefficients: ITU-R BT.601-7, section 2.5.
+//! Coefficients: ITU-R BT.601-7, section 2.5. What cameras give is converted by the crate `yuv`, within two levels of the
+//! exact value; rarer layouts of recordings are converted here.
 
 use super::CameraError;
 use super::jpeg;
-use super::settings::size_allowed;
+use super::settings::{MAX_SIDE, size_allowed};
 use crate::frame::{Frame, PixelFormat, Rgb};
+use ::yuv::{
+    YuvBiPlanarImage, YuvConversionMode, YuvError, YuvPlanarImage, YuvRange, YuvStandardMatrix,
+    yuv_nv12_to_rgb, yuv420_to_rgb, yuv422_to_rgb,
+};
 
 /// Decodes a frame into `out`, whose memory is used again.
 ///
@@ -30,34 +35,101 @@ pub fn to_rgb(frame: &Frame, out: &mut Rgb) -> Result<(), CameraError> {
             let gray = &bytes[y * stride..][..width as usize];
             row.chunks_exact_mut(3).zip(gray).for_each(|(pixel, &level)| pixel.fill(level));
         }),
-        PixelFormat::Yuyv => rows.for_each(|(y, row)| {
-            let packed = &bytes[y * stride..][..layout.row];
-            for (pair, quad) in row.chunks_mut(6).zip(packed.chunks_exact(4)) {
-                let chroma = Range::LIMITED.chroma(quad[1], quad[3]);
-                for (pixel, &luma) in pair.chunks_exact_mut(3).zip([&quad[0], &quad[2]]) {
-                    Range::LIMITED.pixel(luma, chroma, pixel);
-                }
-            }
-        }),
+        PixelFormat::Yuyv => packed(bytes, stride, out)?,
         PixelFormat::Nv12 | PixelFormat::I420 => {
+            let luma = &bytes[..layout.second];
             let interleaved = frame.format == PixelFormat::Nv12;
             let (u, v) =
                 if interleaved { (layout.second, layout.second + 1) } else { (layout.second, layout.third) };
-            let planes = Planes {
-                luma: bytes,
-                luma_stride: stride,
-                u: &bytes[u..],
-                v: &bytes[v..],
-                chroma_stride: layout.chroma_stride,
-                chroma_step: if interleaved { 2 } else { 1 },
-                halved: (true, true),
-                range: Range::LIMITED,
+            let chroma_rows = height.div_ceil(2) as usize * layout.chroma_stride;
+            let Some(last) = bytes.get(layout.third..layout.third + chroma_rows) else {
+                // The last row lacks its padding, which the library wants of all rows alike.
+                let planes = Planes {
+                    luma,
+                    luma_stride: stride,
+                    u: &bytes[u..],
+                    v: &bytes[v..],
+                    chroma_stride: layout.chroma_stride,
+                    chroma_step: if interleaved { 2 } else { 1 },
+                    halved: (true, true),
+                    range: Range::LIMITED,
+                };
+                planes.fill(out);
+                return Ok(());
             };
-            planes.fill(out);
+            let chroma_stride = layout.chroma_stride as u32;
+            let done = if interleaved {
+                let image = YuvBiPlanarImage {
+                    y_plane: luma,
+                    y_stride: frame.stride,
+                    uv_plane: last,
+                    uv_stride: chroma_stride,
+                    width,
+                    height,
+                };
+                yuv_nv12_to_rgb(
+                    &image,
+                    &mut out.bytes,
+                    3 * width,
+                    LIMITED,
+                    BT601,
+                    YuvConversionMode::Balanced,
+                )
+            } else {
+                let first = &bytes[layout.second..layout.third];
+                let image = planar(luma, frame.stride, [first, last], chroma_stride, (width, height));
+                yuv420_to_rgb(&image, &mut out.bytes, 3 * width, LIMITED, BT601)
+            };
+            done.map_err(refused)?;
         }
         PixelFormat::Jpeg => {}
     }
     Ok(())
+}
+
+const LIMITED: YuvRange = YuvRange::Limited;
+const BT601: YuvStandardMatrix = YuvStandardMatrix::Bt601;
+
+fn planar<'a>(
+    y_plane: &'a [u8],
+    y_stride: u32,
+    [u_plane, v_plane]: [&'a [u8]; 2],
+    chroma_stride: u32,
+    (width, height): (u32, u32),
+) -> YuvPlanarImage<'a, u8> {
+    let (u_stride, v_stride) = (chroma_stride, chroma_stride);
+    YuvPlanarImage { y_plane, y_stride, u_plane, u_stride, v_plane, v_stride, width, height }
+}
+
+/// Packed 4:2:2, a few rows at a time taken apart into planes: what the library makes of packed ones directly is further
+/// from the exact value.
+fn packed(bytes: &[u8], stride: usize, out: &mut Rgb) -> Result<(), CameraError> {
+    const SIDE: usize = MAX_SIDE as usize;
+    let (mut y, mut u, mut v) = ([0; SIDE], [0; SIDE / 2], [0; SIDE / 2]);
+    let pairs = out.width.div_ceil(2) as usize;
+    let row = 3 * out.width as usize;
+    let strip = SIDE / (2 * pairs);
+    let mut from = bytes.chunks(stride);
+    for out_rows in out.bytes.chunks_mut(strip * row) {
+        let height = out_rows.len() / row;
+        let lumas = y.as_chunks_mut::<2>().0.chunks_exact_mut(pairs);
+        let chromas = u.chunks_exact_mut(pairs).zip(v.chunks_exact_mut(pairs));
+        for ((luma, (u, v)), packed) in lumas.zip(chromas).zip(from.by_ref().take(height)) {
+            for (((luma, u), v), quad) in luma.iter_mut().zip(u).zip(v).zip(packed.as_chunks::<4>().0) {
+                (*luma, *u, *v) = ([quad[0], quad[2]], quad[1], quad[3]);
+            }
+        }
+        let (lumas, chromas) = (2 * pairs * height, pairs * height);
+        let size = (out.width, height as u32);
+        let image = planar(&y[..lumas], 2 * pairs as u32, [&u[..chromas], &v[..chromas]], pairs as u32, size);
+        yuv422_to_rgb(&image, out_rows, row as u32, LIMITED, BT601).map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Sizes were checked before: this does not happen.
+fn refused(error: YuvError) -> CameraError {
+    CameraError::Broken(error.to_string())
 }
 
 /// Makes `out` a picture of this size, whatever it holds, and refuses sizes over the limits.
@@ -73,8 +145,6 @@ pub(super) fn resize(out: &mut Rgb, width: u32, height: u32) -> Result<(), Camer
 
 /// Where the planes of a raw frame lie, checked against its bytes.
 struct Layout {
-    /// Bytes of one row that hold pixels.
-    row: usize,
     second: usize,
     third: usize,
     chroma_stride: usize,
@@ -116,7 +186,7 @@ impl Layout {
                 frame.format
             )));
         }
-        Ok(Self { row, second, third, chroma_stride })
+        Ok(Self { second, third, chroma_stride })
     }
 }
 
@@ -146,7 +216,8 @@ impl Range {
     }
 
     fn pixel(self, luma: u8, chroma: [i32; 3], out: &mut [u8]) {
-        let base = (i32::from(luma) - self.offset) * self.luma + (1 << 15);
+        // Below black is black.
+        let base = (i32::from(luma) - self.offset).max(0) * self.luma + (1 << 15);
         for (value, add) in out.iter_mut().zip(chroma) {
             *value = ((base + add) >> 16).clamp(0, 255) as u8;
         }

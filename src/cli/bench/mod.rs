@@ -3,6 +3,7 @@
 
 mod backbone;
 mod contention;
+mod frame;
 mod head;
 mod limits;
 mod memory;
@@ -22,6 +23,7 @@ pub enum BenchCommand {
     Contention(contention::ContentionArgs),
     Memory(memory::MemoryArgs),
     Backbone(backbone::BackboneArgs),
+    Frame(frame::FrameArgs),
 }
 
 /// Runs it.
@@ -32,5 +34,6 @@ pub fn run(command: &BenchCommand, output: Output) -> Result<()> {
         BenchCommand::Contention(args) => contention::run(args, output),
         BenchCommand::Memory(args) => memory::run(args, output),
         BenchCommand::Backbone(args) => backbone::run(args, output),
+        BenchCommand::Frame(args) => frame::run(args, output),
     }
 }
