@@ -1,6 +1,8 @@
 //! The part of a graph that we compute ourselves, in our own words: layers on pictures of features. Whatever can be
 //! done at the end of another layer is put there while the network is written down.
 
+use tract_onnx::prelude::{Arc, Tensor};
+
 use super::kernels::{End, Filter};
 
 /// An input of at most so many channels is read as it comes, plane by plane.
@@ -31,8 +33,9 @@ impl Dims {
 pub(super) enum Op {
     /// One of the network's inputs.
     Input(usize),
-    /// Of the first input; the second, if there is one, is added before the end.
-    Conv { filter: Filter, groups: usize, weights: Vec<f32>, bias: Vec<f32> },
+    /// Of the first input; the second, if there is one, is added before the end. The weights `[output channels, input
+    /// channels ∕ groups, kernel, kernel]` are tract's; each output channel has a factor for its own.
+    Conv { filter: Filter, groups: usize, weights: Arc<Tensor>, scale: Vec<f32>, bias: Vec<f32> },
     /// Factor and summand for each channel.
     Affine { scale: Vec<f32>, shift: Vec<f32> },
     /// The sum of both inputs, or their product.
@@ -117,14 +120,8 @@ impl Network {
             && let Some(layer) = self.own(x)
         {
             match &mut layer.op {
-                Op::Conv { weights, bias, .. } => {
-                    let each = weights.len() / scale.len();
-                    for (own, scale) in weights.chunks_exact_mut(each).zip(&scale) {
-                        own.iter_mut().for_each(|weight| *weight *= scale);
-                    }
-                    (0..bias.len()).for_each(|i| bias[i] = bias[i] * scale[i] + shift[i]);
-                }
-                Op::Affine { scale: inner, shift: summand } => {
+                Op::Conv { scale: inner, bias: summand, .. }
+                | Op::Affine { scale: inner, shift: summand } => {
                     (0..scale.len()).for_each(|i| inner[i] *= scale[i]);
                     (0..scale.len()).for_each(|i| summand[i] = summand[i] * scale[i] + shift[i]);
                 }

@@ -270,18 +270,27 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Hands a convolution's filter and weights over.
+    fn packed<T>(&self, at: usize, pack: impl FnOnce(&Filter, &Weights) -> Option<T>) -> Option<T> {
+        let Op::Conv { filter, groups, weights, scale, bias } = &self.layers[at].op else { return None };
+        let values = weights.try_as_plain_ram().ok()?;
+        let values = values.as_slice::<f32>().ok()?;
+        pack(filter, &Weights { values, scale, bias, groups: *groups })
+    }
+
     fn conv(&self, at: usize, output: &Grid) -> Option<Conv> {
         let layer = &self.layers[at];
-        let Op::Conv { filter, groups, weights, bias } = &layer.op else { return None };
-        let weights = Weights { values: weights, bias, groups: *groups };
         let residual = layer.inputs.get(1).map(|residual| &self.grids[*residual]);
-        Conv::new(self.isa, filter, &weights, &self.grids[layer.inputs[0]], output, residual, layer.end)
+        let input = &self.grids[layer.inputs[0]];
+        self.packed(at, |filter, weights| {
+            Conv::new(self.isa, filter, weights, input, output, residual, layer.end)
+        })
     }
 
     fn depthwise(&self, at: usize, output: &Grid) -> Option<Depthwise> {
         let layer = &self.layers[at];
-        let Op::Conv { filter, weights, bias, .. } = &layer.op else { return None };
-        Depthwise::new(self.isa, filter, weights, bias, &self.grids[layer.inputs[0]], output, layer.end)
+        let input = &self.grids[layer.inputs[0]];
+        self.packed(at, |filter, weights| Depthwise::new(self.isa, filter, weights, input, output, layer.end))
     }
 
     /// `None`: the kernels cannot do it. An empty list: nothing is left to do.

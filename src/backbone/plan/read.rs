@@ -12,9 +12,10 @@ use tract_onnx::tract_core::ops::downsample::Downsample;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::math::{Add, Div, Max, Min, Mul, Sub};
-use tract_onnx::tract_core::ops::nn::{DataFormat, HardSwish, Reduce, Reducer, Sigmoid, Silu};
+use tract_onnx::tract_core::ops::nn::{HardSwish, Reduce, Reducer, Sigmoid, Silu};
 use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
 
+use super::facts::{constant, floats, is_channels, per_channel, plain_dims, shape, uses, window};
 use super::kernels::{BLOCK, End, Filter};
 use super::network::{Dims, Network, Op, PLANAR};
 
@@ -26,45 +27,6 @@ pub(super) struct Reader {
     pub(super) inputs: Vec<OutletId>,
     /// Which value stands for an outlet.
     pub(super) values: HashMap<OutletId, usize>,
-}
-
-/// The concrete shape of an outlet.
-pub(super) fn shape(model: &TypedModel, outlet: OutletId) -> Option<&[usize]> {
-    model.outlet_fact(outlet).ok()?.shape.as_concrete()
-}
-
-/// How many read an outlet, the model's own reader included.
-pub(super) fn uses(model: &TypedModel, outlet: OutletId) -> usize {
-    let readers = model.nodes[outlet.node].outputs[outlet.slot].successors.len();
-    readers + model.outputs.iter().filter(|output| **output == outlet).count()
-}
-
-fn constant(model: &TypedModel, outlet: OutletId) -> Option<&Tensor> {
-    model.outlet_fact(outlet).ok()?.konst.as_deref()
-}
-
-fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
-    if tensor.datum_type() != f32::datum_type() {
-        return None;
-    }
-    Some(tensor.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec())
-}
-
-/// Do the axes of `shape` before `axis` hold one element, and those after it a whole picture?
-fn is_channels(shape: &[usize], axis: usize, dims: Dims) -> bool {
-    shape[..axis].iter().product::<usize>() == 1
-        && shape[axis] == dims.channels
-        && shape[axis + 1..].iter().product::<usize>() == dims.area()
-}
-
-/// Channels × height × width of a tensor by its shape alone.
-fn plain_dims(shape: &[usize]) -> Option<Dims> {
-    let (channels, height, width) = match *shape {
-        [1, channels, height, width] | [channels, height, width] => (channels, height, width),
-        [1, channels] | [channels] => (channels, 1, 1),
-        _ => return None,
-    };
-    (channels * height * width > 0).then_some(Dims { channels, height, width })
 }
 
 impl Reader {
@@ -129,9 +91,10 @@ impl Reader {
 
     fn conv(&mut self, model: &TypedModel, node: &TypedNode, op: &Conv) -> Option<usize> {
         let [x, kernel, bias] = *node.inputs else { return None };
-        let kernel = floats(constant(model, kernel)?)?;
+        let weights = constant(model, kernel)?.clone();
         let mut bias = floats(constant(model, bias)?)?;
-        if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW {
+        let float = weights.datum_type() == f32::datum_type();
+        if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW || !float {
             return None;
         }
         if bias.len() == 1 {
@@ -144,7 +107,8 @@ impl Reader {
         if !filter.is_known(if picture { 1 } else { BLOCK }) {
             return None;
         }
-        let conv = |filter| Op::Conv { filter, groups: op.group, weights: kernel, bias };
+        let scale = vec![1.0; dims.channels];
+        let conv = |filter| Op::Conv { filter, groups: op.group, weights, scale, bias };
         Some(self.network.conv(x, filter, conv, dims))
     }
 
@@ -186,15 +150,17 @@ impl Reader {
         if matrix.len() != inner.channels * dims.channels || op.q_params.is_some() {
             return None;
         }
-        let mut weights = floats(matrix)?;
-        if strides[by_input] != 1 {
-            let at = |out, channel| weights[out * strides[by_output] + channel * strides[by_input]];
+        let mut weights = matrix.clone();
+        if strides[by_input] != 1 || weights.datum_type() != f32::datum_type() {
+            let values = floats(matrix)?;
+            let at = |out, channel| values[out * strides[by_output] + channel * strides[by_input]];
             let row = |out| (0..inner.channels).map(move |channel| at(out, channel));
-            weights = (0..dims.channels).flat_map(row).collect();
+            let turned: Vec<f32> = (0..dims.channels).flat_map(row).collect();
+            weights = Tensor::from_shape(&[dims.channels, inner.channels], &turned).ok()?.into_arc_tensor();
         }
         let filter = Filter { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pad: [0, 0] };
-        let bias = vec![0.0; dims.channels];
-        let conv = |filter| Op::Conv { filter, groups: 1, weights, bias };
+        let (scale, bias) = (vec![1.0; dims.channels], vec![0.0; dims.channels]);
+        let conv = |filter| Op::Conv { filter, groups: 1, weights, scale, bias };
         Some(self.network.conv(x, filter, conv, dims))
     }
 
@@ -385,35 +351,4 @@ impl Reader {
         }
         Some(x)
     }
-}
-
-/// Filter and size of what a convolution or pooling makes.
-fn window(spec: &PoolSpec, inner: Dims) -> Option<(Filter, Dims)> {
-    let [rows, columns] = *spec.kernel_shape else { return None };
-    if !matches!(spec.data_format, DataFormat::NCHW | DataFormat::CHW)
-        || spec.input_channels != inner.channels
-    {
-        return None;
-    }
-    let pads = spec.computed_padding(&[inner.height, inner.width]);
-    let pair = |values: &[usize]| [values[0], values[1]];
-    let filter = Filter {
-        kernel: [rows, columns],
-        stride: pair(&spec.strides()),
-        dilation: pair(&spec.dilations()),
-        pad: [pads[0].pad_before, pads[1].pad_before],
-    };
-    let (height, width) = (pads[0].convoluted, pads[1].convoluted);
-    (height * width > 0).then_some((filter, Dims { channels: spec.output_channels, height, width }))
-}
-
-/// One number for each channel out of a constant that is broadcast over `out`.
-fn per_channel(tensor: &Tensor, out: &[usize], dims: Dims) -> Option<Vec<f32>> {
-    let values = floats(tensor)?;
-    if values.len() == 1 {
-        return Some(vec![values[0]; dims.channels]);
-    }
-    let axis = tensor.shape().iter().position(|size| *size > 1)?;
-    (values.len() == dims.channels && tensor.rank() == out.len() && is_channels(out, axis, dims))
-        .then_some(values)
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::konst::Const;
 
+use super::facts::{shape, uses};
 use super::kernels::Isa;
 use super::network::{Network, Op};
 use super::program::Program;
-use super::read::{Reader, shape, uses};
+use super::read::Reader;
 use super::segment::Segment;
 
 /// A graph with segments, and what they do.

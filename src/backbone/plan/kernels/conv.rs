@@ -28,6 +28,8 @@ impl Filter {
 pub(in super::super) struct Weights<'a> {
     /// `[output channels, input channels ∕ groups, kernel, kernel]`
     pub(in super::super) values: &'a [f32],
+    /// `[output channels]`: factors of the above.
+    pub(in super::super) scale: &'a [f32],
     /// `[output channels]`
     pub(in super::super) bias: &'a [f32],
     pub(in super::super) groups: usize,
@@ -120,7 +122,7 @@ impl Conv {
                     let own = &weights.values[out * inputs * taps..][..inputs * taps];
                     for (tap, to) in seen.iter().zip(to[out - first..].iter_mut().step_by(width)) {
                         if weights.groups == 1 || out / outputs == tap.channel / inputs {
-                            *to = own[tap.index];
+                            *to = own[tap.index] * weights.scale[out];
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! Depthwise convolutions: each channel by itself.
 
 use super::tile::DepthRows;
-use super::{BLOCK, Buffer, End, Filter, Grid, Isa, Span, spans};
+use super::{BLOCK, Buffer, End, Filter, Grid, Isa, Span, Weights, spans};
 
 /// A depthwise convolution 3×3, 5×5 or 7×7 at stride 1 or 2 for fixed grids of blocks.
 #[derive(Clone, Debug)]
@@ -32,12 +32,11 @@ impl Depthwise {
             && filter.dilation == [1, 1]
     }
 
-    /// Packs the weights `[channels, kernel, kernel]`. `None` for other kernels and strides, and for a halo too small.
+    /// Packs the weights, one filter for each channel. `None` for other kernels and strides, and for a halo too small.
     pub(in super::super) fn new(
         isa: Isa,
         filter: &Filter,
-        weights: &[f32],
-        bias: &[f32],
+        weights: &Weights,
         input: &Grid,
         output: &Grid,
         end: End,
@@ -49,12 +48,16 @@ impl Depthwise {
         }
         let taps = filter.kernel[0] * filter.kernel[1];
         let mut packed = Buffer::zeros(output.blocks() * taps * BLOCK);
-        for (channel, own) in weights.chunks_exact(taps).enumerate() {
+        for (channel, own) in weights.values.chunks_exact(taps).enumerate() {
             let start = channel / BLOCK * taps * BLOCK + channel % BLOCK;
-            packed[start..].iter_mut().step_by(BLOCK).zip(own).for_each(|(to, weight)| *to = *weight);
+            packed[start..]
+                .iter_mut()
+                .step_by(BLOCK)
+                .zip(own)
+                .for_each(|(to, weight)| *to = weight * weights.scale[channel]);
         }
         let mut lanes = Buffer::zeros(output.blocks() * BLOCK);
-        lanes[..bias.len()].copy_from_slice(bias);
+        lanes[..weights.bias.len()].copy_from_slice(weights.bias);
         let up = input.halo.top.checked_sub(filter.pad[0])?;
         let left = input.halo.left.checked_sub(filter.pad[1])?;
         let rows = (output.height - 1) * filter.stride[0] + filter.kernel[0] - 1;

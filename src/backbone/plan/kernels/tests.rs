@@ -147,8 +147,11 @@ fn check(shape: &Shape, planar: bool, residual: bool, out_halo: Halo, end: End) 
     let bias = numbers(shape.outputs, 3);
     let added = if residual { numbers(shape.outputs * shape.out(0) * shape.out(1), 4) } else { Vec::new() };
     let wanted = written_out(shape, &x, &values, &bias, &added, end);
+    // Factors of two change no digit.
+    let halves: Vec<f32> = values.iter().map(|value| value / 2.0).collect();
+    let twos = vec![2.0; shape.outputs];
     for isa in Isa::available() {
-        let weights = Weights { values: &values, bias: &bias, groups: shape.groups };
+        let weights = Weights { values: &halves, scale: &twos, bias: &bias, groups: shape.groups };
         let grid = residual.then_some(&beside);
         let conv = Conv::new(isa, &shape.filter, &weights, &input, &output, grid, end).unwrap();
         let from = placed(&input, &x);
@@ -182,8 +185,10 @@ proptest! {
         let output = Grid::blocked(channels, shape.out(0), shape.out(1));
         let (x, weights, bias) = (numbers(channels * h * w, 1), numbers(channels * kernel * kernel, 2), numbers(channels, 3));
         let wanted = written_out(&shape, &x, &weights, &bias, &[], end);
+        let (halves, twos) = (weights.iter().map(|weight| weight / 2.0).collect::<Vec<_>>(), vec![2.0; channels]);
+        let packed = Weights { values: &halves, scale: &twos, bias: &bias, groups: channels };
         for isa in Isa::available() {
-            let depthwise = Depthwise::new(isa, &filter, &weights, &bias, &input, &output, end).unwrap();
+            let depthwise = Depthwise::new(isa, &filter, &packed, &input, &output, end).unwrap();
             let (from, mut out) = (placed(&input, &x), Buffer::zeros(output.len()));
             for block in 0..output.blocks() {
                 depthwise.run(block, &from[block * input.plane()..], &mut out[block * output.plane()..]);
@@ -269,7 +274,7 @@ fn windows_see_only_the_picture() {
 fn a_halo_too_small_is_refused() {
     let filter = Filter { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pad: [1, 1] };
     let grid = Grid::blocked(1, 4, 4);
-    let weights = Weights { values: &[1.0; 9], bias: &[0.0], groups: 1 };
+    let weights = Weights { values: &[1.0; 9], scale: &[1.0], bias: &[0.0], groups: 1 };
     assert!(Conv::new(Isa::best(), &filter, &weights, &grid, &grid, None, End::NOTHING).is_none());
     let far = Filter { stride: [3, 3], ..filter };
     let wide = Grid { halo: Halo { top: 1, left: 1, bottom: 1, right: 1 }, ..grid };

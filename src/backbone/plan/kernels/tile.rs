@@ -146,6 +146,9 @@ pub(super) unsafe fn conv_tile<V: Lanes, const M: usize, const N: usize, const S
             let to = out.add(C * V::WIDTH / BLOCK * job.out_block + C * V::WIDTH % BLOCK);
             match job.end {
                 End::Clamp { .. } => each!(P < M, { finish(job.end, sums[P][C]).store(to.add(P * BLOCK)) }),
+                End::Quantise { .. } => {
+                    each!(P < M, { finish(job.end, sums[P][C]).store(to.add(P * BLOCK)) })
+                }
                 // Rarer ends are not written out: the sums go through memory that is still in the cache.
                 _ => {
                     each!(P < M, { sums[P][C].store(to.add(P * BLOCK)) });
@@ -187,6 +190,7 @@ pub(super) unsafe fn depth_tile<V: Lanes, const M: usize, const K: usize, const 
         }
         match job.end {
             End::Clamp { .. } => each!(P < M, { finish(job.end, sums[P]).store(out.add(P * BLOCK)) }),
+            End::Quantise { .. } => each!(P < M, { finish(job.end, sums[P]).store(out.add(P * BLOCK)) }),
             _ => {
                 each!(P < M, { sums[P].store(out.add(P * BLOCK)) });
                 finish_stored::<V>(job.end, out, M);
