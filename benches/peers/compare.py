@@ -77,13 +77,14 @@ def main():
             "ratio": median(lambda row, theirs: row["ours_cpu_ms"] / theirs),
             "rss_mb": median(lambda row, _: row["rss_mb"]),
             "load_ms": median(lambda row, _: row["load_cpu_ms"]),
+            "first_load_ms": median(lambda row, _: row["first_load_cpu_ms"]),
             "plain_load_ms": median(lambda row, _: row["plain_load_cpu_ms"]),
         })
         if not args.json:
             row = rows[-1]
             print(
                 f"{row['file']:45} {row['engine']:8} ours {row['ours_ms']:7.2f} tract {row['plain_tract_ms']:7.2f} "
-                f"onnxruntime {row['peer_ms']:7.2f} ratio {row['ratio']:5.2f}  load {row['load_ms']:5.0f} / "
+                f"onnxruntime {row['peer_ms']:7.2f} ratio {row['ratio']:5.2f}  load {row['load_ms']:5.0f} first {row['first_load_ms']:5.0f} / "
                 f"{row['plain_load_ms']:5.0f} ms  {row['rss_mb']:4.0f} MB",
                 flush=True,
             )

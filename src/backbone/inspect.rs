@@ -46,6 +46,9 @@ pub struct Inspection {
     pub parameters: u64,
     /// Measured time from a 640×480 picture to its embedding.
     pub ms_per_frame: Timing,
+    /// [`Backbone::proof`], for the next load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
     /// How pictures are fed.
     pub card: Card,
     /// What a person should look at.
@@ -103,7 +106,7 @@ pub fn inspect(
         pooling: loaded.pooling.as_str().to_owned(),
     };
     let (scan, layout, parameters) = (loaded.scan.clone(), loaded.layout, loaded.parameters);
-    let mut backbone = Backbone::start(loaded, &bytes, &card)?;
+    let mut backbone = Backbone::start(loaded, &bytes, &card, None)?;
     let ms_per_frame = time(&mut backbone)?;
     card.width = backbone.width();
     Ok(Inspection {
@@ -121,6 +124,7 @@ pub fn inspect(
         macs,
         parameters,
         ms_per_frame,
+        proof: backbone.proof().map(str::to_owned),
         card,
         warnings,
     })

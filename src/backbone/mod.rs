@@ -5,6 +5,7 @@
 
 pub mod admission;
 mod card;
+mod change;
 mod contain;
 mod cut;
 mod error;
@@ -33,7 +34,7 @@ pub use cut::Found;
 pub use error::BackboneError;
 pub use inspect::{CutReport, Inspection, Timing, inspect};
 pub use plan::{Backbone, Identity, MAX_WIDTH, OperatorTime, peak_gflops, read_file};
-pub use preprocess::Rect;
+pub use preprocess::{Preprocessor, Rect, crop_rect, cut_out};
 pub use recipes::{recipes, tiny};
 pub use returned::{ReturnedError, same_interface};
 pub use speed::{Speed, speed};

@@ -193,9 +193,10 @@ fn our_operators_agree_with_tract_in_every_real_network() {
         let side = size as usize;
         let pixels: Vec<f32> = (0..3 * side * side).map(|_| random.f32() * 2.0 - 1.0).collect();
         let picture = tract_onnx::prelude::Tensor::from_shape(&[1, 3, side, side], &pixels).unwrap();
+        let picture = std::sync::Arc::new(picture);
         let mut ours = Runner::ours(&typed).unwrap().expect("operators of ours");
-        let found = ours.run(picture.clone()).unwrap();
-        let wanted = Runner::plain(typed).unwrap().run(picture).unwrap();
+        let found = ours.run(&picture).unwrap().to_vec();
+        let wanted = Runner::plain(typed).unwrap().run(&picture).unwrap().to_vec();
         let largest = wanted.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         let apart = wanted.iter().zip(&found).fold(0f32, |apart, (a, b)| apart.max((a - b).abs())) / largest;
         println!("{name} by {}: {apart:.1e} of the largest number apart", ours.name());

@@ -3,6 +3,7 @@
 
 use super::heads::{self, Draft};
 use super::inference::{ActiveHead, Eye, Order};
+use super::proof::load_known;
 use super::provenance::Provenance;
 use super::{Daemon, Input};
 use crate::backbone::{self, Backbone, Card, admission};
@@ -166,28 +167,31 @@ impl Configured {
     /// What is wrong, for people.
     pub fn load(&self, store: &mut Store) -> Result<Backbone, String> {
         let store_fault = |e: StoreError| format!("the backbone cannot be used: {e}");
+        let mut proof = None;
         if self.file.is_some()
             && store.get_state(ADMITTED).map_err(store_fault)?.as_deref() != Some(self.digest.as_str())
         {
-            self.admit()?;
+            proof = self.admit()?;
             store.put_state(ADMITTED, &self.digest).map_err(store_fault)?;
         }
-        self.open()
+        load_known(store, &self.digest, proof, |proof| self.open(proof))
     }
 
-    /// Has a child process look at the file.
-    fn admit(&self) -> Result<(), String> {
-        let Some(file) = &self.file else { return Ok(()) };
+    /// Has a child process look at the file; gives its [`Backbone::proof`].
+    fn admit(&self) -> Result<Option<String>, String> {
+        let Some(file) = &self.file else { return Ok(None) };
         let question =
             admission::Question { features: self.card.features.as_deref(), ..admission::Question::of(file) };
         let asked = admission::ask(Path::new(admission::PROGRAM), &question);
-        asked.map(drop).map_err(|e| format!("the backbone cannot be used: {e}"))
+        asked
+            .map(|admission| admission.inspection.proof)
+            .map_err(|e| format!("the backbone cannot be used: {e}"))
     }
 
-    fn open(&self) -> Result<Backbone, String> {
+    fn open(&self, proof: Option<&str>) -> Result<Backbone, String> {
         let loaded = match &self.file {
             None => Backbone::from_bytes(backbone::tiny().0, &self.card),
-            Some(file) => Backbone::load(file, &self.card),
+            Some(file) => Backbone::load_again(file, &self.card, proof),
         };
         loaded.map_err(|e| format!("the backbone cannot be used: {e}"))
     }
@@ -199,8 +203,8 @@ impl Configured {
 /// What is wrong, for people.
 pub fn load_backbone(settings: &Settings) -> Result<Backbone, String> {
     let configured = Configured::read(settings)?;
-    configured.admit()?;
-    configured.open()
+    let proof = configured.admit()?;
+    configured.open(proof.as_deref())
 }
 
 /// Loads the backbone of a pair.
@@ -218,7 +222,10 @@ fn load(
     };
     let row = store.backbone(id).map_err(|e| e.to_string())?;
     let files = super::files::Files::of(&settings.store.dir, &row.manifest)?;
-    let loaded = Backbone::load(&files.onnx, &files.card()?).map_err(|e| e.to_string())?;
+    let card = files.card()?;
+    let loaded = load_known(store, &format!("row {id}"), None, |proof| {
+        Backbone::load_again(&files.onnx, &card, proof).map_err(|e| e.to_string())
+    })?;
     let from = Provenance::of(&loaded, settings, key, Some(files.onnx), Some(id));
     Ok((loaded, from))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
+mod facts;
 mod kernels;
 mod network;
 mod profile;
@@ -21,6 +22,7 @@ mod tests;
 
 use super::BackboneError;
 use super::card::Card;
+use super::change::differ;
 use super::contain::contained;
 use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
@@ -54,10 +56,14 @@ pub struct Backbone {
     preprocessor: Preprocessor,
     input: Input,
     runner: Runner,
+    proof: Option<String>,
+    /// The square that [`Backbone::embed_if_changed`] gave to the network last; empty before.
+    embedded: Vec<u8>,
 }
 
+/// What the network is given: memory that is filled anew for each frame.
 struct Input {
-    shape: [usize; 4],
+    pixels: Arc<Tensor>,
     element: DatumType,
 }
 
@@ -75,11 +81,26 @@ impl Backbone {
     /// # Errors
     /// As [`Backbone::load`].
     pub fn from_bytes(bytes: &[u8], card: &Card) -> Result<Self, BackboneError> {
-        Self::start(load(bytes, card, None)?, bytes, card)
+        Self::start(load(bytes, card, None)?, bytes, card, None)
+    }
+
+    /// As [`Backbone::load`], faster: with the [`Backbone::proof`] of an earlier load here tract is not asked again. One that
+    /// does not fit, of another file, program or processor, costs nothing but that.
+    ///
+    /// # Errors
+    /// As [`Backbone::load`].
+    pub fn load_again(path: &Path, card: &Card, proof: Option<&str>) -> Result<Self, BackboneError> {
+        let bytes = read_file(path)?;
+        Self::start(load(&bytes, card, None)?, &bytes, card, proof)
     }
 
     /// Optimises a loaded graph and runs it once.
-    pub(super) fn start(loaded: Loaded, bytes: &[u8], card: &Card) -> Result<Self, BackboneError> {
+    pub(super) fn start(
+        loaded: Loaded,
+        bytes: &[u8],
+        card: &Card,
+        proof: Option<&str>,
+    ) -> Result<Self, BackboneError> {
         let identity = Identity {
             name: card.name.clone(),
             digest: hex_digest(&Sha256::digest(bytes)),
@@ -87,16 +108,22 @@ impl Backbone {
             preprocess: digest(card),
         };
         let element = contained("read the input", || Ok(loaded.typed.input_fact(0)?.datum_type))?;
-        let input = Input { shape: loaded.layout.shape(card.size as usize), element };
+        let mut input = Input::new(&loaded.layout.shape(card.size as usize), element)?;
         let mut preprocessor = Preprocessor::new(card, loaded.layout);
-        let picture = golden(card.size);
-        let pixels = preprocessor.pixels(&picture, Rect::whole(card.size, card.size))?;
-        let Chosen { runner, complaint, embedding } = Runner::chosen(loaded.typed, &input.tensor(pixels)?)?;
+        preprocessor.square(&golden(card.size), Rect::whole(card.size, card.size))?;
+        let picture = input.filled(|pixels| {
+            preprocessor.normalise(pixels);
+            Ok(())
+        })?;
+        let Chosen { runner, embedding, proof, complaint, compared } =
+            Runner::chosen(loaded.typed, &picture, proof)?;
         if let Some(reason) = complaint {
             tracing::warn!(reason, "the backbone is run by tract alone");
         }
-        finite(embedding)?;
-        Ok(Self { card: card.clone(), identity, width: loaded.width, preprocessor, input, runner })
+        tracing::debug!(engine = runner.name(), compared, "the backbone is loaded");
+        finite(&embedding)?;
+        let (card, width, embedded) = (card.clone(), loaded.width, Vec::new());
+        Ok(Self { card, identity, width, preprocessor, input, runner, proof, embedded })
     }
 
     /// Length of an embedding.
@@ -119,14 +146,21 @@ impl Backbone {
         self.runner.name()
     }
 
+    /// What spares the next load of this file the comparison with tract, see [`Backbone::load_again`]: the digest of what our
+    /// operators made of the golden picture. `None` where tract runs it.
+    pub fn proof(&self) -> Option<&str> {
+        self.proof.as_deref()
+    }
+
     /// How the time of its frames so far went by our operators, the slowest first.
     pub fn operators(&self) -> Vec<OperatorTime> {
         profile::operators(self.runner.programs())
     }
 
     /// What the network is given for normalised pixels `[3, size, size]`.
-    pub(super) fn tensor(&mut self, pixels: &[f32]) -> Result<Tensor, BackboneError> {
-        self.input.tensor(self.preprocessor.arrange(pixels)?)
+    pub(super) fn tensor(&mut self, pixels: &[f32]) -> Result<Arc<Tensor>, BackboneError> {
+        let Self { preprocessor, input, .. } = self;
+        input.filled(|own| preprocessor.arrange(pixels, own))
     }
 
     /// The part of a `width` × `height` frame that it sees; `roi` is `[x, y, w, h]` in fractions of the frame.
@@ -149,6 +183,32 @@ impl Backbone {
         self.embed_part(frame, crop_rect(&self.card, frame.width, frame.height, roi))
     }
 
+    /// As [`Backbone::embed`], but `None` where the frame shows what the last one showed that this gave an embedding of:
+    /// nowhere do 8 × 8 pixels, as the network sees them, differ by more than `levels` of 255 on average. At 0 each frame
+    /// is embedded.
+    ///
+    /// # Errors
+    /// As [`Backbone::embed`].
+    pub fn embed_if_changed(
+        &mut self,
+        frame: &Rgb,
+        roi: Option<[f64; 4]>,
+        levels: f32,
+    ) -> Result<Option<Vec<f32>>, BackboneError> {
+        let part = crop_rect(&self.card, frame.width, frame.height, roi);
+        let square = self.preprocessor.square(frame, part)?;
+        if levels > 0.0 && !differ(&self.embedded, square, self.card.size as usize, levels) {
+            return Ok(None);
+        }
+        self.embedded.clear();
+        self.embedded.extend_from_slice(square);
+        let embedding = self.embed_square();
+        if embedding.is_err() {
+            self.embedded.clear();
+        }
+        embedding.map(Some)
+    }
+
     /// The embedding `[width]` of a stored crop, which is stretched whole to the input's square.
     ///
     /// # Errors
@@ -163,7 +223,7 @@ impl Backbone {
     /// When there are not 3·size² of them, or the result is not finite.
     pub fn embed_pixels(&mut self, pixels: &[f32]) -> Result<Vec<f32>, BackboneError> {
         let input = self.tensor(pixels)?;
-        finite(self.runner.run(input)?)
+        finite(self.runner.run(&input)?)
     }
 
     /// What the network is given for a frame: normalised pixels in the layout of its input.
@@ -172,27 +232,57 @@ impl Backbone {
     /// When the picture's bytes do not match its size.
     pub fn pixels(&mut self, frame: &Rgb, roi: Option<[f64; 4]>) -> Result<Vec<f32>, BackboneError> {
         let part = crop_rect(&self.card, frame.width, frame.height, roi);
-        Ok(self.preprocessor.pixels(frame, part)?.to_vec())
+        let mut pixels = vec![0.0; self.preprocessor.square(frame, part)?.len()];
+        self.preprocessor.normalise(&mut pixels);
+        Ok(pixels)
     }
 
     fn embed_part(&mut self, frame: &Rgb, part: Rect) -> Result<Vec<f32>, BackboneError> {
-        let input = self.input.tensor(self.preprocessor.pixels(frame, part)?)?;
-        finite(self.runner.run(input)?)
+        self.preprocessor.square(frame, part)?;
+        self.embed_square()
+    }
+
+    fn embed_square(&mut self) -> Result<Vec<f32>, BackboneError> {
+        let Self { preprocessor, input, runner, .. } = self;
+        let input = input.filled(|pixels| {
+            preprocessor.normalise(pixels);
+            Ok(())
+        })?;
+        finite(runner.run(&input)?)
     }
 }
 
 impl Input {
-    fn tensor(&self, pixels: &[f32]) -> Result<Tensor, BackboneError> {
+    fn new(shape: &[usize], element: DatumType) -> Result<Self, BackboneError> {
+        let pixels = contained("make room for a picture", || Tensor::zero::<f32>(shape))?;
+        Ok(Self { pixels: pixels.into_arc_tensor(), element })
+    }
+
+    /// Has its pixels written; gives the tensor in the network's type.
+    fn filled(
+        &mut self,
+        write: impl FnOnce(&mut [f32]) -> Result<(), BackboneError>,
+    ) -> Result<Arc<Tensor>, BackboneError> {
+        // Copied only while somebody still holds the last frame's, which tract does not.
+        let pixels = Arc::make_mut(&mut self.pixels);
+        let mut written = Ok(());
         contained("take the pixels", || {
-            let tensor = Tensor::from_shape(&self.shape, pixels)?;
-            Ok(tensor.cast_to_dt(self.element)?.into_owned())
+            written = write(pixels.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?);
+            Ok(())
+        })?;
+        written?;
+        if self.element == f32::datum_type() {
+            return Ok(Arc::clone(&self.pixels));
+        }
+        contained("take the pixels", || {
+            Ok(self.pixels.cast_to_dt(self.element)?.into_owned().into_arc_tensor())
         })
     }
 }
 
-fn finite(embedding: Vec<f32>) -> Result<Vec<f32>, BackboneError> {
+fn finite(embedding: &[f32]) -> Result<Vec<f32>, BackboneError> {
     if embedding.iter().all(|value| value.is_finite()) {
-        Ok(embedding)
+        Ok(embedding.to_vec())
     } else {
         Err(BackboneError::NotFinite)
     }

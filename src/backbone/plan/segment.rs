@@ -37,7 +37,7 @@ impl EvalOp for Segment {
     not_out_of_plan!();
 
     fn state(&self, _: &EvalContext) -> TractResult<Option<Box<dyn OpState>>> {
-        Ok(Some(Box::new(Slots(self.program.slots()))))
+        Ok(Some(Box::new(Slots { memory: self.program.slots(), outputs: TVec::new() })))
     }
 }
 
@@ -49,27 +49,34 @@ impl TypedOp for Segment {
     as_op!();
 }
 
-/// The memory of a [`Program`]: nothing else is allocated for a frame, except what tract is given back.
+/// The memory of a [`Program`]: nothing is allocated for a frame, unless somebody still holds what the last one gave.
 #[derive(Clone, Debug)]
-struct Slots(Vec<Buffer>);
+struct Slots {
+    memory: Vec<Buffer>,
+    outputs: TVec<Arc<Tensor>>,
+}
 
 impl OpState for Slots {
     fn eval(&mut self, _: &EvalContext, op: &dyn Op, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let segment = op.downcast_ref::<Segment>().context("the state of a segment")?;
-        let mut outputs: TVec<Tensor> =
-            segment.shapes.iter().map(|shape| Tensor::zero::<f32>(shape)).collect::<TractResult<_>>()?;
+        let Self { memory, outputs } = self;
+        for shape in segment.shapes.iter().skip(outputs.len()) {
+            outputs.push(Tensor::zero::<f32>(shape)?.into_arc_tensor());
+        }
         {
             let views: TVec<_> =
                 inputs.iter().map(|input| input.try_as_plain_ram()).collect::<TractResult<_>>()?;
             let from: TVec<&[f32]> =
                 views.iter().map(|view| view.as_slice::<f32>()).collect::<TractResult<_>>()?;
-            let mut views: TVec<_> =
-                outputs.iter_mut().map(|output| output.try_as_plain_ram_mut()).collect::<TractResult<_>>()?;
+            let mut views: TVec<_> = outputs
+                .iter_mut()
+                .map(|output| Arc::make_mut(output).try_as_plain_ram_mut())
+                .collect::<TractResult<_>>()?;
             let mut to: TVec<&mut [f32]> =
                 views.iter_mut().map(|view| view.as_slice_mut::<f32>()).collect::<TractResult<_>>()?;
-            segment.program.run(&mut self.0, &from, &mut to);
+            segment.program.run(memory, &from, &mut to);
         }
-        Ok(outputs.into_iter().map(IntoTValue::into_tvalue).collect())
+        Ok(outputs.iter().map(|output| Arc::clone(output).into_tvalue()).collect())
     }
 
     fn reset_lanes(&mut self, _: &[LaneId]) -> TractResult<()> {

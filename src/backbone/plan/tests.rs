@@ -9,7 +9,7 @@ use super::super::load::load;
 use super::super::onnx::{int, ints, node, tensor};
 use super::kernels::Isa;
 use super::network::{Dims, Network, Op};
-use super::runner::{Runner, agree};
+use super::runner::{Runner, agree, digest};
 
 /// Grows a network layer by layer.
 struct Growing {
@@ -187,10 +187,10 @@ fn typed(graph: GraphProto) -> Option<TypedModel> {
     load(&file(graph, 14), &card(), None).ok().map(|loaded| loaded.typed)
 }
 
-fn picture() -> Tensor {
+fn picture() -> Arc<Tensor> {
     let mut random = fastrand::Rng::with_seed(5);
     let pixels: Vec<f32> = (0..3 * 16 * 16).map(|_| random.f32() * 2.0 - 1.0).collect();
-    Tensor::from_shape(&[1, 3, 16, 16], &pixels).unwrap()
+    Tensor::from_shape(&[1, 3, 16, 16], &pixels).unwrap().into_arc_tensor()
 }
 
 proptest! {
@@ -205,12 +205,12 @@ proptest! {
             growing.block();
         }
         let Some(typed) = typed(growing.finished()) else { return Ok(()) };
-        let wanted = Runner::plain(typed.clone()).unwrap().run(picture()).unwrap();
+        let wanted = Runner::plain(typed.clone()).unwrap().run(&picture()).unwrap().to_vec();
         for isa in Isa::available() {
             let mut ours = Runner::ours_with(&typed, isa).unwrap().expect("something of ours");
             for _ in 0..2 {
-                let found = ours.run(picture()).unwrap();
-                prop_assert!(agree(&wanted, &found, false), "{}: {wanted:?}\n{found:?}", isa.name());
+                let found = ours.run(&picture()).unwrap();
+                prop_assert!(agree(&wanted, found, false), "{}: {wanted:?}\n{found:?}", isa.name());
             }
         }
     }
@@ -236,8 +236,37 @@ fn a_graph_without_convolutions_is_left_to_tract() {
     growing.node("GlobalAveragePool", &["n0"], vec![]);
     let typed = typed(growing.finished()).unwrap();
     assert!(Runner::ours(&typed).unwrap().is_none());
-    let chosen = Runner::chosen(typed, &picture()).unwrap();
-    assert_eq!((chosen.runner.name(), chosen.complaint), ("tract", None));
+    let chosen = Runner::chosen(typed, &picture(), Some("")).unwrap();
+    assert_eq!((chosen.runner.name(), chosen.complaint, chosen.proof), ("tract", None, None));
+}
+
+#[test]
+fn a_run_takes_no_memory_of_a_feature_maps_size() {
+    let mut growing = Growing::new(1);
+    growing.conv(16, 3, 1, 1);
+    let typed = typed(growing.finished()).unwrap();
+    let (mut ours, picture) = (Runner::ours(&typed).unwrap().unwrap(), picture());
+    let before = ours.run(&picture).unwrap().to_vec();
+    let taken = allocation_counter::measure(|| assert_eq!(ours.run(&picture).unwrap(), before));
+    // The feature map has 16 × 16 × 16 numbers.
+    assert!(taken.bytes_total < 4096, "{taken:?}");
+}
+
+#[test]
+fn what_agreed_with_tract_once_is_compared_again_only_when_it_changes() {
+    let mut growing = Growing::new(1);
+    growing.conv(16, 3, 2, 1);
+    let typed = typed(growing.finished()).unwrap();
+    let numbers = Runner::ours(&typed).unwrap().unwrap().run(&picture()).unwrap().to_vec();
+    let proof = digest(&numbers);
+    let again = Runner::chosen(typed.clone(), &picture(), Some(&proof)).unwrap();
+    assert_eq!((again.compared, again.proof.as_deref()), (false, Some(&*proof)));
+    assert_eq!(again.embedding, numbers);
+    let mut moved = numbers;
+    moved[0] = moved[0].next_up();
+    for proof in [Some(&*digest(&moved)), None] {
+        assert!(Runner::chosen(typed.clone(), &picture(), proof).unwrap().compared);
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn row_json(row: &Speed, peak: f64) -> serde_json::Value {
 fn text(rows: &[Speed], peak: f64) -> String {
     let head = [
         "file", "engine", "threads", "p50 ms", "p99 ms", "tract ms", "GFLOP/s", "of peak", "load ms",
-        "tract", "RSS MB", "apart",
+        "first", "tract", "RSS MB", "apart",
     ];
     let line = |row: &Speed| {
         vec![
@@ -58,6 +58,7 @@ fn text(rows: &[Speed], peak: f64) -> String {
             format!("{:.1}", row.gflops),
             format!("{:.0} %", 100.0 * row.gflops / peak),
             format!("{:.0}", row.load_ms),
+            format!("{:.0}", row.first_load_ms),
             format!("{:.0}", row.plain_load_ms),
             format!("{:.0}", row.rss_mb),
             format!("{:.1e}", row.difference),

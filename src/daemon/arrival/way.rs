@@ -92,7 +92,8 @@ impl Way {
         let ours = |why: String| Stop::Broke(Error::internal(why));
         let refused = |e: crate::backbone::BackboneError| Refusal::new(e.reason(), e.to_string());
         let card = here.card().map_err(|e| Refusal::new("bad_card", e))?;
-        let mut backbone = Backbone::load(&here.onnx, &card).map_err(refused)?;
+        let mut backbone = Backbone::load_again(&here.onnx, &card, admission.inspection.proof.as_deref())
+            .map_err(refused)?;
         let provenance =
             Provenance::of(&backbone, &self.settings, &self.key, Some(here.onnx.clone()), Some(self.row));
         let configured = Configured::read(&self.settings).map_err(ours)?.digest;
