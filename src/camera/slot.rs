@@ -88,7 +88,12 @@ impl Slot {
         frame
     }
 
-    /// Frames that were replaced before anybody took them.
+    /// The frame that was just taken is not looked at either, because it came too soon.
+    pub fn pass_over(&self) {
+        self.lock().drops += 1;
+    }
+
+    /// Frames that nobody looked at: replaced before they were taken, or passed over.
     pub fn drops(&self) -> u64 {
         self.lock().drops
     }

@@ -68,6 +68,10 @@ pub struct Backbone {
     pub features: Option<String>,
     /// Left, top, width, height as fractions of the frame.
     pub roi: Option<[f64; 4]>,
+    /// Frames a second at most; `None`: all of them.
+    pub max_hz: Option<f64>,
+    /// Levels by which a part of the picture may differ to be embedded no second time; 0: off.
+    pub change_gate: f32,
 }
 
 /// How frames become samples.

@@ -68,6 +68,7 @@ impl Rig {
                 sample: None,
             },
             kept: false,
+            reused: false,
             infer_ms: 0.0,
         }
     }

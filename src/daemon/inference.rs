@@ -69,6 +69,8 @@ pub struct Observation {
     pub kept: bool,
     /// What the head says; `None` without a head.
     pub prediction: Option<(ActiveHead, Prediction)>,
+    /// The embedding is that of an earlier frame, because the crop had not changed.
+    pub reused: bool,
     /// From the slot to the prediction, in milliseconds.
     pub infer_ms: f32,
 }
@@ -84,6 +86,10 @@ pub struct CropSettings {
     pub jpeg_quality: u8,
     /// At most this many frames a second are kept for labelling.
     pub keep_hz: f64,
+    /// At most this many are looked at; `None`: all.
+    pub max_hz: Option<f64>,
+    /// Levels by which a crop may differ from the one embedded before to be embedded no second time; 0: none.
+    pub change_gate: f32,
 }
 
 /// The thread's side.
@@ -106,23 +112,40 @@ pub struct Inference {
 
 /// Orders are looked at this often while no frame comes.
 const WAIT: Duration = Duration::from_millis(50);
+/// An embedding stands for later frames this long at most: a frame older than this is never labelled as what is seen now.
+const REUSE: Duration = super::ring::FRESH;
+
+/// What the inference thread remembers from frame to frame.
+#[derive(Default)]
+struct Memory {
+    active: Option<ActiveHead>,
+    rgb: Rgb,
+    /// When the last frame was taken that was looked at, and that was kept.
+    looked: Option<Instant>,
+    kept: Option<Instant>,
+    /// When the last frame was taken that went through the backbone in use, and what came out.
+    embedded: Option<(Instant, Arc<[f32]>)>,
+}
+
+/// Is it time for a frame taken at `now`, at most so many a second, after the last at `last`? Cameras are not quite even.
+fn is_due(last: Option<Instant>, now: Instant, hz: f64) -> bool {
+    last.is_none_or(|last| now.saturating_duration_since(last).as_secs_f64() >= 0.9 / hz)
+}
 
 impl Inference {
     /// Works until told to stop.
     pub fn run(mut self) {
-        let mut active: Option<ActiveHead> = None;
-        let mut rgb = Rgb::default();
-        let mut last_kept: Option<Instant> = None;
+        let mut memory = Memory::default();
         loop {
             self.turns.fetch_add(1, Ordering::Relaxed);
             loop {
                 match self.orders.try_recv() {
                     Ok(Order::Install(head, done)) => {
-                        active = head;
+                        memory.active = head;
                         done();
                     }
                     Ok(Order::InstallPair(eye, head, done)) => {
-                        (self.eye, active) = (*eye, head);
+                        (self.eye, memory.active, memory.embedded) = (*eye, head, None);
                         done();
                     }
                     Ok(Order::Embed { picture, crop, answer }) => {
@@ -135,13 +158,16 @@ impl Inference {
                 }
             }
             let Some(frame) = self.slot.take(WAIT) else { continue };
-            let keep = last_kept.is_none_or(|last| {
-                frame.taken.saturating_duration_since(last).as_secs_f64() >= 0.9 / self.crops.keep_hz
-            });
-            match self.observe(&frame, &mut rgb, active.as_ref(), keep) {
+            if self.crops.max_hz.is_some_and(|hz| !is_due(memory.looked, frame.taken, hz)) {
+                self.slot.pass_over();
+                continue;
+            }
+            memory.looked = Some(frame.taken);
+            let keep = is_due(memory.kept, frame.taken, self.crops.keep_hz);
+            match self.observe(&frame, &mut memory, keep) {
                 Ok(observation) => {
                     if keep {
-                        last_kept = Some(frame.taken);
+                        memory.kept = Some(frame.taken);
                     }
                     if self.observations.try_send(observation).is_err() {
                         self.failures.fetch_add(1, Ordering::Relaxed);
@@ -156,20 +182,25 @@ impl Inference {
         }
     }
 
-    fn observe(
-        &mut self,
-        frame: &Frame,
-        rgb: &mut Rgb,
-        active: Option<&ActiveHead>,
-        keep: bool,
-    ) -> Result<Observation, String> {
+    fn observe(&mut self, frame: &Frame, memory: &mut Memory, keep: bool) -> Result<Observation, String> {
         let begun = Instant::now();
+        let Memory { active, rgb, embedded, .. } = memory;
         camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
         let glance = Glance::at(rgb);
-        let embedding = self.eye.backbone.embed(rgb, self.crops.roi).map_err(|e| e.to_string())?;
-        let prediction = active.map(|a| (a.clone(), a.head.predict(&embedding)));
+        let CropSettings { roi, change_gate, .. } = self.crops;
+        let earlier = embedded.take_if(|(taken, _)| frame.taken.saturating_duration_since(*taken) < REUSE);
+        let levels = if earlier.is_some() { change_gate } else { 0.0 };
+        let fresh =
+            self.eye.backbone.embed_if_changed(rgb, roi, levels).map_err(|e| e.to_string())?.map(Arc::from);
+        let reused = fresh.is_none();
+        let (taken, embedding) = match (fresh, earlier) {
+            (Some(fresh), _) => (frame.taken, fresh),
+            (None, earlier) => earlier.ok_or("there is no earlier embedding")?,
+        };
+        *embedded = Some((taken, Arc::clone(&embedding)));
+        let prediction = active.as_ref().map(|a| (a.clone(), a.head.predict(&embedding)));
         let infer_ms = begun.elapsed().as_secs_f32() * 1e3;
-        let jpeg = if keep { self.crop_jpeg(rgb) } else { Vec::new() };
+        let jpeg = if keep { self.crop_jpeg(rgb).into() } else { Arc::default() };
         let wall_ms = frame.wall.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         Ok(Observation {
             seen: super::ring::Seen {
@@ -177,13 +208,14 @@ impl Inference {
                 taken: frame.taken,
                 wall_ms,
                 name: frame.name.clone(),
-                jpeg: jpeg.into(),
-                embedding: embedding.into(),
+                jpeg,
+                embedding,
                 key: Arc::clone(&self.eye.key),
                 sample: None,
             },
             glance,
             kept: keep,
+            reused,
             prediction,
             infer_ms,
         })
@@ -206,3 +238,7 @@ impl Inference {
         Ok(Embedded { jpeg: camera::encode_jpeg(&crop, self.crops.jpeg_quality), embedding, key })
     }
 }
+
+#[cfg(test)]
+#[path = "inference_tests.rs"]
+mod tests;

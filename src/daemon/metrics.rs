@@ -24,6 +24,8 @@ type Labels = Vec<(&'static str, String)>;
 pub struct Tally {
     /// Frames predicted.
     pub frames: u64,
+    /// … of them with the embedding of an earlier one.
+    pub reused: u64,
     /// Times that the camera opened.
     pub openings: u64,
     /// From frame to prediction.
@@ -36,6 +38,7 @@ impl Default for Tally {
     fn default() -> Self {
         Self {
             frames: 0,
+            reused: 0,
             openings: 0,
             // 1 ms to 4 s, and 10 ms to 3 min.
             infer: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
@@ -79,6 +82,11 @@ impl Daemon {
         registry.register("frames", "Frames by what came of them", frames);
         let mqtt = self.mqtt.as_ref().map(|mqtt| mqtt.stats()).unwrap_or_default();
         for (name, help, count) in [
+            (
+                "frames_reused",
+                "Frames predicted with the embedding of an earlier one, because nothing had changed",
+                self.tally.reused,
+            ),
             (
                 "camera_restarts",
                 "Times that the camera was opened again",

@@ -25,6 +25,7 @@ mod metrics;
 mod offload;
 mod pair;
 mod predictions;
+mod proof;
 mod provenance;
 mod publish;
 mod reembed;

@@ -58,11 +58,18 @@ impl Daemon {
         self.pulse.frame(observation.infer_ms);
         self.tally.frames += 1;
         self.tally.infer.observe(f64::from(observation.infer_ms) / 1e3);
-        self.budget.predicted(observation.infer_ms, self.control.job().is_some());
+        if observation.reused {
+            self.tally.reused += 1;
+        } else {
+            // What cost no backbone says nothing about how fast it is.
+            self.budget.predicted(observation.infer_ms, self.control.job().is_some());
+        }
         self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
         if let Some((active, prediction)) = &observation.prediction {
             let sure = prediction.confidence >= self.settings.predict.threshold;
-            self.watch_frame(word(active, prediction).is_none(), observation.infer_ms);
+            if !observation.reused {
+                self.watch_frame(word(active, prediction).is_none(), observation.infer_ms);
+            }
             let said = word(active, prediction).filter(|_| sure && active.version > 0);
             if let Some(label) = self.vote.count(said, self.settings.predict.vote) {
                 self.watch("label", &serde_json::Value::from(label.as_str()).to_string());
@@ -97,6 +104,8 @@ impl Daemon {
             unknown: said.and_then(|(active, p)| active.head.reject.as_ref().map(|_| p.unknown)),
             head: said.map_or(0, |(active, _)| active.version),
             infer_ms: Some(f64::from(observation.infer_ms)),
+            age_ms: Some(taken.elapsed().as_secs_f64() * 1e3),
+            reused: observation.reused,
             file: observation.seen.name.as_deref().map(str::to_owned),
         };
         let payload = to_json(&message);

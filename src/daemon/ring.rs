@@ -47,7 +47,7 @@ pub struct Ring {
 }
 
 /// The newest frame may be labelled only while it is this young: people label what they see now.
-const FRESH: Duration = Duration::from_secs(2);
+pub const FRESH: Duration = Duration::from_secs(2);
 
 impl Ring {
     /// Keeps at most `most` frames, none older than `keep`.

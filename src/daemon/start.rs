@@ -268,6 +268,8 @@ fn assemble(
             max_side: capture.crop_px,
             jpeg_quality: capture.jpeg_quality,
             keep_hz: capture.ring_hz,
+            max_hz: settings.backbone.max_hz,
+            change_gate: settings.backbone.change_gate,
         },
         eye: Eye { backbone, key: Arc::clone(&provenance.embeddings) },
     };

@@ -32,6 +32,12 @@ pub struct PredictionMessage {
     /// Milliseconds from frame to prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub infer_ms: Option<f64>,
+    /// Milliseconds from the frame's arrival to this message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<f64>,
+    /// The picture had not changed: this is what a frame up to two seconds older gave. Left out when false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
     /// The file the frame was read from, where the camera is a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

@@ -38,7 +38,7 @@ pub struct Stats {
     /// Bytes written since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_bytes: Option<u64>,
-    /// Frames that were never looked at since the start, because a newer one was there.
+    /// Frames that were never looked at since the start, because a newer one was there or they came too soon.
     pub frames_dropped: u64,
     /// Messages given up since the start, because the broker was away too long.
     pub messages_dropped: u64,

@@ -22,6 +22,8 @@ fn a_prediction_says_null_for_no_label() {
         unknown: Some(1.25),
         head: 3,
         infer_ms: None,
+        age_ms: None,
+        reused: false,
         file: None,
     };
     let value: Value = serde_json::from_str(&to_json(&message)).unwrap();
