@@ -71,8 +71,8 @@ sbom: ## what is inside, as CycloneDX: target/package/graft.cdx.json
 	cargo cyclonedx --format json --override-filename graft.cdx && mv graft.cdx.json target/package/
 
 cross-aarch64: ## for 64-bit ARM boards, without containers; tested under emulation (an hour)
-	scripts/install.sh aarch64
-	cross/build.sh build && cross/build.sh facts && cross/build.sh test
+	scripts/install.sh aarch64 mosquitto
+	cross/build.sh build && cross/build.sh facts && cross/build.sh loops && cross/build.sh test
 
 deps-build: ## what a build needs
 	@scripts/install.sh build mosquitto

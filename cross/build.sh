@@ -1,25 +1,29 @@
 #!/usr/bin/env bash
-# Builds graft for 64-bit ARM on Debian 12, without containers: cross/build.sh build|test|facts
+# Builds graft for 64-bit ARM on Debian 12, without containers: cross/build.sh build|facts|loops|test
 # CROSS_PROFILE=dev builds quicker than the usual release.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cross/env.sh
 profile="${CROSS_PROFILE:-release}"
-folder="$CARGO_TARGET_DIR/aarch64-unknown-linux-gnu/$([ "$profile" = dev ] && echo debug || echo "$profile")"
+graft="$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/$([ "$profile" = dev ] && echo debug || echo "$profile")/graft"
+tests() { cross_cargo test --locked --profile "$profile" --features gpio "$@"; }
 
 case "${1:-build}" in
   build) cross_cargo build --locked --profile "$profile" --features gpio --bin graft ;;
-  # What emulation can show: the pure rooms with their NEON kernels, the store, and a whole round by `graft demo`.
-  test)
-    cross_cargo test --locked --profile "$profile" --lib -- learn:: control:: wire:: store:: backbone::preprocess
-    qemu-aarch64 "$folder/graft" demo --quiet
-    ;;
   facts)
-    file="$folder/graft"
-    printf 'size      %s bytes\n' "$(stat -c %s "$file")"
-    printf 'glibc     %s\n' "$(aarch64-linux-gnu-objdump -T "$file" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)"
-    printf 'libraries %s\n' "$(aarch64-linux-gnu-objdump -p "$file" | awk '/NEEDED/ {print $2}' | xargs)"
-    printf 'version   %s\n' "$(qemu-aarch64 "$file" --version)"
+    printf 'size      %s bytes\n' "$(stat -c %s "$graft")"
+    printf 'glibc     %s\n' "$(aarch64-linux-gnu-objdump -T "$graft" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)"
+    printf 'libraries %s\n' "$(aarch64-linux-gnu-objdump -p "$graft" | awk '/NEEDED/ {print $2}' | xargs)"
+    printf 'version   %s\n' "$(qemu-aarch64 "$graft" --version)"
     ;;
-  *) echo "cross/build.sh build|test|facts" >&2; exit 2 ;;
+  loops) cross/loops.py "$graft" ;;
+  # What emulation can show: both rooms of NEON kernels, what is pure, the store, the wire, and the whole job by the real
+  # daemon on a real broker, with the tiny backbone: labels, a round, the head published, a power cut.
+  test)
+    # Real networks and their embeddings, where they lie beside the repository, are for machines that are not emulated.
+    export GRAFT_SHARED="${GRAFT_SHARED:-none}"
+    tests --lib -- learn:: control:: wire:: store:: backbone::
+    tests --test graft -- service:: --test-threads 1
+    ;;
+  *) echo "cross/build.sh build|facts|loops|test" >&2; exit 2 ;;
 esac

@@ -5,6 +5,8 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 # Without -L /usr/aarch64-linux-gnu: the ARM libraries of this system are of another patch level than those, and a
 # process that mixes the two stands still at its first thread.
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64
+# The plainest processor of today's boards (Raspberry Pi 4): what it lacks must not be asked for.
+export QEMU_CPU="${QEMU_CPU:-cortex-a72}"
 # For SQLite, ring and tract's kernels.
 export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc
 export CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
@@ -13,4 +15,5 @@ export AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
 export BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="--sysroot=/usr/aarch64-linux-gnu -I/usr/aarch64-linux-gnu/include"
 # Two compilers in one folder would rebuild everything at each change between them.
 export CARGO_TARGET_DIR="${GRAFT_CROSS_TARGET:-target-aarch64}"
-cross_cargo() { /usr/bin/cargo "$@" --target aarch64-unknown-linux-gnu; }
+export CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
+cross_cargo() { /usr/bin/cargo "$@"; }

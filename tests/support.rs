@@ -21,6 +21,19 @@ pub fn broker(dir: &Path) -> Option<Broker> {
     Some(Broker::start(dir).unwrap())
 }
 
+/// The program, emulated where these tests are (`cross/build.sh test`).
+fn program() -> Command {
+    let program = env!("CARGO_BIN_EXE_graft");
+    match std::env::var("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER") {
+        Ok(emulator) if cfg!(target_arch = "aarch64") => {
+            let mut command = Command::new(emulator);
+            command.arg(program);
+            command
+        }
+        _ => Command::new(program),
+    }
+}
+
 /// A folder, a configuration, and a daemon that can be started and killed.
 pub struct Board {
     pub dir: TempDir,
@@ -81,7 +94,7 @@ impl Board {
     }
 
     fn graft(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_graft"));
+        let mut command = program();
         for (name, _) in std::env::vars().filter(|(n, _)| n.starts_with("GRAFT_") && n != "GRAFT_SHARED") {
             command.env_remove(name);
         }

@@ -1,6 +1,6 @@
 //! NEON: four lanes. The conversion from f16 is part of the base instruction set.
 
-use std::arch::aarch64::{float32x4_t, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vst1q_f32};
+use std::arch::aarch64::{float32x4_t, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1_u16, vld1q_f32, vst1q_f32};
 use std::arch::asm;
 
 use half::f16;
@@ -28,14 +28,14 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn load_half(from: *const f16) -> Self {
         let wide: float32x4_t;
-        // The intrinsic for it needs a type that is not stable yet.
+        // The intrinsic for it needs a type that is not stable yet. The load is left to the compiler, which counts its
+        // address into it.
         unsafe {
             asm!(
-                "ldr {wide:d}, [{from}]",
-                "fcvtl {wide:v}.4s, {wide:v}.4h",
-                from = in(reg) from,
-                wide = out(vreg) wide,
-                options(nostack, preserves_flags, readonly, pure),
+                "fcvtl {wide:v}.4s, {half:v}.4h",
+                half = in(vreg) vld1_u16(from.cast()),
+                wide = lateout(vreg) wide,
+                options(nomem, nostack, preserves_flags, pure),
             );
         }
         Self(wide)

@@ -15,7 +15,10 @@ pub fn child(wrap: &[&str], role: &str, folder: &Path) -> Command {
     let own = std::env::current_exe().expect("the test binary");
     let name = concat!(module_path!(), "::the_child").split_once("::").expect("a path").1;
     let own = own.to_str().expect("a name in UTF-8");
-    let mut parts: Vec<&str> = wrap.to_vec();
+    // Where these tests are emulated, so is the child.
+    let emulator = std::env::var("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER");
+    let emulator = emulator.as_deref().ok().filter(|_| cfg!(target_arch = "aarch64"));
+    let mut parts: Vec<&str> = wrap.iter().copied().chain(emulator).collect();
     parts.extend([own, "--exact", name, "--nocapture", "--test-threads=1"]);
     let mut command = Command::new(parts[0]);
     command
