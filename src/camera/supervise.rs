@@ -3,7 +3,7 @@
 //! Two threads: the caller's supervises, a second one owns the source and reads. So a driver that hangs inside a call
 //! is noticed too, and a stop is answered at once.
 
-use super::settings::Patience;
+use super::settings::{Kind, Patience};
 use super::{CameraError, Settings, Slot, Source, open};
 use crate::frame::Frame;
 use std::sync::Arc;
@@ -54,9 +54,14 @@ impl Default for Timing {
 ///
 /// A camera that cannot be opened, is silent for too long ([`Source::patience`]) or goes away is reported as
 /// [`Status::Lost`] and opened again with waits that double from 0.2 to 30 s. Frame ids go on counting over a
-/// reopening. At the end of a recording it reports [`Status::Ended`] and waits for the stop.
+/// reopening. At the end of a recording it reports [`Status::Ended`] and waits for the stop. A V4L2 device, which costs
+/// nothing to ask, is opened again every second.
 pub fn run(settings: Settings, slot: Arc<Slot>, stop: Arc<AtomicBool>, on_status: impl FnMut(Status) + Send) {
-    supervise(Arc::new(move || open(&settings)), &slot, &stop, Timing::default(), on_status);
+    let mut timing = Timing::default();
+    if settings.source == Kind::V4l2 {
+        timing.most = Duration::from_secs(1);
+    }
+    supervise(Arc::new(move || open(&settings)), &slot, &stop, timing, on_status);
 }
 
 type Open = Arc<dyn Fn() -> Result<Box<dyn Source>, CameraError> + Send + Sync>;

@@ -4,6 +4,7 @@ use super::output::table;
 use super::{Common, NotFound};
 use crate::camera::{self, CameraError, Settings};
 use crate::config;
+use crate::daemon::StartError;
 use crate::frame::{Frame, Rgb};
 use crate::wire;
 use anyhow::{Context, Result};
@@ -90,11 +91,10 @@ fn list(common: &Common) -> Result<()> {
 
 /// An error of a camera as the command line tells it: exit code 69, or 78 where the settings are wrong.
 fn refused(error: CameraError) -> anyhow::Error {
-    let code = match error {
-        CameraError::Settings(_) => wire::Code::BadRequest,
-        _ => wire::Code::Camera,
-    };
-    wire::Error::new(code, error.to_string()).into()
+    match error {
+        CameraError::Settings(text) => StartError::Config(text).into(),
+        lost => wire::Error::new(wire::Code::Camera, lost.to_string()).into(),
+    }
 }
 
 /// What a camera gave while it was looked at.
@@ -224,5 +224,8 @@ mod tests {
         let missing = Settings { device: "/dev/no-such-camera".into(), ..Settings::default() };
         let error = refused(super::look(&missing, 1, LOOK).err().unwrap());
         assert_eq!(super::super::exit_code(&error), 69);
+        let wrong = Settings { fps: Some(-1.0), ..Settings::default() };
+        let error = refused(super::look(&wrong, 1, LOOK).err().unwrap());
+        assert_eq!(super::super::exit_code(&error), 78);
     }
 }

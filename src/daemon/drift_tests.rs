@@ -70,6 +70,7 @@ impl Rig {
             kept: false,
             reused: false,
             infer_ms: 0.0,
+            age_ms: 0.0,
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Observation {
     pub reused: bool,
     /// From the slot to the prediction, in milliseconds.
     pub infer_ms: f32,
+    /// From the moment that the frame was taken to the slot, in milliseconds.
+    pub age_ms: f32,
 }
 
 /// How crops are kept.
@@ -185,6 +187,7 @@ impl Inference {
     fn observe(&mut self, frame: &Frame, memory: &mut Memory, keep: bool) -> Result<Observation, String> {
         let begun = Instant::now();
         let Memory { active, rgb, embedded, .. } = memory;
+        let age_ms = begun.saturating_duration_since(frame.taken).as_secs_f32() * 1e3;
         camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
         let glance = Glance::at(rgb);
         let CropSettings { roi, change_gate, .. } = self.crops;
@@ -218,6 +221,7 @@ impl Inference {
             reused,
             prediction,
             infer_ms,
+            age_ms,
         })
     }
 

@@ -30,6 +30,8 @@ pub struct Tally {
     pub openings: u64,
     /// From frame to prediction.
     pub infer: Histogram,
+    /// How old frames are when their prediction begins.
+    pub age: Histogram,
     /// Whole rounds.
     pub train: Histogram,
 }
@@ -42,6 +44,7 @@ impl Default for Tally {
             openings: 0,
             // 1 ms to 4 s, and 10 ms to 3 min.
             infer: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
+            age: Histogram::new([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0]),
             train: Histogram::new(exponential_buckets(0.01, 4.0, 8)),
         }
     }
@@ -58,6 +61,12 @@ impl Daemon {
             "Time from frame to prediction",
             Unit::Seconds,
             self.tally.infer.clone(),
+        );
+        registry.register_with_unit(
+            "frame_age",
+            "Time from the camera's taking a frame to the start of its prediction",
+            Unit::Seconds,
+            self.tally.age.clone(),
         );
         registry.register_with_unit(
             "train",

@@ -58,6 +58,7 @@ impl Daemon {
         self.pulse.frame(observation.infer_ms);
         self.tally.frames += 1;
         self.tally.infer.observe(f64::from(observation.infer_ms) / 1e3);
+        self.tally.age.observe(f64::from(observation.age_ms) / 1e3);
         if observation.reused {
             self.tally.reused += 1;
         } else {

@@ -3,9 +3,9 @@
 //! The binding panics on some answers of drivers (unknown colour space, a failing stop), so every call into it is
 //! contained.
 
-use super::choice::{self, Choice, Code, Offer, Sizes};
+use super::asking::offers;
+use super::choice::{self, Choice};
 use super::controls;
-use super::listing::DeviceListing;
 use super::trouble::{NodeKind, RECIPES, explain};
 use crate::camera::contain::contained;
 use crate::camera::settings::{Patience, size_allowed};
@@ -15,9 +15,8 @@ use rustix::io::Errno;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use v4l::buffer::{Flags, Type};
+use v4l::buffer::{Flags, Metadata, Type};
 use v4l::device::Handle;
-use v4l::framesize::FrameSizeEnum;
 use v4l::io::mmap::Stream;
 use v4l::io::traits::{CaptureStream, Stream as _};
 use v4l::video::Capture;
@@ -139,7 +138,12 @@ impl V4l2Source {
                 }
                 let used = (meta.bytesused as usize).min(bytes.len());
                 let error = meta.flags.contains(Flags::ERROR);
-                Ok(Some(Taken { bytes: bytes[..used].into(), sequence: meta.sequence, error }))
+                Ok(Some(Taken {
+                    bytes: bytes[..used].into(),
+                    sequence: meta.sequence,
+                    error,
+                    age: age(meta),
+                }))
             })?;
             self.holds = true;
             if taken.is_some() {
@@ -169,8 +173,8 @@ impl V4l2Source {
             stride: self.stride,
             format: self.format,
             bytes: taken.bytes,
-            taken: Instant::now(),
-            wall: SystemTime::now(),
+            taken: Instant::now().checked_sub(taken.age).unwrap_or_else(Instant::now),
+            wall: SystemTime::now().checked_sub(taken.age).unwrap_or_else(SystemTime::now),
             name: None,
         })
     }
@@ -180,6 +184,22 @@ struct Taken {
     bytes: Arc<[u8]>,
     sequence: u32,
     error: bool,
+    /// Time since the driver filled it.
+    age: Duration,
+}
+
+/// Beyond this a driver's stamp is of another clock than it says.
+const OLDEST: Duration = Duration::from_secs(60);
+
+/// How old a buffer is, where the driver stamps by the clock that durations are measured with.
+fn age(meta: &Metadata) -> Duration {
+    if meta.flags & Flags::TIMESTAMP_MASK != Flags::TIMESTAMP_MONOTONIC {
+        return Duration::ZERO;
+    }
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let micros = (now.tv_sec - meta.timestamp.sec) * 1_000_000 + now.tv_nsec / 1000 - meta.timestamp.usec;
+    let age = Duration::from_micros(micros.try_into().unwrap_or(0));
+    if age > OLDEST { Duration::ZERO } else { age }
 }
 
 /// Whether an error only means "ask again".
@@ -300,74 +320,6 @@ fn set_rate(device: &Device, fps: Option<f64>) -> String {
         }
         Ok(_) | Err(_) => "frame rate not settable".into(),
     }
-}
-
-/// The formats and sizes of a device.
-fn offers(device: &Device) -> io::Result<Vec<Offer>> {
-    let formats = call(|| Capture::enum_formats(device))?;
-    Ok(formats
-        .iter()
-        .map(|format| Offer { code: format.fourcc.repr, sizes: sizes(device, format.fourcc) })
-        .collect())
-}
-
-fn sizes(device: &Device, code: FourCC) -> Sizes {
-    let Ok(found) = call(|| Capture::enum_framesizes(device, code)) else { return Sizes::Unknown };
-    let mut list = Vec::new();
-    for size in found {
-        match size.size {
-            FrameSizeEnum::Discrete(size) => list.push((size.width, size.height)),
-            FrameSizeEnum::Stepwise(size) => {
-                return Sizes::Range(
-                    [size.min_width, size.max_width, size.step_width],
-                    [size.min_height, size.max_height, size.step_height],
-                );
-            }
-        }
-    }
-    if list.is_empty() { Sizes::Unknown } else { Sizes::List(list) }
-}
-
-/// Fills in what only the device knows.
-pub(super) fn ask(listing: &mut DeviceListing) {
-    let path = listing.path.clone();
-    let note = |what: &'static str| {
-        let path = path.clone();
-        move |error: io::Error| explain(&path, what, &error).to_string()
-    };
-    let asked = call(|| Device::with_path(&path)).map_err(note("opening")).and_then(|device| {
-        let caps = call(|| device.query_caps()).map_err(note("asking what it is"))?;
-        Ok((device, caps))
-    });
-    let (device, caps) = match asked {
-        Ok(asked) => asked,
-        Err(text) => {
-            listing.note = text;
-            return;
-        }
-    };
-    let kind = NodeKind::of(caps.capabilities.bits());
-    listing.driver = format!("{} {}", caps.driver.trim(), caps.bus.trim()).trim().into();
-    listing.kind = Some(kind);
-    listing.note = kind.hint(&path);
-    let offers = offers(&device).unwrap_or_default();
-    listing.formats = offers.iter().map(described).collect();
-    if kind == NodeKind::Capture && !offers.iter().any(|offer| choice::layout(offer.code).is_some()) {
-        let bayer = offers.iter().any(|offer| choice::is_bayer(offer.code));
-        let recipe = if bayer { RECIPES } else { "Set camera.source = \"pipe\" with ffmpeg" };
-        listing.note = format!("none of its formats can be read here. {recipe}");
-    }
-}
-
-/// `MJPG 1280x720 640x480`.
-fn described(offer: &Offer) -> String {
-    let code: Code = offer.code;
-    let sizes = match &offer.sizes {
-        Sizes::Unknown => String::new(),
-        Sizes::List(list) => list.iter().map(|(width, height)| format!(" {width}x{height}")).collect(),
-        Sizes::Range(across, down) => format!(" {}x{} to {}x{}", across[0], down[0], across[1], down[1]),
-    };
-    format!("{}{sizes}", choice::name(code))
 }
 
 #[cfg(test)]

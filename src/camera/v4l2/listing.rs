@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct DeviceListing {
     /// The node, such as `/dev/video0`.
     pub path: String,
-    /// The name under `/dev/v4l/by-id` that stays the same over restarts, where there is one.
+    /// The name that stays the same over restarts, where there is one: under `/dev/v4l/by-id`, or under
+    /// `/dev/v4l/by-path` for a camera that is no USB device.
     pub by_id: Option<String>,
     /// What the camera calls itself.
     pub name: String,
@@ -32,7 +33,8 @@ pub fn list() -> Vec<DeviceListing> {
 }
 
 fn list_in(dev: &Path, sys: &Path) -> Vec<DeviceListing> {
-    let ids = by_id(&dev.join("v4l/by-id"));
+    let mut ids = lasting_names(&dev.join("v4l/by-path"));
+    ids.extend(lasting_names(&dev.join("v4l/by-id")));
     let mut nodes: Vec<(u32, PathBuf)> = fs::read_dir(dev)
         .into_iter()
         .flatten()
@@ -62,7 +64,7 @@ fn list_in(dev: &Path, sys: &Path) -> Vec<DeviceListing> {
 }
 
 /// Node to its stable name.
-fn by_id(folder: &Path) -> BTreeMap<PathBuf, String> {
+fn lasting_names(folder: &Path) -> BTreeMap<PathBuf, String> {
     fs::read_dir(folder)
         .into_iter()
         .flatten()
@@ -76,7 +78,7 @@ fn by_id(folder: &Path) -> BTreeMap<PathBuf, String> {
 
 #[cfg(feature = "v4l")]
 fn ask(listing: &mut DeviceListing) {
-    super::capture::ask(listing);
+    super::asking::ask(listing);
 }
 
 #[cfg(not(feature = "v4l"))]
@@ -99,12 +101,17 @@ mod tests {
             fs::write(sys.join(format!("video{number}/name")), format!("Camera {number}\n")).unwrap();
         }
         fs::write(dev.join("videoX"), "").unwrap();
+        fs::create_dir_all(dev.join("v4l/by-path")).unwrap();
         std::os::unix::fs::symlink("../../video2", dev.join("v4l/by-id/usb-two-index0")).unwrap();
+        for number in [2, 10] {
+            let link = dev.join(format!("v4l/by-path/platform-{number}-index0"));
+            std::os::unix::fs::symlink(format!("../../video{number}"), link).unwrap();
+        }
         let found = list_in(&dev, &sys);
         let names: Vec<&str> = found.iter().map(|listing| listing.name.as_str()).collect();
         assert_eq!(names, ["Camera 2", "Camera 10"]);
         assert!(found[0].by_id.as_ref().unwrap().ends_with("usb-two-index0"));
-        assert_eq!(found[1].by_id, None);
+        assert!(found[1].by_id.as_ref().unwrap().ends_with("platform-10-index0"));
         // These are plain files, or the build has no V4L2 support: either way there is a note.
         assert!(found.iter().all(|listing| !listing.note.is_empty() && listing.kind.is_none()));
     }

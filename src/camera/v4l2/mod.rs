@@ -4,6 +4,8 @@
 //! error) is always built and tested.
 
 #[cfg(feature = "v4l")]
+mod asking;
+#[cfg(feature = "v4l")]
 mod capture;
 #[cfg_attr(not(feature = "v4l"), allow(dead_code))]
 mod choice;

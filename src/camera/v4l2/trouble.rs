@@ -110,9 +110,18 @@ fn names_in(folder: &str, start: &str) -> Vec<String> {
     names
 }
 
+/// What every group outside looks like in a sandbox with users of its own (`PrivateUsers=` of the unit).
+const OVERFLOW_GID: u32 = 65_534;
+
 fn denied(device: &str) -> String {
-    let group =
-        fs::metadata(device).ok().and_then(|meta| group_name(meta.gid())).unwrap_or_else(|| "video".into());
+    let gid = fs::metadata(device).map(|meta| meta.gid()).ok();
+    if gid == Some(OVERFLOW_GID) {
+        return format!(
+            "{device} may not be opened by this user; `ls -lL {device}` names the group that may: put \
+             SupplementaryGroups= with it into a drop-in of the unit (systemctl edit graft)"
+        );
+    }
+    let group = gid.and_then(group_name).unwrap_or_else(|| "video".into());
     format!(
         "{device} may not be opened by this user; put it into the group that may: sudo usermod -aG {group} $USER, then \
          log in again (in a systemd unit: SupplementaryGroups={group})"
