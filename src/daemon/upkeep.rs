@@ -48,7 +48,8 @@ impl Daemon {
             }
             camera::Status::Lost(reason) => {
                 let held = self.control.holds().contains(&Hold::CameraLost) && self.newest_frame.is_none();
-                tracing::warn!(reason, "camera lost");
+                // In the message itself: `journalctl` does not show fields.
+                tracing::warn!("camera lost: {reason}");
                 self.control(Event::Held(Hold::CameraLost));
                 if !held {
                     let error = Error::new(Code::Camera, reason);
