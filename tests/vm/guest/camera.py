@@ -294,13 +294,15 @@ def group():
     done, text = code(f"runuser -u nobody -- graft camera probe {CAMERA}")
     need(done == 69 and "usermod -aG video" in text, f"exit {done}: {text}")
     sh(f"groupadd -f cameras; chgrp cameras {os.path.realpath(CAMERA)}; systemctl restart graft")
-    _, took = until("the daemon's word", lambda: "may not be opened" in journal("-n 20"))
-    said = [line for line in journal("-n 20").splitlines() if "may not be opened" in line][0]
-    drop_in("group.conf", "[Service]\nSupplementaryGroups=cameras\n")
-    sh("systemctl restart graft")
-    until("frames by the remedy", delivers)
-    no_drop_in("group.conf")
-    sh(f"chgrp video {os.path.realpath(CAMERA)}; systemctl restart graft")
+    try:
+        until("the daemon's word", lambda: "may not be opened" in journal("-n 20"))
+        said = [line for line in journal("-n 20").splitlines() if "may not be opened" in line][0]
+        drop_in("group.conf", "[Service]\nSupplementaryGroups=cameras\n")
+        sh("systemctl restart graft")
+        until("frames by the remedy", delivers)
+    finally:
+        no_drop_in("group.conf")
+        sh(f"chgrp video {os.path.realpath(CAMERA)}; systemctl restart graft")
     until("frames", delivers)
     need("ls -lL" in said and "SupplementaryGroups=" in said, said)
     return said
