@@ -167,7 +167,7 @@ def drop_in(name, text=None):
 
 
 def no_drop_in(name):
-    (DROP_INS / name).unlink()
+    (DROP_INS / name).unlink(missing_ok=True)
     sh("systemctl daemon-reload")
 
 
