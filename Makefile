@@ -81,7 +81,7 @@ deps-bench: deps-build ## what the comparison with scikit-learn needs
 	@scripts/install.sh scikit-learn
 
 deps-test: deps-build ## what the tests need
-	@scripts/install.sh mosquitto onnxruntime trainer moto systemd
+	@scripts/install.sh mosquitto onnxruntime trainer moto openssl systemd
 
 clean: ## removes what was built
 	cargo clean

@@ -79,6 +79,8 @@ for what in "$@"; do
         libclang-dev qemu-user ;;
     # A virtual machine of Debian: its image, its kernel, its emulator.
     vm) apt_need qemu-system-x86 mmdebstrap e2fsprogs cpio kmod zstd ;;
+    # Makes the certificates of the tests of TLS.
+    openssl) command -v openssl >/dev/null || apt_need openssl ;;
     # Only to look at the unit.
     systemd) command -v systemd-analyze >/dev/null || apt_need systemd ;;
     deb)
