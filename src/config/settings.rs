@@ -68,6 +68,8 @@ pub struct Backbone {
     pub features: Option<String>,
     /// Left, top, width, height as fractions of the frame.
     pub roi: Option<[f64; 4]>,
+    /// Threads that share a frame.
+    pub threads: u16,
     /// Frames a second at most; `None`: all of them.
     pub max_hz: Option<f64>,
     /// Levels by which a part of the picture may differ to be embedded no second time; 0: off.

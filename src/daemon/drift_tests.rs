@@ -62,7 +62,7 @@ impl Rig {
                 taken: self.start + Duration::from_secs(self.frames),
                 wall_ms: 0,
                 name: None,
-                jpeg: Arc::from([]),
+                picture: Default::default(),
                 embedding: shown.embedding.clone(),
                 key: Arc::from(""),
                 sample: None,

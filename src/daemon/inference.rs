@@ -1,6 +1,7 @@
 //! The inference thread: newest frame → crop → embedding → head → observation. It owns the backbone
 //! and the active head; a new head is sent to it and swapped between two frames.
 
+use super::picture::{Picture, Promise};
 use crate::backbone::Backbone;
 use crate::camera::{self, Glance, Slot};
 use crate::frame::{Frame, Rgb};
@@ -65,7 +66,7 @@ pub struct Observation {
     pub seen: super::ring::Seen,
     /// What the whole picture looks like.
     pub glance: Glance,
-    /// The crop's picture was encoded for the ring: false means that this frame cannot be labelled.
+    /// The crop's picture is encoded for the ring: false means that this frame cannot be labelled.
     pub kept: bool,
     /// What the head says; `None` without a head.
     pub prediction: Option<(ActiveHead, Prediction)>,
@@ -110,6 +111,8 @@ pub struct Inference {
     pub turns: Arc<AtomicU64>,
     /// How crops are kept.
     pub crops: CropSettings,
+    /// Threads that share a frame.
+    pub threads: usize,
 }
 
 /// Orders are looked at this often while no frame comes.
@@ -138,6 +141,7 @@ impl Inference {
     /// Works until told to stop.
     pub fn run(mut self) {
         let mut memory = Memory::default();
+        self.share();
         loop {
             self.turns.fetch_add(1, Ordering::Relaxed);
             loop {
@@ -148,6 +152,7 @@ impl Inference {
                     }
                     Ok(Order::InstallPair(eye, head, done)) => {
                         (self.eye, memory.active, memory.embedded) = (*eye, head, None);
+                        self.share();
                         done();
                     }
                     Ok(Order::Embed { picture, crop, answer }) => {
@@ -167,12 +172,14 @@ impl Inference {
             memory.looked = Some(frame.taken);
             let keep = is_due(memory.kept, frame.taken, self.crops.keep_hz);
             match self.observe(&frame, &mut memory, keep) {
-                Ok(observation) => {
+                Ok((observation, promise)) => {
                     if keep {
                         memory.kept = Some(frame.taken);
                     }
                     if self.observations.try_send(observation).is_err() {
                         self.failures.fetch_add(1, Ordering::Relaxed);
+                    } else if let Some(promise) = promise {
+                        promise.keep(self.crop_jpeg(&memory.rgb));
                     }
                 }
                 Err(error) => {
@@ -184,7 +191,13 @@ impl Inference {
         }
     }
 
-    fn observe(&mut self, frame: &Frame, memory: &mut Memory, keep: bool) -> Result<Observation, String> {
+    /// What comes of a frame and, where it is kept, the promise of its picture; the frame is in `memory` until the next one.
+    fn observe(
+        &mut self,
+        frame: &Frame,
+        memory: &mut Memory,
+        keep: bool,
+    ) -> Result<(Observation, Option<Promise>), String> {
         let begun = Instant::now();
         let Memory { active, rgb, embedded, .. } = memory;
         let age_ms = begun.saturating_duration_since(frame.taken).as_secs_f32() * 1e3;
@@ -203,15 +216,16 @@ impl Inference {
         *embedded = Some((taken, Arc::clone(&embedding)));
         let prediction = active.as_ref().map(|a| (a.clone(), a.head.predict(&embedding)));
         let infer_ms = begun.elapsed().as_secs_f32() * 1e3;
-        let jpeg = if keep { self.crop_jpeg(rgb).into() } else { Arc::default() };
         let wall_ms = frame.wall.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        Ok(Observation {
+        let (picture, promise) = keep.then(Picture::promised).unzip();
+        let picture = picture.unwrap_or_default();
+        let observation = Observation {
             seen: super::ring::Seen {
                 frame: frame.id,
                 taken: frame.taken,
                 wall_ms,
                 name: frame.name.clone(),
-                jpeg,
+                picture,
                 embedding,
                 key: Arc::clone(&self.eye.key),
                 sample: None,
@@ -222,7 +236,15 @@ impl Inference {
             prediction,
             infer_ms,
             age_ms,
-        })
+        };
+        Ok((observation, promise))
+    }
+
+    /// Has the backbone in use share its frames among threads.
+    fn share(&mut self) {
+        if let Err(error) = self.eye.backbone.share(self.threads) {
+            tracing::warn!(%error, "frames are computed by one thread");
+        }
     }
 
     fn crop_jpeg(&self, rgb: &Rgb) -> Vec<u8> {

@@ -21,6 +21,7 @@ fn thread(change_gate: f32) -> (Inference, queue::Receiver<Observation>, mpsc::S
         failures: Arc::default(),
         turns: Arc::default(),
         crops,
+        threads: 1,
     };
     (inference, observed, orders)
 }
@@ -59,8 +60,9 @@ fn a_scene_at_rest_is_embedded_every_two_seconds_and_each_change_at_once() {
     let [one, other] = [1, 2].map(|n| scene.render(n));
     let (start, mut memory) = (Instant::now(), Memory::default());
     let mut see = |inference: &mut Inference, picture: &Rgb, ms| {
-        let seen = inference.observe(&frame(picture, start, ms), &mut memory, true).unwrap();
-        (seen.reused, seen.seen.embedding, seen.seen.jpeg)
+        let (seen, promise) = inference.observe(&frame(picture, start, ms), &mut memory, true).unwrap();
+        promise.unwrap().keep(inference.crop_jpeg(&memory.rgb));
+        (seen.reused, seen.seen.embedding, seen.seen.picture)
     };
     let (reused, first, _) = see(&mut inference, &one, 0);
     assert!(!reused);
@@ -70,7 +72,7 @@ fn a_scene_at_rest_is_embedded_every_two_seconds_and_each_change_at_once() {
         assert!(reused && Arc::ptr_eq(&embedding, &first));
         // What a label would keep is the frame that was named, not the one that was embedded.
         let own = inference.eye.backbone.crop_image(&picture, None, 320);
-        assert_eq!(*jpeg, *camera::encode_jpeg(&own, 90));
+        assert_eq!(jpeg.jpeg(), camera::encode_jpeg(&own, 90));
     }
     // An outside picture in between changes nothing.
     inference.embed_picture(&other, false).unwrap();
@@ -81,7 +83,7 @@ fn a_scene_at_rest_is_embedded_every_two_seconds_and_each_change_at_once() {
     assert!(!see(&mut inference, &one, 2200).0, "what is compared is the last one, not any");
     let (mut off, ..) = thread(0.0);
     let mut memory = Memory::default();
-    let both = [0, 100].map(|ms| off.observe(&frame(&one, start, ms), &mut memory, false).unwrap().reused);
+    let both = [0, 100].map(|ms| off.observe(&frame(&one, start, ms), &mut memory, false).unwrap().0.reused);
     assert_eq!(both, [false, false]);
 }
 
@@ -142,7 +144,7 @@ fn a_frame_allocates_what_it_hands_on() {
     for frame in &frames {
         let mut observation = None;
         last = measure(|| observation = Some(inference.observe(frame, &mut memory, false)));
-        assert!(!observation.unwrap().unwrap().reused);
+        assert!(!observation.unwrap().unwrap().0.reused);
     }
     let backbone = &mut inference.eye.backbone;
     let (pixels, embedding) = (vec![0.5; 3 * 96 * 96], vec![0.0; backbone.width()]);
@@ -156,7 +158,7 @@ fn a_frame_allocates_what_it_hands_on() {
     assert!(last.bytes_total < tract.bytes_total + resized.bytes_total - pixels + SMALL, "{last:?}");
     let again = frame(&scene.render(3), start, 40);
     let mut reused = false;
-    let info = measure(|| reused = inference.observe(&again, &mut memory, false).unwrap().reused);
+    let info = measure(|| reused = inference.observe(&again, &mut memory, false).unwrap().0.reused);
     assert!(reused);
     assert_eq!(info.count_total, resized.count_total - 1 + prediction, "{info:?}");
 }

@@ -24,6 +24,7 @@ mod jobs;
 mod metrics;
 mod offload;
 mod pair;
+mod picture;
 mod predictions;
 mod proof;
 mod provenance;

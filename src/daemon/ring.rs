@@ -1,5 +1,6 @@
 //! The frames of the last half minute, so that a label can name one that has passed.
 
+use super::picture::Picture;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +16,8 @@ pub struct Seen {
     pub wall_ms: i64,
     /// Its file, where it had one.
     pub name: Option<Arc<str>>,
-    /// The crop as JPEG.
-    pub jpeg: Arc<[u8]>,
+    /// The crop.
+    pub picture: Picture,
     /// `[width]`.
     pub embedding: Arc<[f32]>,
     /// Names the backbone that made it, see [`super::inference::Eye::key`].
@@ -102,7 +103,7 @@ mod tests {
             taken,
             wall_ms: 0,
             name: None,
-            jpeg: Arc::from([]),
+            picture: Picture::default(),
             embedding: Arc::from([]),
             key: "k".into(),
             sample: None,

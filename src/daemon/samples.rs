@@ -151,7 +151,7 @@ impl Daemon {
         NewSample {
             class: class.to_owned(),
             burst: burst.to_owned(),
-            jpeg: seen.jpeg.to_vec(),
+            jpeg: seen.picture.jpeg().to_vec(),
             embedding: seen.embedding.to_vec(),
             backbone: seen.key.to_string(),
             frame: seen.frame,

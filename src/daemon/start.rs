@@ -272,6 +272,7 @@ fn assemble(
             change_gate: settings.backbone.change_gate,
         },
         eye: Eye { backbone, key: Arc::clone(&provenance.embeddings) },
+        threads: settings.backbone.threads.into(),
     };
     let lamp = gpio::watch(&settings.gpio, &inbox).map_err(StartError::Config)?;
     let most = (capture.ring_s * capture.ring_hz * 1.2).ceil() as usize + 1;

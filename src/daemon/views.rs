@@ -170,7 +170,7 @@ impl Daemon {
             Ok(seen) => Ok(Answer {
                 status: 200,
                 content_type: "image/jpeg",
-                body: Bytes::copy_from_slice(&seen.jpeg),
+                body: Bytes::copy_from_slice(seen.picture.jpeg()),
             }),
             Err(_) => {
                 Err(Error::new(Code::Camera, "there is no frame of the last 2 seconds; see `graft status`"))

@@ -1,4 +1,4 @@
-//! A loaded backbone: pictures in, embeddings out, through tract on one thread.
+//! A loaded backbone: pictures in, embeddings out, through tract.
 
 use std::io::Read;
 use std::path::Path;
@@ -144,6 +144,18 @@ impl Backbone {
     /// What runs it: `tract`, or the instructions of our operators, such as `avx2`.
     pub fn engine(&self) -> &'static str {
         self.runner.name()
+    }
+
+    /// Has so many threads share each frame, at most as many as the processor has, and says how many those are: one where
+    /// tract runs the network alone. The numbers stay the same, bit for bit.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub fn share(&mut self, threads: usize) -> Result<usize, BackboneError> {
+        let most = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if self.runner.programs().is_empty() { 1 } else { threads.clamp(1, most) };
+        self.runner.share(threads)?;
+        Ok(threads)
     }
 
     /// What spares the next load of this file the comparison with tract, see [`Backbone::load_again`]: the digest of what our

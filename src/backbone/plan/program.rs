@@ -1,5 +1,6 @@
 //! From a [`Network`] to steps on memory that is laid out once.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 use super::kernels::{BLOCK, Buffer, Conv, Depthwise, End, Filter, Grid, Halo, Isa, Weights};
@@ -18,7 +19,8 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
     pub(super) conv: Conv,
-    pub(super) middle: Place,
+    /// A panel of what lies between them.
+    pub(super) middle: Grid,
     pub(super) depthwise: Depthwise,
 }
 
@@ -64,6 +66,30 @@ pub(super) struct Step {
     pub(super) macs: u64,
 }
 
+/// The memory of a [`Program`].
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) slots: Vec<Buffer>,
+    /// One for each thread that has shared a frame so far.
+    pub(super) between: Vec<Mutex<Between>>,
+}
+
+impl Clone for Memory {
+    /// As empty as at first: nothing is kept from frame to frame.
+    fn clone(&self) -> Self {
+        let slots = self.slots.iter().map(|slot| Buffer::zeros(slot.len())).collect();
+        Self { slots, between: Vec::new() }
+    }
+}
+
+/// A thread's memory for what lies within a [`Pair`].
+#[derive(Debug)]
+pub(super) struct Between {
+    pub(super) buffer: Buffer,
+    /// The grid whose halo was cleared last.
+    pub(super) clear: Option<Grid>,
+}
+
 /// Steps, and how much memory they need.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -71,6 +97,7 @@ pub(super) struct Program {
     pub(super) steps: Vec<Step>,
     pub(super) outputs: Vec<Place>,
     sizes: Vec<usize>,
+    between: usize,
     quantised: bool,
     /// Time of each step over all frames, and how many those were.
     pub(super) nanoseconds: Vec<AtomicU64>,
@@ -97,6 +124,7 @@ impl Program {
             steps,
             outputs,
             sizes: layout.sizes,
+            between: layout.between,
             quantised,
             nanoseconds,
             frames: AtomicU64::new(0),
@@ -109,8 +137,14 @@ impl Program {
     }
 
     /// Memory for one who runs it.
-    pub(super) fn slots(&self) -> Vec<Buffer> {
-        self.sizes.iter().map(|size| Buffer::zeros(*size)).collect()
+    pub(super) fn memory(&self) -> Memory {
+        let slots = self.sizes.iter().map(|size| Buffer::zeros(*size)).collect();
+        Memory { slots, between: Vec::new() }
+    }
+
+    /// Memory for what lies within a [`Pair`].
+    pub(super) fn between(&self) -> Mutex<Between> {
+        Mutex::new(Between { buffer: Buffer::zeros(self.between), clear: None })
     }
 }
 
@@ -128,6 +162,8 @@ struct Layout<'a> {
     last: Vec<usize>,
     sizes: Vec<usize>,
     free: Vec<bool>,
+    /// Floats of the largest [`Pair::middle`].
+    between: usize,
 }
 
 /// Is it a convolution of each channel by itself?
@@ -168,6 +204,7 @@ impl<'a> Layout<'a> {
             last: (0..count).collect(),
             sizes: Vec::new(),
             free: Vec::new(),
+            between: 0,
         };
         for (at, layer) in layers.iter().enumerate() {
             // A picture is read as it comes if nothing but convolutions do so.
@@ -310,10 +347,9 @@ impl<'a> Layout<'a> {
                     macs += self.macs(first);
                     let conv = self.conv(first, &self.grids[first])?;
                     let widest = (0..conv.panels()).map(|panel| conv.blocks(panel).len()).max()?;
-                    let grid = Grid { channels: widest * BLOCK, ..self.grids[first] };
-                    let slot = self.slot(grid.len());
-                    self.free[slot] = true;
-                    Work::Pair(Box::new(Pair { conv, middle: Place { slot, start: 0, grid }, depthwise }))
+                    let middle = Grid { channels: widest * BLOCK, ..self.grids[first] };
+                    self.between = self.between.max(middle.len());
+                    Work::Pair(Box::new(Pair { conv, middle, depthwise }))
                 } else {
                     Work::Depthwise(depthwise)
                 }

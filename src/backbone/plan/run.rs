@@ -1,10 +1,11 @@
 //! Carries a [`Program`] out on a frame.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::kernels::{BLOCK, Buffer, Grid};
-use super::program::{Pair, Place, Program, Step, Work};
+use super::kernels::{BLOCK, Buffer, Grid, each_chunk, hand, hands};
+use super::program::{Between, Memory, Pair, Place, Program, Step, Work};
 
 impl Place {
     fn of<'a>(&self, slots: &'a [Buffer]) -> (&'a [f32], &Grid) {
@@ -13,16 +14,17 @@ impl Place {
 }
 
 impl Program {
-    /// Dense `[channels, height, width]` inputs to such outputs, in memory that [`Program::slots`] made.
-    pub(super) fn run(&self, slots: &mut [Buffer], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+    /// Dense `[channels, height, width]` inputs to such outputs, in memory that [`Program::memory`] made.
+    pub(super) fn run(&self, memory: &mut Memory, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+        memory.between.resize_with(hands().max(memory.between.len()), || self.between());
         for (step, nanoseconds) in self.steps.iter().zip(&self.nanoseconds) {
             let start = Instant::now();
-            self.step(step, slots, inputs);
+            self.step(step, memory, inputs);
             nanoseconds.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         }
         self.frames.fetch_add(1, Ordering::Relaxed);
         for (place, output) in self.outputs.iter().zip(outputs) {
-            let (from, grid) = place.of(slots);
+            let (from, grid) = place.of(&memory.slots);
             grid.empty(from, output);
         }
     }
@@ -34,42 +36,42 @@ impl Program {
     }
 
     /// Carries out one step.
-    fn step(&self, step: &Step, slots: &mut [Buffer], inputs: &[&[f32]]) {
+    fn step(&self, step: &Step, memory: &mut Memory, inputs: &[&[f32]]) {
         let Step { work, from, to, .. } = step;
-        let mut memory = std::mem::take(&mut slots[to.slot]);
-        let out = &mut memory[to.start..];
+        let Memory { slots, between } = memory;
+        let mut slot = std::mem::take(&mut slots[to.slot]);
+        let out = &mut slot[to.start..][..to.grid.len()];
+        let plane = to.grid.plane();
         to.grid.clear_halo(out);
         match work {
             Work::Take { input, end } => to.grid.fill(self.isa, inputs[*input], out, *end),
             Work::Conv(conv) => {
                 let (input, _) = from[0].of(slots);
                 let residual = from.get(1).map(|place| place.of(slots));
-                for panel in 0..conv.panels() {
-                    let first = conv.blocks(panel).start;
-                    let residual = residual.map(|(values, grid)| &values[first * grid.plane()..]);
-                    conv.run(panel, input, &mut out[first * to.grid.plane()..], residual);
-                }
+                conv.run(input, out, residual.map(|(values, _)| values));
             }
             Work::Depthwise(depthwise) => {
                 let (input, grid) = from[0].of(slots);
-                for block in 0..to.grid.blocks() {
-                    let out = &mut out[block * to.grid.plane()..];
-                    depthwise.run(block, &input[block * grid.plane()..], out);
-                }
+                each_chunk(out, plane, |block, out| {
+                    depthwise.run(block, &input[block * grid.plane()..], out)
+                });
             }
             Work::Pair(pair) => {
                 let Pair { conv, middle, depthwise } = &**pair;
-                let mut between = std::mem::take(&mut slots[middle.slot]);
-                middle.grid.clear_halo(&mut between);
                 let (input, _) = from[0].of(slots);
-                for panel in 0..conv.panels() {
-                    conv.run(panel, input, &mut between, None);
-                    for (block, at) in conv.blocks(panel).enumerate() {
-                        let out = &mut out[at * to.grid.plane()..];
-                        depthwise.run(at, &between[block * middle.grid.plane()..], out);
+                // All panels but the last are as wide as the first.
+                each_chunk(out, conv.blocks(0).len() * plane, |panel, out| {
+                    let mut between = between[hand()].lock().unwrap_or_else(PoisonError::into_inner);
+                    let Between { buffer, clear } = &mut *between;
+                    if clear.replace(*middle) != Some(*middle) {
+                        middle.clear_halo(buffer);
                     }
-                }
-                slots[middle.slot] = between;
+                    conv.run_panel(panel, input, buffer);
+                    for (block, out) in conv.blocks(panel).zip(out.chunks_mut(plane)) {
+                        let first = block - conv.blocks(panel).start;
+                        depthwise.run(block, &buffer[first * middle.plane()..], out);
+                    }
+                });
             }
             Work::Affine { scale, shift, end } => {
                 self.isa.affine(from[0].of(slots), scale, shift, (out, &to.grid), *end);
@@ -87,7 +89,7 @@ impl Program {
             }
             Work::Join => join(from, slots, out, &to.grid),
         }
-        slots[to.slot] = memory;
+        slots[to.slot] = slot;
     }
 }
 

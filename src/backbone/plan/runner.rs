@@ -8,7 +8,7 @@ use tract_onnx::prelude::*;
 use super::super::BackboneError;
 use super::super::contain::contained;
 use super::hex_digest;
-use super::kernels::Isa;
+use super::kernels::{Isa, Team};
 use super::program::Program;
 use super::rewrite::{Rewritten, rewrite};
 
@@ -27,6 +27,7 @@ pub(in super::super) struct Runner {
     plan: Arc<TypedSimplePlan>,
     state: TypedSimpleState,
     programs: Vec<Arc<Program>>,
+    team: Team,
     /// The embedding of the last picture.
     embedding: Vec<f32>,
 }
@@ -77,7 +78,7 @@ impl Runner {
         contained("optimise the graph", || {
             let plan = typed.into_optimized()?.into_runnable()?;
             let state = plan.spawn()?;
-            Ok(Self { plan, state, programs: Vec::new(), embedding: Vec::new() })
+            Ok(Self { plan, state, programs: Vec::new(), team: Team::default(), embedding: Vec::new() })
         })
     }
 
@@ -172,6 +173,14 @@ impl Runner {
         self.programs.first().map_or("tract", |program| program.isa.name())
     }
 
+    /// Has so many threads share each frame; only our operators know how to.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub(in super::super) fn share(&mut self, threads: usize) -> Result<(), BackboneError> {
+        contained("start threads", || Ok(self.team = Team::new(threads)?))
+    }
+
     /// Our operators.
     pub(super) fn programs(&self) -> &[Arc<Program>] {
         &self.programs
@@ -182,9 +191,9 @@ impl Runner {
     /// # Errors
     /// When the network fails on it.
     pub(in super::super) fn run(&mut self, input: &Arc<Tensor>) -> Result<&[f32], BackboneError> {
-        let Self { plan, state, embedding, .. } = self;
+        let Self { plan, state, team, embedding, .. } = self;
         let ran = contained("run the network", || {
-            let outputs = state.run(tvec!(Arc::clone(input).into_tvalue()))?;
+            let outputs = team.lead(|| state.run(tvec!(Arc::clone(input).into_tvalue())))?;
             let output = outputs.into_iter().next().ok_or_else(|| TractError::msg("no output"))?;
             embedding.clear();
             embedding.extend(output.cast_to::<f32>()?.to_plain_array_view::<f32>()?.iter());

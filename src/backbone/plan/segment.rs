@@ -3,8 +3,7 @@
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-use super::kernels::Buffer;
-use super::program::Program;
+use super::program::{Memory, Program};
 
 /// Layers of a network as one operator.
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ impl EvalOp for Segment {
     not_out_of_plan!();
 
     fn state(&self, _: &EvalContext) -> TractResult<Option<Box<dyn OpState>>> {
-        Ok(Some(Box::new(Slots { memory: self.program.slots(), outputs: TVec::new() })))
+        Ok(Some(Box::new(Slots { memory: self.program.memory(), outputs: TVec::new() })))
     }
 }
 
@@ -52,7 +51,7 @@ impl TypedOp for Segment {
 /// The memory of a [`Program`]: nothing is allocated for a frame, unless somebody still holds what the last one gave.
 #[derive(Clone, Debug)]
 struct Slots {
-    memory: Vec<Buffer>,
+    memory: Memory,
     outputs: TVec<Arc<Tensor>>,
 }
 

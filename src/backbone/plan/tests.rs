@@ -212,6 +212,11 @@ proptest! {
                 let found = ours.run(&picture()).unwrap();
                 prop_assert!(agree(&wanted, found, false), "{}: {wanted:?}\n{found:?}", isa.name());
             }
+            let alone = ours.run(&picture()).unwrap().to_vec();
+            for threads in [3, 1] {
+                ours.share(threads).unwrap();
+                prop_assert_eq!(ours.run(&picture()).unwrap(), &alone, "{} with {} threads", isa.name(), threads);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `graft bench backbone`: frames through our operators and through tract alone, in turn.
+//! `graft bench backbone`: frames through our operators, by one thread and by all, and through tract alone, in turn.
 
 use super::super::output::{Output, table};
 use crate::backbone::{Card, OperatorTime, Speed, peak_gflops, speed};
@@ -16,17 +16,25 @@ pub struct BackboneArgs {
     /// Frames each way
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
+    /// Threads that share a frame [default: one, then as many as the processor has]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: Option<u16>,
 }
 
 pub fn run(args: &BackboneArgs, output: Output) -> Result<()> {
     let peak = peak_gflops();
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut threads = args.threads.map_or_else(|| vec![1, all], |threads| vec![threads.into()]);
+    threads.dedup();
     let mut rows = Vec::new();
     for file in &args.files {
         let (card, warning) = Card::for_file(file)?;
         if let Some(warning) = warning {
             output.note(&warning);
         }
-        rows.push(speed(file, &card, args.frames as usize)?);
+        for threads in &threads {
+            rows.push(speed(file, &card, args.frames as usize, *threads)?);
+        }
     }
     let told: Vec<_> = rows.iter().map(|row| row_json(row, peak)).collect();
     output.show(&json!({"peak_gflops": peak, "rows": told}), |_| text(&rows, peak))
@@ -67,7 +75,7 @@ fn text(rows: &[Speed], peak: f64) -> String {
     let all = table(&head, rows.iter().map(line));
     let mut text = format!("{all}\none core does at most {peak:.0} GFLOP/s here\n");
     for row in rows.iter().filter(|row| !row.operators.is_empty()) {
-        text.push_str(&format!("\n{}\n", row.file));
+        text.push_str(&format!("\n{}, threads: {}\n", row.file, row.threads));
         let line = |operator: &OperatorTime| {
             vec![
                 operator.kind.clone(),

@@ -3,8 +3,12 @@
 use std::ops::Range;
 
 use super::isa::STEPS;
+use super::team::{each, hands};
 use super::tile::ConvRows;
 use super::{BLOCK, Buffer, End, Grid, Isa, Run, Span, spans};
+
+/// Pieces of a convolution that a thread gets, if it has so many: who is done early takes one more.
+const PIECES: usize = 4;
 
 /// Where a filter looks; pairs are vertical, horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,44 +176,110 @@ impl Conv {
         block..block + self.isa.0.panels[kind] / BLOCK
     }
 
-    /// Computes one panel; `out` and `residual` start at its first block.
+    /// Computes all panels, `out` and `residual` from their first block on; the threads of the team share them.
     ///
     /// # Panics
     /// When a slice is shorter than its grid says.
-    pub(in super::super) fn run(
-        &self,
-        panel: usize,
-        input: &[f32],
-        out: &mut [f32],
-        residual: Option<&[f32]>,
-    ) {
-        let blocks = self.blocks(panel).len();
+    pub(in super::super) fn run(&self, input: &[f32], out: &mut [f32], residual: Option<&[f32]>) {
         let residual = residual.zip(self.residual);
         assert!(input.len() >= self.reach, "a convolution past its input");
+        assert!(out.len() >= self.output.len(), "a convolution past its output");
+        assert!(residual.is_none_or(|(from, grid)| from.len() >= grid.len()), "past the residual");
+        let (panels, hands) = (self.panels.len(), hands());
+        let bands = if hands == 1 { 1 } else { (PIECES * hands).div_ceil(panels).min(self.most_bands()) };
+        let out = Shared(out.as_mut_ptr());
+        each(panels * bands, |unit| {
+            let (panel, band) = (unit / bands, unit % bands);
+            let first = self.panels[panel].block;
+            let residual = residual.map(|(from, grid)| &from[first * grid.plane()..]);
+            // SAFETY: all three slices are long enough for every panel, as asserted, and `out` is a unique borrow. Panels are
+            // blocks of their own and bands pixels of their own, and each unit is called once: no two threads write to
+            // one place.
+            unsafe { self.band(panel, band, bands, input, out.at(first * self.output.plane()), residual) }
+        });
+    }
+
+    /// Computes one panel; `out` starts at its first block. Not for convolutions with a residual.
+    ///
+    /// # Panics
+    /// When a slice is shorter than its grid says, or there is a residual.
+    pub(in super::super) fn run_panel(&self, panel: usize, input: &[f32], out: &mut [f32]) {
+        let blocks = self.blocks(panel).len();
+        assert!(self.residual.is_none(), "a residual is missing");
+        assert!(input.len() >= self.reach, "a convolution past its input");
         assert!(out.len() >= blocks * self.output.plane(), "a convolution past its output");
-        assert!(residual.is_none_or(|(from, grid)| from.len() >= blocks * grid.plane()), "past the residual");
+        // SAFETY: both slices are long enough, as asserted; `out` is a unique borrow.
+        unsafe { self.band(panel, 0, 1, input, out.as_mut_ptr(), None) }
+    }
+
+    /// A panel can be cut into so many bands: of rows, or of spans where there is but one row. The last two spans may overlap
+    /// and stay together.
+    fn most_bands(&self) -> usize {
+        if self.rows > 1 { self.rows } else { self.spans.len().saturating_sub(1).max(1) }
+    }
+
+    /// Computes one of `bands` parts of a panel; `out` and `residual` start at its first block.
+    ///
+    /// # Safety
+    /// `input` has `reach` numbers, `residual` and the memory at `out` as many as their grids have for the panel's blocks;
+    /// nobody else uses those that the band writes.
+    unsafe fn band(
+        &self,
+        panel: usize,
+        band: usize,
+        bands: usize,
+        input: &[f32],
+        out: *mut f32,
+        residual: Option<&[f32]>,
+    ) {
         let Panel { block, kind, weights, ref runs } = self.panels[panel];
-        let job = ConvRows {
-            runs: &self.runs[runs.clone()],
-            spans: &self.spans,
-            rows: self.rows,
-            input: input.as_ptr(),
-            input_row: self.input_row,
-            weights: self.weights[weights..].as_ptr(),
-            bias: self.bias[block * BLOCK..].as_ptr(),
-            out: out[self.output.origin()..].as_mut_ptr(),
-            out_row: self.output.row(),
-            out_block: self.output.plane(),
-            residual: residual.map_or(std::ptr::null(), |(from, grid)| from[grid.origin()..].as_ptr()),
-            residual_row: residual.map_or(0, |(_, grid)| grid.row()),
-            residual_block: residual.map_or(0, |(_, grid)| grid.plane()),
-            end: self.end,
+        let part = |all: usize| all * band / bands..all * (band + 1) / bands;
+        let (rows, spans) = if self.rows > 1 {
+            (part(self.rows), 0..self.spans.len())
+        } else {
+            let spans = part(self.spans.len() - 1);
+            (0..1, spans.start..if band + 1 == bands { self.spans.len() } else { spans.end })
         };
+        let residual = residual.zip(self.residual);
+        let first = |grid: &Grid| grid.origin() + rows.start * grid.row();
         // SAFETY: an `Isa` is made only for instructions that are there. Reads of the input end at `reach`, which `new`
-        // computed from the runs and spans that the loops walk; weights and bias were packed for these runs and
-        // panels. Writes stay within `blocks` planes of the output grid, since spans end at its width; the
-        // residual has the same pixels. `out` is a unique borrow.
-        unsafe { (self.isa.0.conv[kind][self.step])(&job) }
+        // computed from the runs, rows and spans of which these are a part; weights and bias were packed for these
+        // runs and panels. Writes stay within the panel's planes of the output grid, since rows and spans end at its
+        // height and width; the residual has the same pixels.
+        unsafe {
+            let job = ConvRows {
+                runs: &self.runs[runs.clone()],
+                spans: &self.spans[spans],
+                rows: rows.len(),
+                input: input[rows.start * self.input_row..].as_ptr(),
+                input_row: self.input_row,
+                weights: self.weights[weights..].as_ptr(),
+                bias: self.bias[block * BLOCK..].as_ptr(),
+                out: out.add(first(&self.output)),
+                out_row: self.output.row(),
+                out_block: self.output.plane(),
+                residual: residual.map_or(std::ptr::null(), |(from, grid)| from[first(&grid)..].as_ptr()),
+                residual_row: residual.map_or(0, |(_, grid)| grid.row()),
+                residual_block: residual.map_or(0, |(_, grid)| grid.plane()),
+                end: self.end,
+            };
+            (self.isa.0.conv[kind][self.step])(&job);
+        }
+    }
+}
+
+/// Where threads write, each to places of its own.
+struct Shared(*mut f32);
+
+// SAFETY: who writes through it sees to that.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// # Safety
+    /// As [`pointer::add`].
+    unsafe fn at(&self, offset: usize) -> *mut f32 {
+        // SAFETY: the caller's.
+        unsafe { self.0.add(offset) }
     }
 }
 

@@ -11,6 +11,7 @@ mod isa;
 mod lanes;
 mod simple;
 mod spans;
+mod team;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -19,6 +20,7 @@ pub(super) use buffer::Buffer;
 pub(super) use conv::{Conv, Filter, Weights};
 pub(super) use depthwise::Depthwise;
 pub(super) use grid::{Grid, Halo};
+pub(super) use team::{Team, each_chunk, hand, hands};
 
 /// Channels that lie side by side.
 pub(super) const BLOCK: usize = 16;

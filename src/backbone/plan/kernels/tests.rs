@@ -156,13 +156,13 @@ fn check(shape: &Shape, planar: bool, residual: bool, out_halo: Halo, end: End) 
         let conv = Conv::new(isa, &shape.filter, &weights, &input, &output, grid, end).unwrap();
         let from = placed(&input, &x);
         let beside_values = if residual { placed(&beside, &added) } else { Buffer::default() };
-        let mut out = Buffer::zeros(output.len());
-        for panel in 0..conv.panels() {
-            let first = conv.blocks(panel).start;
-            let rest = residual.then(|| &beside_values[first * beside.plane()..]);
-            conv.run(panel, &from, &mut out[first * output.plane()..], rest);
-        }
+        let [mut out, mut shared] = [(); 2].map(|()| Buffer::zeros(output.len()));
+        let rest = residual.then_some(&*beside_values);
+        conv.run(&from, &mut out, rest);
         close(&taken(&output, &out), &wanted, isa.name());
+        let run = || conv.run(&from, &mut shared, rest);
+        Team::new(3).unwrap().lead(run);
+        assert!(*shared == *out, "{}: another number by three threads", isa.name());
     }
 }
 
