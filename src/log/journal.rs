@@ -14,6 +14,8 @@ use tracing_subscriber::layer::Context;
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// Bytes of a value at most; the datagram as a whole must stay below some 200 KiB.
 const LONGEST: usize = 16 << 10;
+/// The fields that tell why; an event has one of them at most.
+const REASONS: [&str; 3] = ["error", "reason", "why"];
 
 /// Sends each event to the journal, its fields as `GRAFT_…`.
 pub struct Journal(UnixDatagram);
@@ -48,7 +50,7 @@ fn datagram(event: &Event<'_>) -> Vec<u8> {
         entry.put("CODE_LINE", &line.to_string());
     }
     event.record(&mut entry);
-    let message = whole(std::mem::take(&mut entry.message), &entry.error);
+    let message = whole(std::mem::take(&mut entry.message), &entry.reason);
     entry.put("MESSAGE", &message);
     entry.bytes
 }
@@ -65,8 +67,8 @@ fn priority(level: Level) -> &'static str {
 }
 
 /// The message with its reason: `journalctl` shows the message and no other field.
-fn whole(message: String, error: &str) -> String {
-    if message.contains(error) { message } else { format!("{message}: {error}") }
+fn whole(message: String, reason: &str) -> String {
+    if message.contains(reason) { message } else { format!("{message}: {reason}") }
 }
 
 /// An entry in the making.
@@ -74,7 +76,7 @@ fn whole(message: String, error: &str) -> String {
 struct Entry {
     bytes: Vec<u8>,
     message: String,
-    error: String,
+    reason: String,
 }
 
 impl Entry {
@@ -94,8 +96,8 @@ impl Visit for Entry {
             value.clone_into(&mut self.message);
             return;
         }
-        if field.name() == "error" {
-            value.clone_into(&mut self.error);
+        if REASONS.contains(&field.name()) {
+            value.clone_into(&mut self.reason);
         }
         // The journal takes capitals, digits and underscores.
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
@@ -157,13 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn the_error_stands_in_the_message_once() {
+    fn the_reason_stands_in_the_message_once() {
         let error = std::io::Error::other("no space left");
         let fields = entry(|| tracing::error!(%error, "an event could not be stored"));
         assert_eq!(value(&fields, "MESSAGE"), Some("an event could not be stored: no space left"));
         assert_eq!(value(&fields, "GRAFT_ERROR"), Some("no space left"));
         let fields = entry(|| tracing::error!(%error, "not stored: no space left; free some"));
         assert_eq!(value(&fields, "MESSAGE"), Some("not stored: no space left; free some"));
+        let fields = entry(|| tracing::warn!(reason = "bad password", wait_ms = 5, "no connection"));
+        assert_eq!(value(&fields, "MESSAGE"), Some("no connection: bad password"));
         let fields = entry(|| tracing::info!("ready"));
         assert_eq!(value(&fields, "MESSAGE"), Some("ready"));
     }
