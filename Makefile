@@ -29,10 +29,11 @@ test: deps-test lint ## every check that fits into half an hour on two cores
 	OMP_NUM_THREADS=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	cargo test $(FEATURES) --lib --bins --test graft
 
-test-full: test ## the slow ones too: more crashes, all pictures, fuzzing
+test-full: test ## the slow ones too: more crashes, all pictures, fuzzing, the virtual machine (needs root for that)
 	GRAFT_TEST_FULL=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	GRAFT_TEST_FULL=1 cargo test $(FEATURES) --lib --test graft
 	$(MAKE) fuzz
+	$(MAKE) test-vm
 
 test-vm: ## the package in a virtual machine: real systemd, camera driver and broker (needs root; PARTS=soak SOAK=minutes: a long run)
 	scripts/install.sh build deb vm

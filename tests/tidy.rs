@@ -66,7 +66,6 @@ fn one_outside_crate_one_home() {
         ("gpiocdev", &["src/daemon/gpio/"]),
         ("prometheus_client", &["src/daemon/metrics.rs"]),
         ("tracing_subscriber", &["src/log/"]),
-        ("tracing_journald", &["src/log/"]),
         ("image", &["src/camera/"]),
         ("zune_jpeg", &["src/camera/"]),
         ("yuv", &["src/camera/"]),

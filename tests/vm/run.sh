@@ -23,8 +23,10 @@ echo "${ONLY:-}" >"$share/only"
 cp --sparse=always "$work/disk" "$work/disk.now"
 machine=()
 case "$arch" in
-  amd64) machine=(qemu-system-x86_64 -machine q35 -cpu max); console=ttyS0
-    if grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ]; then machine+=(-accel kvm); else machine+=(-accel tcg,thread=multi); fi ;;
+  # Emulated, an older processor is the faster one: a frame costs 0.5 s without AVX2 and fused multiply-add, 2.8 s with them.
+  amd64) machine=(qemu-system-x86_64 -machine q35); console=ttyS0
+    if grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ]; then machine+=(-cpu max -accel kvm)
+    else machine+=(-cpu Nehalem -accel tcg,thread=multi); fi ;;
   arm64) machine=(qemu-system-aarch64 -machine virt -cpu cortex-a76 -accel tcg,thread=multi); console=ttyAMA0 ;;
 esac
 

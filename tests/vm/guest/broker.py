@@ -4,7 +4,7 @@ import pathlib
 import time
 from kit import code, configure, delivers, drop_in, figures, need, scenario, sh, status, until
 from package import CAMERA
-from service import show
+from service import examined, show
 
 FOLDER = pathlib.Path("/etc/mosquitto/graft")
 DEVICE = "graft/edge"
@@ -21,7 +21,7 @@ keyfile {FOLDER}/server.key
 set_tcp_nodelay true
 """
 # Each device its own topics, as docs/ops.md has it.
-RIGHTS = "user operator\ntopic readwrite graft/#\n\npattern readwrite graft/%u/#\n"
+RIGHTS = "user operator\ntopic readwrite graft/#\n\npattern readwrite graft/%u/#\npattern write graft/operator/#\n"
 SETTINGS = f"""[device]
 id = "edge"
 [camera]
@@ -39,6 +39,8 @@ password_file = "/run/credentials/graft.service/mqtt-password"
 [store]
 free_floor = "10 MB"
 quota = "100 MB"
+[backbone]
+change_gate = 3.0
 [metrics]
 listen = "127.0.0.1:9464"
 """
@@ -117,8 +119,7 @@ def adaptation():
     need(ask("mode", "infer")["status"] == "ok", "refused")
     until("infer", lambda: json.loads(retained("state"))["wanted"] == "infer")
     show(0)
-    answer = ask("label", "bars")
-    need(answer["status"] == "ok", str(answer))
+    until("a label", lambda: ask("label", "bars")["status"] == "ok")
     job = ask("train", "start")
     need(job["status"] == "accepted", str(job))
     said, _ = until("the round", lambda: (lambda j: j if j["status"] in ("successful", "failed") else None)(json.loads(retained(f"job/{job['job']}"))))
@@ -146,8 +147,7 @@ def broker_restart():
 
 @scenario("the doctor on this broker")
 def doctor():
-    text = code("graft --json doctor")[1]
-    found = {f["check"]: f for f in json.loads(text[text.index("{"):])["findings"]}
+    found = examined()
     need(found["broker"]["verdict"] == "ok", str(found["broker"]))
     return found["broker"].get("found", "")
 

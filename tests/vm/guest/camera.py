@@ -17,9 +17,11 @@ enabled = false
 [store]
 free_floor = "10 MB"
 quota = "100 MB"
-# A test picture stands still.
+# A test picture stands still: all of it is kept, and not embedded again each time, which takes a second when emulated.
 [capture]
 skip_above = 1.0
+[backbone]
+change_gate = 3.0
 """
 UNBIND = "/sys/bus/platform/drivers/vivid"
 PLANES = "/dev/video1"

@@ -85,6 +85,11 @@ def graft(arguments, check=True):
     return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
+def sees(arguments):
+    """A client command that wants a fresh frame: where many programs want the processor, it may have to be asked again."""
+    until(f"graft {arguments}", lambda: code(f"graft {arguments}")[0] == 0, every=0.3)
+
+
 def until(what, condition, limit=PATIENCE, every=0.05):
     """Waits for a condition; returns what it gave and the seconds it took."""
     begun = time.monotonic()
