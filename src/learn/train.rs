@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::advice::{self, Advice};
 use super::calibration::largest;
 use super::candidates::{self, STEPS, Trained};
+use super::coordinates::Coordinates;
 use super::curve::{Curve, CurvePoint};
 use super::drift::Reference;
 use super::evaluation::{Judged, Report, report};
@@ -96,11 +97,27 @@ pub fn train(
         trained.push(candidates::imprint(&problem, &mut step)?);
     }
     if options.choice != Choice::Only(Method::Imprint) {
-        let ridge = candidates::ridge(&problem, &mut step)?;
-        // Before softmax: both that and a Gram matrix are too much at a time.
-        curve = Some(Curve::measure(&problem, &ridge, options.seed, &mut step)?);
-        if wanted(Method::Softmax) || wanted(Method::Blend) {
-            let softmax = candidates::softmax(&problem, &ridge, workers, &mut step)?;
+        let coordinates = Coordinates::of(&problem, &mut || step("ridge", 0))?;
+        let few = coordinates.as_ref().map(|coordinates| coordinates.problem(&problem));
+        let few = few.as_ref().unwrap_or(&problem);
+        let mut ridge = candidates::ridge(few, &mut step)?;
+        curve = Some(Curve::measure(few, &ridge, options.seed, &mut step)?);
+        let softmax = if wanted(Method::Softmax) || wanted(Method::Blend) {
+            let mut softmax = candidates::softmax(few, &ridge, workers, &mut step)?;
+            if let Some(coordinates) = &coordinates {
+                coordinates.expand(&problem, &mut softmax.linear);
+                if !coordinates.are_all() {
+                    candidates::go_on(&problem, &mut softmax, workers, &mut step)?;
+                }
+            }
+            Some(softmax)
+        } else {
+            None
+        };
+        if let Some(coordinates) = &coordinates {
+            coordinates.expand(&problem, &mut ridge.linear);
+        }
+        if let Some(softmax) = softmax {
             if wanted(Method::Blend) {
                 trained.push(candidates::blend(&problem, &ridge, &softmax));
             }
