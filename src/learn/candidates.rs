@@ -89,23 +89,23 @@ pub(crate) fn ridge(problem: &Problem, step: Step) -> Result<Trained, LearnError
     step("ridge", 0)?;
     let mut ridge = Ridge::new(problem, &mut || step("ridge", 0))?;
     let chosen = Chosen::new(problem, ridge.is_dual());
-    let mut tried: Vec<(f64, Vec<f64>)> = Vec::new();
+    let mut tried = Vec::new();
     let lambda = search(&chosen.groups, RIDGE_START, &RIDGE, &mut |lambda| {
         let proceed = &mut || step("ridge", tried.len() + 1);
         ridge.solve(lambda, proceed)?;
         let scores = ridge.held_out(&chosen.parts, proceed)?;
         let losses = chosen.losses(problem, &scores);
-        tried.push((lambda, if chosen.all { scores } else { Vec::new() }));
+        tried.push((lambda, ridge.solution(), if chosen.all { scores } else { Vec::new() }));
         Ok(losses)
     })?;
     let done = tried.len() + 1;
     let proceed = &mut || step("ridge", done);
-    ridge.solve(lambda, proceed)?;
-    let known = tried.iter().position(|(tried, _)| chosen.all && *tried == lambda);
-    let held_out = match known {
-        Some(at) => tried.swap_remove(at).1,
-        None => ridge.held_out(&problem.groups, proceed)?,
-    };
+    let at = tried.iter().position(|(tried, ..)| *tried == lambda).unwrap_or_default();
+    let (_, solution, mut held_out) = tried.swap_remove(at);
+    ridge.resume(solution);
+    if !chosen.all {
+        held_out = ridge.held_out(&problem.groups, proceed)?;
+    }
     let folds = ridge.held_out(&problem.folds, proceed)?;
     Ok(Trained::new(problem, Method::Ridge, lambda, ridge.linear(), held_out, folds))
 }
@@ -198,7 +198,7 @@ pub(crate) fn softmax(
     Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
 }
 
-/// Goes on with softmax in all numbers of an embedding, from a head that was the best in some coordinates of them.
+/// Goes on with softmax in all numbers of an embedding, from the best head in its leading directions.
 pub(crate) fn go_on(
     problem: &Problem,
     softmax: &mut Trained,
@@ -208,10 +208,9 @@ pub(crate) fn go_on(
     let proceed = &mut || step("softmax", STEPS);
     let samples = problem.samples();
     let scatter = Spectrum::of(&samples, proceed)?.map(Rc::new);
-    let start = softmax.linear.clone();
-    let whole = vec![Task { held_out: 0..0, start }];
-    let heads = softmax::fit(&samples, scatter.as_ref(), softmax.lambda, whole, ON, workers, proceed)?;
-    softmax.linear = heads.into_iter().next().unwrap_or_else(|| softmax.linear.clone());
+    let task = Task { held_out: 0..0, start: softmax.linear.clone() };
+    let heads = softmax::fit(&samples, scatter.as_ref(), softmax.lambda, vec![task], ON, workers, proceed)?;
+    softmax.linear = Linear::mean(&heads);
     Ok(())
 }
 

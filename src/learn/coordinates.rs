@@ -41,7 +41,7 @@ impl Coordinates {
         Ok(Some(Self::Leading(Leading::of(&samples, rank, proceed)?)))
     }
 
-    /// Whether a head in these coordinates can be any head of least penalty in the embeddings.
+    /// Whether they hold all that a head can use.
     pub(crate) fn are_all(&self) -> bool {
         matches!(self, Self::All(_))
     }

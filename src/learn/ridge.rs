@@ -44,8 +44,8 @@ pub(crate) struct Ridge<'p, 'a> {
 }
 
 /// The solution at one λ.
-#[derive(Default)]
-struct Solved {
+#[derive(Clone, Default)]
+pub(crate) struct Solved {
     /// As added to the diagonal.
     lambda: f64,
     /// `α [n, K]` or `V [d+1, K]`.
@@ -140,6 +140,16 @@ impl<'p, 'a> Ridge<'p, 'a> {
         Ok(())
     }
 
+    /// The solution at hand, to come back to.
+    pub(crate) fn solution(&self) -> Solved {
+        self.solved.clone()
+    }
+
+    /// Comes back to a solution; its factor is made anew where it is asked for.
+    pub(crate) fn resume(&mut self, solution: Solved) {
+        self.solved = Solved { inverse: false, ..solution };
+    }
+
     /// Sets the lower triangle to that of `K + λI` or `G + λI`.
     fn shift(&mut self) {
         // In tiles: a whole column would miss the cache at every element.
@@ -206,6 +216,9 @@ impl<'p, 'a> Ridge<'p, 'a> {
     ) -> Result<Vec<f64>, LearnError> {
         let mut scores = vec![0.0; self.problem.len() * self.problem.classes()];
         if self.is_dual() {
+            if !self.solved.inverse {
+                self.invert(proceed)?;
+            }
             for part in parts {
                 let residual = self.dual_residual(part, proceed)?;
                 self.write(part, &residual, &mut scores);

@@ -102,7 +102,10 @@ pub fn train(
         let few = few.as_ref().unwrap_or(&problem);
         let mut ridge = candidates::ridge(few, &mut step)?;
         curve = Some(Curve::measure(few, &ridge, options.seed, &mut step)?);
-        let softmax = if wanted(Method::Softmax) || wanted(Method::Blend) {
+        if let Some(coordinates) = &coordinates {
+            coordinates.expand(&problem, &mut ridge.linear);
+        }
+        if wanted(Method::Softmax) || wanted(Method::Blend) {
             let mut softmax = candidates::softmax(few, &ridge, workers, &mut step)?;
             if let Some(coordinates) = &coordinates {
                 coordinates.expand(&problem, &mut softmax.linear);
@@ -110,16 +113,8 @@ pub fn train(
                     candidates::go_on(&problem, &mut softmax, workers, &mut step)?;
                 }
             }
-            Some(softmax)
-        } else {
-            None
-        };
-        if let Some(coordinates) = &coordinates {
-            coordinates.expand(&problem, &mut ridge.linear);
-        }
-        if let Some(softmax) = softmax {
             if wanted(Method::Blend) {
-                trained.push(candidates::blend(&problem, &ridge, &softmax));
+                trained.push(candidates::blend(few, &ridge, &softmax));
             }
             trained.extend(wanted(Method::Softmax).then_some(softmax));
         }

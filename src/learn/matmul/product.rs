@@ -228,7 +228,7 @@ pub(crate) fn add_gram_lower<T: Real + From<u8> + AddAssign, E>(
     stride: usize,
     proceed: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
-    const BLOCK: usize = 192;
+    const BLOCK: usize = 96;
     let n = a.rows;
     let part = |start: usize, rows: usize| {
         let from = (start * a.row_stride).min(a.values.len());

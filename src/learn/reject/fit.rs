@@ -15,7 +15,7 @@ const SHRINKAGE: f64 = 1e-3;
 /// Spreads are cross-fitted on this many folds at least, on more (at best one a group) as far as this many sums allow:
 /// a few milliseconds.
 const LEAST_FOLDS: usize = 10;
-const SUMS: usize = 10_000_000;
+const SUMS: usize = 4_000_000;
 
 /// Fits the score on held-out scores `[n, K]`, with the threshold where a fraction `rate` of new frames of the classes
 /// would be called unknown. None where there is too little to go by.
