@@ -67,7 +67,7 @@ pub struct HeldOut {
 /// Trains a head on a snapshot. Same snapshot and options → the same round, bit for bit.
 ///
 /// Every figure is cross-fitted: each burst is judged by a head that never saw it (ridge and imprint: exact
-/// leave-one-burst-out; softmax: folds of bursts by hash; blend: the mean of both). The method with the least log-loss
+/// leave-one-burst-out, of ridge in the round's coordinates; softmax: folds of bursts by hash; blend: the mean of both). The method with the least log-loss
 /// on the same folds wins; a tie goes to the simpler one. `progress` is called before every λ and every pass of softmax; `Break` cancels.
 /// Classes of the list without samples are allowed and never predicted.
 ///
