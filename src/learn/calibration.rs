@@ -30,8 +30,8 @@ impl Scored<'_> {
     }
 
     /// The temperature of least cross-entropy against targets smoothed by `1/(observations + 2)`, after Platt (1999):
-    /// without it scores that are all right would ask for a temperature of zero. Found by bisection of the
-    /// derivative in `1/T`, which is monotone.
+    /// without it scores that are all right would ask for a temperature of zero. Found by Newton's method on the
+    /// derivative in `1/T`, which is monotone, with halving of the bracket where a step would leave it.
     pub(crate) fn temperature(&self, observations: usize) -> f64 {
         let smoothing = 1.0 / (observations as f64 + 2.0);
         let spread = self.spread();
@@ -39,15 +39,23 @@ impl Scored<'_> {
             return 1.0;
         }
         let (mut low, mut high) = ((1e-4 / spread).ln(), (1e4 / spread).ln());
+        let mut at = 0.5 * (low + high);
         for _ in 0..24 {
-            let middle = 0.5 * (low + high);
-            if self.slope(middle.exp(), smoothing) > 0.0 {
-                high = middle;
+            let (slope, bend) = self.slope(at.exp(), smoothing);
+            if slope > 0.0 {
+                high = at;
             } else {
-                low = middle;
+                low = at;
+            }
+            let step = slope / (at.exp() * bend);
+            let next = at - step;
+            // Where the slope is too flat to go by, halve.
+            at = if low < next && next < high { next } else { 0.5 * (low + high) };
+            if step.abs() < 1e-6 {
+                break;
             }
         }
-        (-0.5 * (low + high)).exp()
+        (-at).exp()
     }
 
     /// Root mean square of the scores about their row's mean.
@@ -60,22 +68,26 @@ impl Scored<'_> {
         (sum / self.scores.len().max(1) as f64).sqrt()
     }
 
-    /// Derivative of the smoothed cross-entropy in `1/T`.
-    fn slope(&self, inverse: f64, smoothing: f64) -> f64 {
-        let mut slope = 0.0;
+    /// First and second derivative of the smoothed cross-entropy in `1/T`.
+    fn slope(&self, inverse: f64, smoothing: f64) -> (f64, f64) {
+        let (mut slope, mut bend) = (0.0, 0.0);
         for ((row, &label), &weight) in self.rows() {
             let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let (mut sum, mut moment) = (0.0, 0.0);
+            let (mut sum, mut moment, mut square) = (0.0, 0.0, 0.0);
             for score in row {
-                let e = ((score - largest) * inverse).exp();
+                let below = score - largest;
+                let e = (below * inverse).exp();
                 sum += e;
-                moment += e * (score - largest);
+                moment += e * below;
+                square += e * below * below;
             }
+            let expected = moment / sum;
             let mean = row.iter().map(|score| score - largest).sum::<f64>() / row.len() as f64;
             let target = (1.0 - smoothing) * (row[label] - largest) + smoothing * mean;
-            slope += weight * (moment / sum - target);
+            slope += weight * (expected - target);
+            bend += weight * (square / sum - expected * expected);
         }
-        slope
+        (slope, bend)
     }
 }
 

@@ -8,7 +8,6 @@ use super::imprint;
 use super::linear::Linear;
 use super::options::Method;
 use super::problem::Problem;
-use super::reduced::Reduced;
 use super::ridge::Ridge;
 use super::search::{Bounds, search};
 use super::snapshot::LearnError;
@@ -29,6 +28,8 @@ const PATH_SAMPLES: usize = 2048;
 /// How far folds (half of what is worth a weaker λ) and the head itself are driven, in nats above the minimum.
 const FOLD: Precision = Precision { gap: 5e-3, steps: 100 };
 const WHOLE: Precision = Precision { gap: 1e-5, steps: 300 };
+/// The same from the best head in fewer coordinates, which is near already.
+const ON: Precision = Precision { gap: 1e-4, steps: 100 };
 /// Steps that a phase may report, for a progress bar.
 pub(crate) const STEPS: usize = 8;
 
@@ -88,17 +89,23 @@ pub(crate) fn ridge(problem: &Problem, step: Step) -> Result<Trained, LearnError
     step("ridge", 0)?;
     let mut ridge = Ridge::new(problem, &mut || step("ridge", 0))?;
     let chosen = Chosen::new(problem, ridge.is_dual());
-    let mut done = 0;
+    let mut tried = Vec::new();
     let lambda = search(&chosen.groups, RIDGE_START, &RIDGE, &mut |lambda| {
-        done += 1;
-        let proceed = &mut || step("ridge", done);
+        let proceed = &mut || step("ridge", tried.len() + 1);
         ridge.solve(lambda, proceed)?;
         let scores = ridge.held_out(&chosen.parts, proceed)?;
-        Ok(chosen.losses(problem, &scores))
+        let losses = chosen.losses(problem, &scores);
+        tried.push((lambda, ridge.solution(), if chosen.all { scores } else { Vec::new() }));
+        Ok(losses)
     })?;
-    let proceed = &mut || step("ridge", done + 1);
-    ridge.solve(lambda, proceed)?;
-    let held_out = ridge.held_out(&problem.groups, proceed)?;
+    let done = tried.len() + 1;
+    let proceed = &mut || step("ridge", done);
+    let at = tried.iter().position(|(tried, ..)| *tried == lambda).unwrap_or_default();
+    let (_, solution, mut held_out) = tried.swap_remove(at);
+    ridge.resume(solution);
+    if !chosen.all {
+        held_out = ridge.held_out(&problem.groups, proceed)?;
+    }
     let folds = ridge.held_out(&problem.folds, proceed)?;
     Ok(Trained::new(problem, Method::Ridge, lambda, ridge.linear(), held_out, folds))
 }
@@ -107,6 +114,8 @@ pub(crate) fn ridge(problem: &Problem, step: Step) -> Result<Trained, LearnError
 struct Chosen {
     /// In problem order.
     parts: Vec<Range<usize>>,
+    /// Whether these are all bursts.
+    all: bool,
     /// Where their losses lie.
     groups: Vec<Range<usize>>,
     labels: Vec<usize>,
@@ -116,8 +125,13 @@ struct Chosen {
 impl Chosen {
     fn new(problem: &Problem, all: bool) -> Self {
         let stride = if all { 1 } else { problem.len().div_ceil(PATH_SAMPLES) };
-        let mut chosen =
-            Self { parts: Vec::new(), groups: Vec::new(), labels: Vec::new(), weights: Vec::new() };
+        let mut chosen = Self {
+            parts: Vec::new(),
+            all: stride == 1,
+            groups: Vec::new(),
+            labels: Vec::new(),
+            weights: Vec::new(),
+        };
         for part in problem.groups.iter().step_by(stride) {
             let start = chosen.labels.len();
             chosen.parts.push(part.clone());
@@ -150,9 +164,7 @@ pub(crate) fn softmax(
     step: Step,
 ) -> Result<Trained, LearnError> {
     let proceed = &mut || step("softmax", 0);
-    let full = problem.samples();
-    let reduced = Reduced::of(&full, problem.folds.len(), proceed)?;
-    let samples = reduced.as_ref().map_or(full, |reduced| reduced.samples(&full));
+    let samples = problem.samples();
     let scatter = Spectrum::of(&samples, proceed)?.map(Rc::new);
     // Folds start from nothing: a head that has seen the whole snapshot would let them see what they must not.
     let mut heads = vec![Linear::zero(samples.width, samples.classes); problem.folds.len()];
@@ -182,11 +194,24 @@ pub(crate) fn softmax(
     let proceed = &mut || step("softmax", tried.len() + 1);
     let whole = vec![Task { held_out: 0..0, start }];
     let mut heads = softmax::fit(&samples, scatter.as_ref(), lambda, whole, WHOLE, workers, proceed)?;
-    let mut linear = heads.pop().unwrap_or_else(|| Linear::zero(samples.width, samples.classes));
-    if let Some(reduced) = reduced {
-        linear.weight = reduced.expand(&full, &linear.weight);
-    }
+    let linear = heads.pop().unwrap_or_else(|| Linear::zero(samples.width, samples.classes));
     Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
+}
+
+/// Goes on with softmax in all numbers of an embedding, from the best head in its leading directions.
+pub(crate) fn go_on(
+    problem: &Problem,
+    softmax: &mut Trained,
+    workers: &dyn Workers,
+    step: Step,
+) -> Result<(), LearnError> {
+    let proceed = &mut || step("softmax", STEPS);
+    let samples = problem.samples();
+    let scatter = Spectrum::of(&samples, proceed)?.map(Rc::new);
+    let task = Task { held_out: 0..0, start: softmax.linear.clone() };
+    let heads = softmax::fit(&samples, scatter.as_ref(), softmax.lambda, vec![task], ON, workers, proceed)?;
+    softmax.linear = Linear::mean(&heads);
+    Ok(())
 }
 
 /// The mean of the calibrated scores of ridge and softmax: one linear head again.

@@ -7,7 +7,7 @@ use super::snapshot::LearnError;
 /// Rows per block: the unblocked part costs `n²·BLOCK/2`, little beside `n³/3` for the sizes that matter.
 const BLOCK: usize = 64;
 /// Columns per product with a triangle, so that about half of the square above its diagonal is never computed.
-const PANEL: usize = 256;
+const PANEL: usize = 128;
 
 /// Factors the symmetric positive definite `a [n, n]` as `L·Lᵀ`, in place: the lower triangle is read and written, what lies
 /// above the diagonal stays as it is. A pivot below `floor` is raised to it, so a matrix that is singular by rounding

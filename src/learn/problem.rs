@@ -14,7 +14,8 @@ pub(crate) type Proceed<'p> = &'p mut dyn FnMut() -> Result<(), LearnError>;
 /// Samples are in *problem order*: by fold, then group, then snapshot order, so that folds and groups are ranges.
 /// Classes are *compact*: only those with samples, in the order of the class list.
 pub(crate) struct Problem<'a> {
-    snapshot: &'a Snapshot,
+    rows: Rows<'a>,
+    width: usize,
     /// Problem order → row of the snapshot.
     pub order: Vec<u32>,
     /// Compact class → class of the list.
@@ -68,7 +69,8 @@ impl<'a> Problem<'a> {
         let groups = runs(order.iter().map(|&i| group(i)));
         let folds = runs(order.iter().map(|&i| split.fold[group(i)]));
         let mut problem = Self {
-            snapshot,
+            rows: Rows::Half(&snapshot.embeddings),
+            width: snapshot.width,
             order,
             present,
             labels,
@@ -97,7 +99,8 @@ impl<'a> Problem<'a> {
         labels.iter().for_each(|&label| counts[label] += 1);
         let known = counts.iter().filter(|&&count| count > 0).count();
         Self {
-            snapshot: self.snapshot,
+            rows: self.rows,
+            width: self.width,
             order: kept.iter().map(|&i| self.order[i]).collect(),
             present: self.present.clone(),
             weights: labels.iter().map(|&label| kept.len() as f64 / (known * counts[label]) as f64).collect(),
@@ -110,6 +113,23 @@ impl<'a> Problem<'a> {
         }
     }
 
+    /// The same samples by other numbers, `[n, width]` in problem order, which are centred and scaled already.
+    pub(crate) fn by<'b>(&self, rows: Rows<'b>, width: usize) -> Problem<'b> {
+        Problem {
+            rows,
+            width,
+            order: (0..self.len() as u32).collect(),
+            present: self.present.clone(),
+            labels: self.labels.clone(),
+            weights: self.weights.clone(),
+            groups: self.groups.clone(),
+            folds: self.folds.clone(),
+            bursts: self.bursts,
+            centre: vec![0.0; width],
+            scale: 1.0,
+        }
+    }
+
     /// Samples.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
@@ -117,7 +137,7 @@ impl<'a> Problem<'a> {
 
     /// Embedding width.
     pub(crate) fn width(&self) -> usize {
-        self.snapshot.width
+        self.width
     }
 
     /// Classes that have samples.
@@ -133,8 +153,8 @@ impl<'a> Problem<'a> {
     /// What softmax fits.
     pub(crate) fn samples(&self) -> Samples<'_> {
         Samples {
-            rows: Rows::Half(&self.snapshot.embeddings),
-            width: self.width(),
+            rows: self.rows,
+            width: self.width,
             order: &self.order,
             labels: &self.labels,
             weights: &self.weights,

@@ -37,6 +37,13 @@ impl Reduced {
         if n > width / 2 || saved < n * n * (width + n) {
             return Ok(None);
         }
+        Self::new(samples, proceed).map(Some)
+    }
+
+    /// # Errors
+    /// As [`Reduced::of`].
+    pub(crate) fn new(samples: &Samples, proceed: Proceed) -> Result<Self, LearnError> {
+        let (n, width) = (samples.order.len(), samples.width);
         let mut own = vec![0.0f32; n * width];
         samples.centred(0..n, &mut own);
         let mut gram = vec![0.0f32; n * n];
@@ -47,7 +54,12 @@ impl Reduced {
         for (to, from) in rows.chunks_exact_mut(stride(n)).zip(root.chunks_exact(n)) {
             to.iter_mut().zip(from).for_each(|(to, &value)| *to = value as f32);
         }
-        Ok(Some(Self { root, rows, order: (0..n as u32).collect(), centre: vec![0.0; n] }))
+        Ok(Self { root, rows, order: (0..n as u32).collect(), centre: vec![0.0; n] })
+    }
+
+    /// The coordinates of each sample, `[n, n]`.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        Rows::Single(&self.rows)
     }
 
     /// What softmax fits instead of `samples`.

@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use super::cholesky::{factor, invert_lower, lower_square, solve, solve_inverse, times_transposed};
+use super::cholesky::{dot, factor, invert_lower, lower_square, solve, solve_inverse, times_transposed};
 use super::linear::Linear;
 use super::matmul::{Matrix, MatrixMut, add_gram_lower, mirror_lower, multiply};
 use super::problem::{Problem, Proceed};
@@ -23,8 +23,10 @@ use super::snapshot::LearnError;
 pub(crate) const CONSTANT: f64 = 10.0;
 /// Rows per block of a pass over the snapshot.
 const ROWS: usize = 192;
-/// Samples of small parts that share one product with the inverse factor.
-const SHARED: usize = 96;
+/// Numbers of the samples of small parts that share one product with the inverse factor.
+const SHARED: usize = 100_000;
+/// Bursts up to this many samples are too small for a matrix product to be worth its preparations.
+const NARROW: usize = 24;
 
 /// A ridge problem, to be solved for any λ, one after the other.
 pub(crate) struct Ridge<'p, 'a> {
@@ -42,8 +44,8 @@ pub(crate) struct Ridge<'p, 'a> {
 }
 
 /// The solution at one λ.
-#[derive(Default)]
-struct Solved {
+#[derive(Clone, Default)]
+pub(crate) struct Solved {
     /// As added to the diagonal.
     lambda: f64,
     /// `α [n, K]` or `V [d+1, K]`.
@@ -138,6 +140,16 @@ impl<'p, 'a> Ridge<'p, 'a> {
         Ok(())
     }
 
+    /// The solution at hand, to come back to.
+    pub(crate) fn solution(&self) -> Solved {
+        self.solved.clone()
+    }
+
+    /// Comes back to a solution; its factor is made anew where it is asked for.
+    pub(crate) fn resume(&mut self, solution: Solved) {
+        self.solved = Solved { inverse: false, ..solution };
+    }
+
     /// Sets the lower triangle to that of `K + λI` or `G + λI`.
     fn shift(&mut self) {
         // In tiles: a whole column would miss the cache at every element.
@@ -204,6 +216,9 @@ impl<'p, 'a> Ridge<'p, 'a> {
     ) -> Result<Vec<f64>, LearnError> {
         let mut scores = vec![0.0; self.problem.len() * self.problem.classes()];
         if self.is_dual() {
+            if !self.solved.inverse {
+                self.invert(proceed)?;
+            }
             for part in parts {
                 let residual = self.dual_residual(part, proceed)?;
                 self.write(part, &residual, &mut scores);
@@ -215,11 +230,12 @@ impl<'p, 'a> Ridge<'p, 'a> {
         if !small.is_empty() && !self.solved.inverse {
             self.invert(proceed)?;
         }
+        let shared = (SHARED / self.dimension()).max(ROWS / 2);
         let mut at = 0;
         while at < small.len() {
             let start = at;
             let mut rows = 0;
-            while at < small.len() && (at == start || rows + small[at].len() <= SHARED) {
+            while at < small.len() && (at == start || rows + small[at].len() <= shared) {
                 rows += small[at].len();
                 at += 1;
             }
@@ -274,10 +290,17 @@ impl<'p, 'a> Ridge<'p, 'a> {
             let size = part.len();
             let from = to;
             to += size;
-            let z = Matrix::new(&projected[from * dimension..to * dimension], size, dimension);
+            let z = &projected[from * dimension..to * dimension];
             let mut block = vec![0.0; size * size];
             block.iter_mut().step_by(size + 1).for_each(|one| *one = 1.0);
-            add_gram_lower(-1.0, z, &mut block, size, proceed)?;
+            if size <= NARROW {
+                for (i, j) in (0..size).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+                    let row = |at: usize| &z[at * dimension..(at + 1) * dimension];
+                    block[i * size + j] -= dot(row(i), row(j));
+                }
+            } else {
+                add_gram_lower(-1.0, Matrix::new(z, size, dimension), &mut block, size, proceed)?;
+            }
             let residual = &mut residuals[from * classes..to * classes];
             factor(&mut block, size, 0.0, proceed)?;
             solve(&block, size, residual, classes);

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::advice::{self, Advice};
 use super::calibration::largest;
 use super::candidates::{self, STEPS, Trained};
+use super::coordinates::Coordinates;
 use super::curve::{Curve, CurvePoint};
 use super::drift::Reference;
 use super::evaluation::{Judged, Report, report};
@@ -66,7 +67,7 @@ pub struct HeldOut {
 /// Trains a head on a snapshot. Same snapshot and options → the same round, bit for bit.
 ///
 /// Every figure is cross-fitted: each burst is judged by a head that never saw it (ridge and imprint: exact
-/// leave-one-burst-out; softmax: folds of bursts by hash; blend: the mean of both). The method with the least log-loss
+/// leave-one-burst-out, of ridge in the round's coordinates; softmax: folds of bursts by hash; blend: the mean of both). The method with the least log-loss
 /// on the same folds wins; a tie goes to the simpler one. `progress` is called before every λ and every pass of softmax; `Break` cancels.
 /// Classes of the list without samples are allowed and never predicted.
 ///
@@ -96,13 +97,24 @@ pub fn train(
         trained.push(candidates::imprint(&problem, &mut step)?);
     }
     if options.choice != Choice::Only(Method::Imprint) {
-        let ridge = candidates::ridge(&problem, &mut step)?;
-        // Before softmax: both that and a Gram matrix are too much at a time.
-        curve = Some(Curve::measure(&problem, &ridge, options.seed, &mut step)?);
+        let coordinates = Coordinates::of(&problem, &mut || step("ridge", 0))?;
+        let few = coordinates.as_ref().map(|coordinates| coordinates.problem(&problem));
+        let few = few.as_ref().unwrap_or(&problem);
+        let mut ridge = candidates::ridge(few, &mut step)?;
+        curve = Some(Curve::measure(few, &ridge, options.seed, &mut step)?);
+        if let Some(coordinates) = &coordinates {
+            coordinates.expand(&problem, &mut ridge.linear);
+        }
         if wanted(Method::Softmax) || wanted(Method::Blend) {
-            let softmax = candidates::softmax(&problem, &ridge, workers, &mut step)?;
+            let mut softmax = candidates::softmax(few, &ridge, workers, &mut step)?;
+            if let Some(coordinates) = &coordinates {
+                coordinates.expand(&problem, &mut softmax.linear);
+                if !coordinates.are_all() {
+                    candidates::go_on(&problem, &mut softmax, workers, &mut step)?;
+                }
+            }
             if wanted(Method::Blend) {
-                trained.push(candidates::blend(&problem, &ridge, &softmax));
+                trained.push(candidates::blend(few, &ridge, &softmax));
             }
             trained.extend(wanted(Method::Softmax).then_some(softmax));
         }

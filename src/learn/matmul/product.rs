@@ -2,7 +2,7 @@
 //!
 //! [`Matrix`] and [`MatrixMut`] are bounds-checked views; every product goes through [`multiply`].
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
 /// A read-only view `[rows, columns]` of a slice.
 #[derive(Clone, Copy)]
@@ -55,6 +55,39 @@ impl<'a, T> Matrix<'a, T> {
             ..self
         }
     }
+
+    /// Some rows and columns of it.
+    fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let from = rows.start * self.row_stride + columns.start * self.column_stride;
+        let values = &self.values[from.min(self.values.len())..];
+        Self { values, rows: rows.len(), columns: columns.len(), ..self }
+    }
+
+    /// The same matrix with its rows in one piece each, in `room` if they are not: `matrixmultiply` is slow to pack
+    /// others, and would do so again for every piece.
+    fn row_major<'b>(self, room: &'b mut Vec<T>) -> Matrix<'b, T>
+    where
+        'a: 'b,
+        T: Copy + Default,
+    {
+        /// What fits the L1 cache twice.
+        const TILE: usize = 16;
+        if self.column_stride == 1 {
+            return self;
+        }
+        room.resize(self.rows * self.columns, T::default());
+        for top in (0..self.rows).step_by(TILE) {
+            for left in (0..self.columns).step_by(TILE) {
+                for row in top..(top + TILE).min(self.rows) {
+                    for column in left..(left + TILE).min(self.columns) {
+                        room[row * self.columns + column] =
+                            self.values[row * self.row_stride + column * self.column_stride];
+                    }
+                }
+            }
+        }
+        Matrix::new(room, self.rows, self.columns)
+    }
 }
 
 impl<'a, T> MatrixMut<'a, T> {
@@ -69,17 +102,29 @@ impl<'a, T> MatrixMut<'a, T> {
         assert!(extent(rows, columns, row_stride, 1) <= values.len(), "matrix view past its slice");
         Self { values, rows, columns, row_stride }
     }
+
+    /// Some rows and columns of it.
+    fn part(&mut self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut<'_, T> {
+        let from = (rows.start * self.row_stride + columns.start).min(self.values.len());
+        let values = &mut self.values[from..];
+        MatrixMut { values, rows: rows.len(), columns: columns.len(), row_stride: self.row_stride }
+    }
 }
 
 /// The two element types that the kernels know.
 pub(crate) trait Real: Copy + Default + Send + Sync + 'static {
+    /// Multiplications of one piece of work: a few milliseconds on a small board.
+    const PIECE: usize;
+
     /// `C ← alpha·A·B + beta·C` on shapes and bounds that [`multiply`] has checked.
     fn kernel(alpha: Self, a: Matrix<Self>, b: Matrix<Self>, beta: Self, c: MatrixMut<Self>);
 }
 
 macro_rules! real {
-    ($type:ty, $gemm:path) => {
+    ($type:ty, $gemm:path, $piece:literal) => {
         impl Real for $type {
+            const PIECE: usize = $piece;
+
             fn kernel(alpha: Self, a: Matrix<Self>, b: Matrix<Self>, beta: Self, c: MatrixMut<Self>) {
                 // SAFETY: the views were bounds-checked when they were made (`extent`), `multiply` has checked
                 // that the shapes agree, rows of `c` do not overlap, and `c` is a unique borrow, so it aliases
@@ -107,8 +152,8 @@ macro_rules! real {
         }
     };
 }
-real!(f32, matrixmultiply::sgemm);
-real!(f64, matrixmultiply::dgemm);
+real!(f32, matrixmultiply::sgemm, 16_000_000);
+real!(f64, matrixmultiply::dgemm, 8_000_000);
 
 /// `C ← alpha·A·B + beta·C`. With `beta` zero, `C` is written without being read.
 ///
@@ -131,13 +176,11 @@ pub(crate) fn multiply<T: Real>(alpha: T, a: Matrix<T>, b: Matrix<T>, beta: T, c
     T::kernel(alpha, a, b, beta, c);
 }
 
-/// Multiplications of one piece of work in f64: a few milliseconds on a small board.
-const PIECE: usize = 4_000_000;
-
-/// Columns of `A` that are worked on together: `matrixmultiply` packs that many, and a piece has the more rows for it.
+/// Rows and columns of `B` that are worked on together: what `matrixmultiply` packs for each piece.
 const DEPTH: usize = 256;
+const PANEL: usize = 256;
 
-/// [`multiply`] in pieces; `proceed` is asked before each, and its error ends the work.
+/// [`multiply`] in pieces of [`Real::PIECE`] multiplications; `proceed` is asked before each, and its error ends the work.
 ///
 /// # Errors
 /// That of `proceed`; `c` is then partly done.
@@ -146,28 +189,27 @@ pub(crate) fn multiply_in_pieces<T: Real + From<u8>, E>(
     a: Matrix<T>,
     b: Matrix<T>,
     beta: T,
-    c: MatrixMut<T>,
+    mut c: MatrixMut<T>,
     proceed: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
-    assert!(c.rows == a.rows && b.rows == a.columns, "shapes that agree");
-    let mut inner = 0;
-    while inner == 0 || inner < a.columns {
-        let depth = DEPTH.min(a.columns - inner);
-        let right = &b.values[(inner * b.row_stride).min(b.values.len())..];
-        let right = Matrix { values: right, rows: depth, ..b };
-        let beta = if inner == 0 { beta } else { T::from(1u8) };
-        let step = (PIECE / (depth * b.columns).max(1)).clamp(8, a.rows.max(8));
-        let mut start = 0;
-        while start < a.rows {
-            proceed()?;
-            let rows = step.min(a.rows - start);
-            let from = start * a.row_stride + inner * a.column_stride;
-            let left = Matrix { values: &a.values[from.min(a.values.len())..], rows, columns: depth, ..a };
-            let to = &mut c.values[start * c.row_stride..];
-            multiply(alpha, left, right, beta, MatrixMut { values: to, rows, ..c });
-            start += rows;
+    assert!(c.rows == a.rows && c.columns == b.columns && b.rows == a.columns, "shapes that agree");
+    let mut copy = Vec::new();
+    for left in (0..b.columns).step_by(PANEL) {
+        let width = PANEL.min(b.columns - left);
+        let mut inner = 0;
+        while inner == 0 || inner < a.columns {
+            let depth = DEPTH.min(a.columns - inner);
+            let right = b.part(inner..inner + depth, left..left + width).row_major(&mut copy);
+            let beta = if inner == 0 { beta } else { T::from(1u8) };
+            let step = (T::PIECE / (depth * width).max(1)).clamp(8, a.rows.max(8));
+            for start in (0..a.rows).step_by(step) {
+                proceed()?;
+                let end = (start + step).min(a.rows);
+                let own = a.part(start..end, inner..inner + depth);
+                multiply(alpha, own, right, beta, c.part(start..end, left..left + width));
+            }
+            inner += DEPTH;
         }
-        inner += DEPTH;
     }
     Ok(())
 }
@@ -186,7 +228,7 @@ pub(crate) fn add_gram_lower<T: Real + From<u8> + AddAssign, E>(
     stride: usize,
     proceed: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
-    const BLOCK: usize = 192;
+    const BLOCK: usize = 96;
     let n = a.rows;
     let part = |start: usize, rows: usize| {
         let from = (start * a.row_stride).min(a.values.len());

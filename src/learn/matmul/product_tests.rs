@@ -73,6 +73,23 @@ proptest! {
     }
 
     #[test]
+    fn a_product_in_pieces_is_the_whole(
+        m in 1usize..300, k in 1usize..600, n in 1usize..600, flips in (any::<bool>(), any::<bool>()), seed in any::<u64>(),
+    ) {
+        let (a, b) = (numbers(m * k, seed), numbers(k * n, seed ^ 1));
+        let a = if flips.0 { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
+        let b = if flips.1 { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
+        let (mut whole, mut pieces) = (vec![0.5; m * n], vec![0.5; m * n]);
+        multiply(-1.5, a, b, 1.0, MatrixMut::new(&mut whole, m, n));
+        let mut asked = 0;
+        multiply_in_pieces(-1.5, a, b, 1.0, MatrixMut::new(&mut pieces, m, n), &mut || { asked += 1; Ok::<(), ()>(()) }).unwrap();
+        prop_assert!(asked * 8_000_000 >= m * k * n, "{asked} pieces");
+        for (piece, whole) in pieces.iter().zip(&whole) {
+            prop_assert!((piece - whole).abs() <= 1e-11 * (1.0 + whole.abs()), "{piece} {whole}");
+        }
+    }
+
+    #[test]
     fn gram_is_the_product_with_the_transpose(n in 0usize..230, k in 0usize..9, seed in any::<u64>()) {
         let a = numbers(n * k, seed);
         let mut g = vec![1.0; n * n];

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{Recipe, clusters};
 use crate::learn::cholesky::{factor, solve};
+use crate::learn::coordinates::Coordinates;
 use crate::learn::linear::Linear;
 use crate::learn::objective::Samples;
 use crate::learn::problem::Problem;
@@ -142,6 +143,36 @@ fn bursts_too_wide_for_a_closed_form_are_left_out_by_solving_anew() {
                 assert!((found - wanted).abs() < 1e-9 * (1.0 + wanted.abs()), "{part:?} {found} {wanted}");
             }
         }
+    }
+}
+
+/// In leading directions as well, leaving a burst out is exact, and a head says the same of an embedding as of its
+/// coordinates.
+#[test]
+fn leading_directions_are_a_problem_like_any_other() {
+    let recipe =
+        Recipe { width: 430, classes: 3, bursts: 40, per_burst: 5, spread: [0.6, 0.7, 0.4], seed: 6 };
+    let snapshot = clusters(recipe);
+    let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
+    let coordinates = Coordinates::of(&problem, &mut || Ok(())).unwrap().unwrap();
+    let few = coordinates.problem(&problem);
+    assert!(!coordinates.are_all() && 2 * few.width() < problem.width());
+    let mut ridge = Ridge::new(&few, &mut || Ok(())).unwrap();
+    ridge.solve(1e-2, &mut || Ok(())).unwrap();
+    let scores = ridge.held_out(&few.groups, &mut || Ok(())).unwrap();
+    for part in few.groups.iter().take(3) {
+        let wanted = refit(&few, 1e-2, part);
+        for (found, wanted) in scores[part.start * 3..part.end * 3].iter().zip(&wanted) {
+            assert!((found - wanted).abs() < 1e-6 * (1.0 + wanted.abs()), "{found} {wanted}");
+        }
+    }
+    let mut head = ridge.linear();
+    let all = 0..problem.len();
+    let by_few = held_out(&few.samples(), std::slice::from_ref(&all), std::slice::from_ref(&head));
+    coordinates.expand(&problem, &mut head);
+    let by_all = held_out(&problem.samples(), std::slice::from_ref(&all), &[head]);
+    for (few, all) in by_few.iter().zip(&by_all) {
+        assert!((few - all).abs() < 2e-3, "{few} {all}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::figures::cpu_ms;
 use super::{Recipe, clusters, features, round};
+use crate::learn::coordinates::Coordinates;
 use crate::learn::curve::Curve;
 use crate::learn::problem::Problem;
 use crate::learn::{Next, Options, Round, Snapshot, candidates, evaluate};
@@ -190,6 +191,8 @@ fn the_curve_costs_little_beside_the_round() {
         let whole = cpu_ms() - start;
         let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
         let mut step = |_: &'static str, _: usize| Ok(());
+        let few = Coordinates::of(&problem, &mut || Ok(())).unwrap().unwrap();
+        let problem = few.problem(&problem);
         let ridge = candidates::ridge(&problem, &mut step).unwrap();
         let start = cpu_ms();
         let curve = Curve::measure(&problem, &ridge, 0, &mut step).unwrap();

@@ -2,6 +2,7 @@
 
 use super::{Recipe, clusters, round};
 use crate::learn::candidates;
+use crate::learn::coordinates::Coordinates;
 use crate::learn::problem::Problem;
 use crate::learn::ridge::Ridge;
 use crate::learn::{Alone, Choice, Method, Options, Snapshot, evaluate};
@@ -65,6 +66,22 @@ fn leave_one_out_in_f32_with_fewer_samples_than_dimensions_sees_what_it_must_not
     println!("f32 leave-one-out on noise: {trapped:.3}, ours: {honest:.3}");
     assert!((0.3..0.7).contains(&honest), "noise was learned: {honest}");
     assert!(trapped > 0.9, "the f32 formula is no trap any more: {trapped} {honest}");
+}
+
+#[test]
+fn noise_is_not_learned_in_leading_directions_either() {
+    // Directions that knew the labels of what is held out would tell it.
+    let recipe =
+        Recipe { width: 450, classes: 2, bursts: 300, per_burst: 1, spread: [0.0, 0.0, 1.0], seed: 3 };
+    let snapshot = clusters(recipe);
+    let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
+    let few = Coordinates::of(&problem, &mut || Ok(())).unwrap().unwrap();
+    assert!(!few.are_all());
+    for tried in round(&snapshot, &Options::default()).unwrap().candidates {
+        let accuracy = tried.report.accuracy.value;
+        println!("{} on noise: {accuracy:.3}", tried.method);
+        assert!((0.42..0.58).contains(&accuracy), "{} learned noise: {accuracy}", tried.method);
+    }
 }
 
 /// Cholesky in place, in f32.
