@@ -23,7 +23,7 @@ echo "${ONLY:-}" >"$share/only"
 cp --sparse=always "$work/disk" "$work/disk.now"
 machine=()
 case "$arch" in
-  # Emulated, an older processor is the faster one: a frame costs 0.5 s without AVX2 and fused multiply-add, 2.8 s with them.
+  # Emulated, an older processor is the faster one: fused multiply-add in eight lanes costs several times what it saves.
   amd64) machine=(qemu-system-x86_64 -machine q35); console=ttyS0
     if grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ]; then machine+=(-cpu max -accel kvm)
     else machine+=(-cpu Nehalem -accel tcg,thread=multi); fi ;;

@@ -119,7 +119,7 @@ class Socket(http.client.HTTPConnection):
 
 
 def page(path, body=None):
-    """Status and text of a page of the daemon."""
+    """Status and text of a page of the daemon; a picture comes out as some text too."""
     connection = Socket()
     try:
         if body is None:
@@ -127,7 +127,7 @@ def page(path, body=None):
         else:
             connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        return answer.status, answer.read().decode(errors="replace")
     finally:
         connection.close()
 
