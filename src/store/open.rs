@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -255,6 +255,11 @@ fn create_database_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// A process that has let go of its lock may still hold it for a moment: in a child that was forked and has not yet become the
+/// program that it was forked for.
+const LETTING_GO: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// An advisory lock for the life of the process; the file holds the owner's process id.
 fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(LOCK);
@@ -267,7 +272,14 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(what)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let begun = Instant::now();
+    let locked = loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < LETTING_GO => std::thread::sleep(PAUSE),
+            outcome => break outcome,
+        }
+    };
+    match locked {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut pid = String::new();

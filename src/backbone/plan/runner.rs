@@ -178,7 +178,8 @@ impl Runner {
     /// # Errors
     /// When the system gives no more threads.
     pub(in super::super) fn share(&mut self, threads: usize) -> Result<(), BackboneError> {
-        contained("start threads", || Ok(self.team = Team::new(threads)?))
+        self.team = contained("start threads", || Ok(Team::new(threads)?))?;
+        Ok(())
     }
 
     /// Our operators.

@@ -41,6 +41,17 @@ fn a_second_opener_is_refused_with_the_owners_id() {
 }
 
 #[test]
+fn a_lock_that_is_about_to_be_let_go_of_is_waited_for() {
+    let (dir, store) = fresh();
+    let letting_go = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(store);
+    });
+    open(dir.path());
+    letting_go.join().expect("let go");
+}
+
+#[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let (dir, store) = fresh();
     drop(store);
