@@ -37,9 +37,10 @@ impl Daemon {
 
     /// Tells of something that happened: on disk first, so that it survives a broker that is away.
     pub(super) fn event(&mut self, kind: EventType, fill: impl FnOnce(Event) -> Event) {
+        let name = to_json(&kind);
         let event = fill(Event::new(timestamp::rfc3339(self.clock.wall_ms()), kind));
         let payload = to_json(&event);
-        tracing::info!(event = %payload, "event");
+        tracing::info!(event = %payload, "event {}", name.trim_matches('"'));
         self.watch("event", &payload);
         if self.mqtt.is_none() {
             return;
