@@ -4,7 +4,7 @@
 
 Every frame is kept and published (capture.ring_hz, predict.max_hz), to those who watch the socket; there is no broker. `overhead` is
 what the age of a prediction exceeds a frame of the backbone alone by, medians both; the backbone is timed by `graft bench backbone`
-before and after. Clock times: they are only as good as the machine is idle.
+at the same rate before and after: between two frames caches cool down. Clock times: they are only as good as the machine is idle.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 
 
 def backbone_ms(graft, file):
-    command = [graft, "bench", "backbone", file, "--frames", "100", "--json", "--quiet"]
+    command = [graft, "bench", "backbone", file, "--frames", "60", "--threads", "1", "--hz", "15", "--json", "--quiet"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["rows"][0]["ours_ms"]
 
 

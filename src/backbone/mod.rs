@@ -37,4 +37,4 @@ pub use plan::{Backbone, Identity, MAX_WIDTH, OperatorTime, peak_gflops, read_fi
 pub use preprocess::{Preprocessor, Rect, crop_rect, cut_out};
 pub use recipes::{recipes, tiny};
 pub use returned::{ReturnedError, same_interface};
-pub use speed::{Speed, speed};
+pub use speed::{Speed, Way, speed};

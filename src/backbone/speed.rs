@@ -1,7 +1,7 @@
 //! How fast a backbone runs here: with our operators, and by tract alone, in turn.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -56,14 +56,26 @@ pub struct Speed {
     pub operators: Vec<OperatorTime>,
 }
 
+/// How a file is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// Frames each way.
+    pub frames: usize,
+    /// Threads that share a frame of ours.
+    pub threads: usize,
+    /// Frames a second, as a camera gives them: meanwhile caches cool down. `None`: one after the other.
+    pub hz: Option<f64>,
+}
+
 /// Frames of one way before it is the other's turn.
 const TURN: usize = 5;
 
-/// Measures one file with `frames` frames each way, in turns of a few; ours by so many threads.
+/// Measures one file, a few frames each way in turn.
 ///
 /// # Errors
 /// Every reason to refuse the file.
-pub fn speed(path: &Path, card: &Card, frames: usize, threads: usize) -> Result<Speed, BackboneError> {
+pub fn speed(path: &Path, card: &Card, way: Way) -> Result<Speed, BackboneError> {
+    let pause = || way.hz.iter().for_each(|hz| std::thread::sleep(Duration::from_secs_f64(1.0 / hz)));
     let before = resident_mb();
     let start = Stopwatch::start();
     let mut backbone = Backbone::load(path, card)?;
@@ -78,7 +90,7 @@ pub fn speed(path: &Path, card: &Card, frames: usize, threads: usize) -> Result<
     drop(backbone);
     let start = Stopwatch::start();
     let mut backbone = Backbone::load_again(path, card, proof.as_deref())?;
-    let threads = backbone.share(threads)?;
+    let threads = backbone.share(way.threads)?;
     backbone.embed_pixels(&pixels)?;
     let (load_ms, load_cpu_ms) = start.milliseconds();
     let start = Stopwatch::start();
@@ -90,13 +102,15 @@ pub fn speed(path: &Path, card: &Card, frames: usize, threads: usize) -> Result<
     let largest = wanted.iter().fold(0f32, |largest, value| largest.max(value.abs()));
     let apart = wanted.iter().zip(&found).fold(0f32, |apart, (a, b)| apart.max((a - b).abs()));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..frames.div_ceil(TURN) {
+    for _ in 0..way.frames.div_ceil(TURN) {
         for _ in 0..TURN {
+            pause();
             let start = Stopwatch::start();
             backbone.embed_pixels(&pixels)?;
             ours.push(start.milliseconds());
         }
         for _ in 0..TURN {
+            pause();
             let start = Stopwatch::start();
             plain.run(&backbone.tensor(&pixels)?)?;
             theirs.push(start.milliseconds());

@@ -1,7 +1,7 @@
 //! `graft bench backbone`: frames through our operators, by one thread and by all, and through tract alone, in turn.
 
 use super::super::output::{Output, table};
-use crate::backbone::{Card, OperatorTime, Speed, peak_gflops, speed};
+use crate::backbone::{Card, OperatorTime, Speed, Way, peak_gflops, speed};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -19,6 +19,14 @@ pub struct BackboneArgs {
     /// Threads that share a frame [default: one, then as many as the processor has]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: Option<u16>,
+    /// Frames a second, with a pause before each, as a camera gives them [default: one after the other]
+    #[arg(long, value_parser = positive)]
+    hz: Option<f64>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let hz = text.parse().map_err(|e| format!("{e}"))?;
+    if (0.1..=1000.0).contains(&hz) { Ok(hz) } else { Err("a number from 0.1 to 1000".into()) }
 }
 
 pub fn run(args: &BackboneArgs, output: Output) -> Result<()> {
@@ -33,7 +41,8 @@ pub fn run(args: &BackboneArgs, output: Output) -> Result<()> {
             output.note(&warning);
         }
         for threads in &threads {
-            rows.push(speed(file, &card, args.frames as usize, *threads)?);
+            let way = Way { frames: args.frames as usize, threads: *threads, hz: args.hz };
+            rows.push(speed(file, &card, way)?);
         }
     }
     let told: Vec<_> = rows.iter().map(|row| row_json(row, peak)).collect();
