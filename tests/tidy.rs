@@ -59,7 +59,6 @@ fn one_outside_crate_one_home() {
         ("tract_onnx", &["src/backbone/"]),
         ("prost", &["src/backbone/"]),
         ("ndarray", &["src/backbone/"]),
-        ("rayon", &["src/backbone/plan/kernels/"]),
         ("fast_image_resize", &["src/backbone/"]),
         ("ureq", &["src/backbone/", "src/offload/"]),
         ("v4l", &["src/camera/v4l2"]),

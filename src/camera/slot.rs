@@ -3,7 +3,12 @@
 use crate::frame::Frame;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A frame that was taken longer ago than this is dropped: a newer one is on its way.
+const STALE: Duration = Duration::from_millis(200);
+/// After so many of them in a row the camera's frames are taken to come that late by themselves.
+const STALE_RUN: u32 = 5;
 
 /// Holds at most one frame, the newest. A frame that nobody took in time is dropped and counted.
 #[derive(Debug, Default)]
@@ -20,6 +25,19 @@ struct Inside {
     received: u64,
     drops: u64,
     closed: bool,
+    /// The frame is of a source that does not wait for us.
+    live: bool,
+    /// Stale frames in a row.
+    stale: u32,
+}
+
+impl Inside {
+    /// Whether the frame is to be dropped for its age.
+    fn is_stale(&mut self, frame: &Frame) -> bool {
+        let old = self.live && frame.taken.elapsed() > STALE;
+        self.stale = if old { self.stale.saturating_add(1) } else { 0 };
+        old && self.stale <= STALE_RUN
+    }
 }
 
 impl Slot {
@@ -45,6 +63,7 @@ impl Slot {
             return;
         }
         inside.received += 1;
+        inside.live = true;
         if inside.frame.replace(frame).is_some() {
             inside.drops += 1;
         }
@@ -67,25 +86,30 @@ impl Slot {
             return Some(frame);
         }
         inside.received += 1;
+        inside.live = false;
         inside.frame = Some(frame);
         drop(inside);
         self.filled.notify_one();
         None
     }
 
-    /// Takes the frame, waiting for it at most `timeout`. None: none came, or the slot is closed and empty.
+    /// Takes the frame, waiting for it at most `timeout`. None: no fresh one came, or the slot is closed and empty.
     pub fn take(&self, timeout: Duration) -> Option<Frame> {
         let empty = |inside: &mut Inside| inside.frame.is_none() && !inside.closed;
-        let (mut inside, _) = self
-            .filled
-            .wait_timeout_while(self.lock(), timeout, empty)
-            .unwrap_or_else(PoisonError::into_inner);
-        let frame = inside.frame.take();
-        drop(inside);
-        if frame.is_some() {
-            self.emptied.notify_one();
+        let begun = Instant::now();
+        let mut inside = self.lock();
+        loop {
+            let rest = timeout.saturating_sub(begun.elapsed());
+            let waited = self.filled.wait_timeout_while(inside, rest, empty);
+            (inside, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let frame = inside.frame.take()?;
+            if !inside.is_stale(&frame) {
+                drop(inside);
+                self.emptied.notify_one();
+                return Some(frame);
+            }
+            inside.drops += 1;
         }
-        frame
     }
 
     /// The frame that was just taken is not looked at either, because it came too soon.
@@ -93,7 +117,7 @@ impl Slot {
         self.lock().drops += 1;
     }
 
-    /// Frames that nobody looked at: replaced before they were taken, or passed over.
+    /// Frames that nobody looked at: replaced before they were taken, too old, or passed over.
     pub fn drops(&self) -> u64 {
         self.lock().drops
     }
@@ -192,6 +216,28 @@ mod tests {
         let full = Slot::new();
         full.put(gray_frame(1));
         assert_eq!(full.put_wait(gray_frame(2), Duration::from_millis(1)).unwrap().id, 2);
+    }
+
+    #[test]
+    fn old_frames_are_dropped_unless_the_camera_gives_no_others() {
+        let slot = Slot::new();
+        let old = |id| Frame { taken: Instant::now().checked_sub(2 * STALE).unwrap(), ..gray_frame(id) };
+        let take = |frame| {
+            slot.put(frame);
+            slot.take(Duration::ZERO).is_some()
+        };
+        assert!(!take(old(1)));
+        assert!(take(gray_frame(2)));
+        for id in 3..3 + u64::from(STALE_RUN) {
+            assert!(!take(old(id)));
+        }
+        assert!(take(old(20)) && take(old(21)));
+        assert!(take(gray_frame(22)));
+        assert!(!take(old(23)));
+        assert_eq!(slot.drops(), 2 + u64::from(STALE_RUN));
+        // A source that waits for us loses nothing.
+        assert!(slot.put_wait(old(24), Duration::ZERO).is_none());
+        assert!(slot.take(Duration::ZERO).is_some());
     }
 
     proptest! {

@@ -1,5 +1,11 @@
 //! One temperature for a head, fitted on scores of samples that the head did not see.
 
+use super::problem::Proceed;
+use super::snapshot::LearnError;
+
+/// Scores between two questions whether to go on.
+const PIECE: usize = 1 << 16;
+
 /// Labelled scores, `[n, classes]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Scored<'a> {
@@ -32,16 +38,19 @@ impl Scored<'_> {
     /// The temperature of least cross-entropy against targets smoothed by `1/(observations + 2)`, after Platt (1999):
     /// without it scores that are all right would ask for a temperature of zero. Found by Newton's method on the
     /// derivative in `1/T`, which is monotone, with halving of the bracket where a step would leave it.
-    pub(crate) fn temperature(&self, observations: usize) -> f64 {
+    ///
+    /// # Errors
+    /// Those of `proceed`, which is asked between pieces of work.
+    pub(crate) fn temperature(&self, observations: usize, proceed: Proceed) -> Result<f64, LearnError> {
         let smoothing = 1.0 / (observations as f64 + 2.0);
         let spread = self.spread();
         if !(spread > 0.0 && spread.is_finite()) {
-            return 1.0;
+            return Ok(1.0);
         }
         let (mut low, mut high) = ((1e-4 / spread).ln(), (1e4 / spread).ln());
         let mut at = 0.5 * (low + high);
         for _ in 0..24 {
-            let (slope, bend) = self.slope(at.exp(), smoothing);
+            let (slope, bend) = self.slope(at.exp(), smoothing, proceed)?;
             if slope > 0.0 {
                 high = at;
             } else {
@@ -55,7 +64,7 @@ impl Scored<'_> {
                 break;
             }
         }
-        (-at).exp()
+        Ok((-at).exp())
     }
 
     /// Root mean square of the scores about their row's mean.
@@ -69,9 +78,13 @@ impl Scored<'_> {
     }
 
     /// First and second derivative of the smoothed cross-entropy in `1/T`.
-    fn slope(&self, inverse: f64, smoothing: f64) -> (f64, f64) {
+    fn slope(&self, inverse: f64, smoothing: f64, proceed: Proceed) -> Result<(f64, f64), LearnError> {
         let (mut slope, mut bend) = (0.0, 0.0);
-        for ((row, &label), &weight) in self.rows() {
+        let piece = PIECE.div_ceil(self.classes.max(1));
+        for (at, ((row, &label), &weight)) in self.rows().enumerate() {
+            if at.is_multiple_of(piece) {
+                proceed()?;
+            }
             let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let (mut sum, mut moment, mut square) = (0.0, 0.0, 0.0);
             for score in row {
@@ -87,7 +100,7 @@ impl Scored<'_> {
             slope += weight * (expected - target);
             bend += weight * (square / sum - expected * expected);
         }
-        (slope, bend)
+        Ok((slope, bend))
     }
 }
 

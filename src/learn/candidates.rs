@@ -7,7 +7,7 @@ use super::calibration::Scored;
 use super::imprint;
 use super::linear::Linear;
 use super::options::Method;
-use super::problem::Problem;
+use super::problem::{Problem, Proceed};
 use super::ridge::Ridge;
 use super::search::{Bounds, search};
 use super::snapshot::LearnError;
@@ -59,20 +59,22 @@ impl Trained {
         linear: Linear,
         held_out: Vec<f64>,
         folds: Vec<f64>,
-    ) -> Self {
-        let (temperature, _) = judge(problem, &held_out);
-        let (own, fold_loss) = judge(problem, &folds);
+        proceed: Proceed,
+    ) -> Result<Self, LearnError> {
+        let (temperature, _) = judge(problem, &held_out, proceed)?;
+        let (own, fold_loss) = judge(problem, &folds, proceed)?;
         let folds = folds.iter().map(|score| score / own).collect();
-        Self { method, lambda, linear, held_out, temperature, folds, fold_loss }
+        Ok(Self { method, lambda, linear, held_out, temperature, folds, fold_loss })
     }
 }
 
 /// The temperature of held-out scores and their log-loss at it.
-fn judge(problem: &Problem, scores: &[f64]) -> (f64, f64) {
+fn judge(problem: &Problem, scores: &[f64], proceed: Proceed) -> Result<(f64, f64), LearnError> {
     let scored =
         Scored { scores, labels: &problem.labels, weights: &problem.weights, classes: problem.classes() };
-    let temperature = scored.temperature(problem.bursts);
-    (temperature, scored.log_loss(temperature))
+    let temperature = scored.temperature(problem.bursts, proceed)?;
+    proceed()?;
+    Ok((temperature, scored.log_loss(temperature)))
 }
 
 /// Normalised class means.
@@ -81,7 +83,7 @@ pub(crate) fn imprint(problem: &Problem, step: Step) -> Result<Trained, LearnErr
     let linear = imprint::fit(problem);
     let held_out = imprint::held_out(problem, &problem.groups);
     let folds = imprint::held_out(problem, &problem.folds);
-    Ok(Trained::new(problem, Method::Imprint, 0.0, linear, held_out, folds))
+    Trained::new(problem, Method::Imprint, 0.0, linear, held_out, folds, &mut || step("imprint", 0))
 }
 
 /// Ridge at the λ of least leave-one-burst-out loss.
@@ -94,7 +96,7 @@ pub(crate) fn ridge(problem: &Problem, step: Step) -> Result<Trained, LearnError
         let proceed = &mut || step("ridge", tried.len() + 1);
         ridge.solve(lambda, proceed)?;
         let scores = ridge.held_out(&chosen.parts, proceed)?;
-        let losses = chosen.losses(problem, &scores);
+        let losses = chosen.losses(problem, &scores, proceed)?;
         tried.push((lambda, ridge.solution(), if chosen.all { scores } else { Vec::new() }));
         Ok(losses)
     })?;
@@ -107,7 +109,7 @@ pub(crate) fn ridge(problem: &Problem, step: Step) -> Result<Trained, LearnError
         held_out = ridge.held_out(&problem.groups, proceed)?;
     }
     let folds = ridge.held_out(&problem.folds, proceed)?;
-    Ok(Trained::new(problem, Method::Ridge, lambda, ridge.linear(), held_out, folds))
+    Trained::new(problem, Method::Ridge, lambda, ridge.linear(), held_out, folds, proceed)
 }
 
 /// The bursts that choose λ.
@@ -143,7 +145,7 @@ impl Chosen {
     }
 
     /// Losses at the temperature of these scores: the scale of a least-squares score means nothing by itself.
-    fn losses(&self, problem: &Problem, scores: &[f64]) -> Vec<f64> {
+    fn losses(&self, problem: &Problem, scores: &[f64], proceed: Proceed) -> Result<Vec<f64>, LearnError> {
         let classes = problem.classes();
         let scores: Vec<f64> = self
             .parts
@@ -152,7 +154,7 @@ impl Chosen {
             .copied()
             .collect();
         let scored = Scored { scores: &scores, labels: &self.labels, weights: &self.weights, classes };
-        scored.losses(scored.temperature(problem.bursts))
+        Ok(scored.losses(scored.temperature(problem.bursts, proceed)?))
     }
 }
 
@@ -195,7 +197,7 @@ pub(crate) fn softmax(
     let whole = vec![Task { held_out: 0..0, start }];
     let mut heads = softmax::fit(&samples, scatter.as_ref(), lambda, whole, WHOLE, workers, proceed)?;
     let linear = heads.pop().unwrap_or_else(|| Linear::zero(samples.width, samples.classes));
-    Ok(Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores))
+    Trained::new(problem, Method::Softmax, lambda, linear, scores.clone(), scores, proceed)
 }
 
 /// Goes on with softmax in all numbers of an embedding, from the best head in its leading directions.
@@ -215,7 +217,12 @@ pub(crate) fn go_on(
 }
 
 /// The mean of the calibrated scores of ridge and softmax: one linear head again.
-pub(crate) fn blend(problem: &Problem, ridge: &Trained, softmax: &Trained) -> Trained {
+pub(crate) fn blend(
+    problem: &Problem,
+    ridge: &Trained,
+    softmax: &Trained,
+    proceed: Proceed,
+) -> Result<Trained, LearnError> {
     let mean = |a: &[f64], b: &[f64], a_scale: f64, b_scale: f64| -> Vec<f64> {
         a.iter().zip(b).map(|(a, b)| 0.5 * (a / a_scale + b / b_scale)).collect()
     };
@@ -226,5 +233,5 @@ pub(crate) fn blend(problem: &Problem, ridge: &Trained, softmax: &Trained) -> Tr
     };
     let held_out = mean(&ridge.held_out, &softmax.held_out, a, b);
     let folds = mean(&ridge.folds, &softmax.folds, 1.0, 1.0);
-    Trained::new(problem, Method::Blend, softmax.lambda, linear, held_out, folds)
+    Trained::new(problem, Method::Blend, softmax.lambda, linear, held_out, folds, proceed)
 }

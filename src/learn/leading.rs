@@ -10,7 +10,7 @@ use half::slice::HalfFloatSliceExt;
 
 use super::cholesky::{factor, invert_lower, lower_square};
 use super::matmul::fused::{BLOCK, Columns, Isa, Rows, add_combined, add_scaled, scores};
-use super::matmul::{Matrix, MatrixMut, add_gram_lower, multiply_in_pieces};
+use super::matmul::{Matrix, MatrixMut, Real, add_gram_lower, multiply_in_pieces};
 use super::objective::Samples;
 use super::problem::Proceed;
 use super::snapshot::LearnError;
@@ -21,8 +21,6 @@ const RANKS: [usize; 2] = [208, 512];
 const SAMPLES: usize = 5;
 /// Samples that a direction is found on.
 const SEEN: usize = 2;
-/// Multiplications between two questions whether to go on.
-const PIECE: usize = 16_000_000;
 /// Pivots below this part of the mean are raised to it: directions that rounding made up.
 const FLOOR: f64 = 1e-6;
 
@@ -83,8 +81,9 @@ fn along(
     put: &mut dyn FnMut(usize, &[f32]),
 ) -> Result<(), LearnError> {
     let isa = Isa::detect();
+    proceed()?;
     let shifts: Vec<f32> = (0..basis.count).map(|at| samples.shift(basis.column(at)) as f32).collect();
-    let block = (PIECE / (basis.count * basis.width)).max(1).next_multiple_of(BLOCK);
+    let block = (f32::PIECE / (basis.count * basis.width)).max(1).next_multiple_of(BLOCK);
     let mut products = vec![0.0f32; block * basis.count];
     for (at, order) in samples.order.chunks(block).enumerate() {
         proceed()?;
@@ -122,10 +121,10 @@ fn directions(samples: &Samples, rank: usize, proceed: Proceed) -> Result<Column
     let (across, tall) = (Matrix::new(&rows, n, width).transposed(), Matrix::new(&tall, n, rank));
     multiply_in_pieces(1.0, across, tall, 0.0, MatrixMut::new(&mut sums, width, rank), proceed)?;
     let tall = orthonormal(&sums, rank, proceed)?;
-    for at in 0..rank {
-        let from = tall.iter().skip(at).step_by(rank);
-        basis.column_mut(at).iter_mut().zip(from).for_each(|(to, &value)| *to = value);
-    }
+    proceed()?;
+    let mut across = Vec::new();
+    Matrix::new(&tall, width, rank).transposed().row_major(&mut across);
+    across.chunks_exact(width).enumerate().for_each(|(at, row)| basis.column_mut(at).copy_from_slice(row));
     Ok(basis)
 }
 

@@ -114,7 +114,7 @@ pub fn train(
                 }
             }
             if wanted(Method::Blend) {
-                trained.push(candidates::blend(few, &ridge, &softmax));
+                trained.push(candidates::blend(few, &ridge, &softmax, &mut || step("softmax", STEPS))?);
             }
             trained.extend(wanted(Method::Softmax).then_some(softmax));
         }

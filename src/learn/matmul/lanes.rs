@@ -25,6 +25,10 @@ pub(super) trait Lanes: Copy {
     /// As [`Lanes::load`].
     unsafe fn load_half(from: *const f16) -> Self;
 
+    /// Asks for what will be read soon, into the L2 cache; any address may be named.
+    #[inline(always)]
+    fn prefetch<N>(_from: *const N) {}
+
     /// Writes `COUNT` numbers.
     ///
     /// # Safety

@@ -15,4 +15,6 @@ mod neon;
 #[cfg(test)]
 mod product_tests;
 
-pub(crate) use product::{Matrix, MatrixMut, add_gram_lower, mirror_lower, multiply, multiply_in_pieces};
+pub(crate) use product::{
+    Matrix, MatrixMut, Real, add_gram_lower, mirror_lower, multiply, multiply_in_pieces,
+};

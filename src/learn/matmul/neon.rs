@@ -42,6 +42,12 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
+    fn prefetch<N>(from: *const N) {
+        // SAFETY: nothing is read, and an address that is not there does no harm.
+        unsafe { asm!("prfm pldl2keep, [{}]", in(reg) from, options(nostack, preserves_flags, readonly)) }
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         unsafe { vst1q_f32(to, self.0) }
     }

@@ -65,7 +65,7 @@ impl<'a, T> Matrix<'a, T> {
 
     /// The same matrix with its rows in one piece each, in `room` if they are not: `matrixmultiply` is slow to pack
     /// others, and would do so again for every piece.
-    fn row_major<'b>(self, room: &'b mut Vec<T>) -> Matrix<'b, T>
+    pub(crate) fn row_major<'b>(self, room: &'b mut Vec<T>) -> Matrix<'b, T>
     where
         'a: 'b,
         T: Copy + Default,
@@ -152,8 +152,8 @@ macro_rules! real {
         }
     };
 }
-real!(f32, matrixmultiply::sgemm, 16_000_000);
-real!(f64, matrixmultiply::dgemm, 8_000_000);
+real!(f32, matrixmultiply::sgemm, 8_000_000);
+real!(f64, matrixmultiply::dgemm, 4_000_000);
 
 /// `C ← alpha·A·B + beta·C`. With `beta` zero, `C` is written without being read.
 ///

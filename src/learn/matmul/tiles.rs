@@ -24,13 +24,16 @@ pub(super) struct ViewMut {
     pub stride: usize,
 }
 
-/// Rows `[count, width]`, each behind its own pointer.
+/// Rows `[count, width]`, each behind its own pointer; `ahead` are as many that will be read soon.
 #[derive(Clone, Copy)]
 pub(super) struct Tall<N> {
     pub rows: *const *const N,
+    pub ahead: *const *const N,
     pub count: usize,
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Numbers of a row that are worked on together: a block's strip and a tile's columns stay in the L1 cache.
 const STRIP: usize = 512;
 
@@ -163,7 +166,8 @@ unsafe fn dots<L: Lanes, N: Number, const R: usize, const C: usize>(
     }
 }
 
-/// `out [columns, width] += Rᵀ·X` for `X [x.count, width]`, `R [x.count, columns]`; `r.rows` counts the *columns* of R.
+/// `out [columns, width] += Rᵀ·X` for `X [x.count, width]`, `R [x.count, columns]`; `r.rows` counts the *columns* of R. The
+/// rows ahead are asked from memory meanwhile, a cache line at a time: asked for all at once they would hold up the work.
 ///
 /// # Safety
 /// As [`scores`].
@@ -183,12 +187,17 @@ pub(super) unsafe fn gather<L: Lanes, N: Number>(x: Tall<N>, r: View, width: usi
         unsafe {
             let own = View { values: r.values.add(column), rows: columns, stride: r.stride };
             let to = ViewMut { values: out.values.add(column * out.stride), stride: out.stride };
-            match columns {
-                1 => strips::<L, N, 1, 8>(x, own, width, to),
-                2 => strips::<L, N, 2, 6>(x, own, width, to),
-                3 => strips::<L, N, 3, 4>(x, own, width, to),
-                4 => strips::<L, N, 4, 3>(x, own, width, to),
-                _ => strips::<L, N, 5, 2>(x, own, width, to),
+            match (columns, column) {
+                (1, 0) => strips::<L, N, 1, 8, true>(x, own, width, to),
+                (2, 0) => strips::<L, N, 2, 6, true>(x, own, width, to),
+                (3, 0) => strips::<L, N, 3, 4, true>(x, own, width, to),
+                (4, 0) => strips::<L, N, 4, 3, true>(x, own, width, to),
+                (5, 0) => strips::<L, N, 5, 2, true>(x, own, width, to),
+                (1, _) => strips::<L, N, 1, 8, false>(x, own, width, to),
+                (2, _) => strips::<L, N, 2, 6, false>(x, own, width, to),
+                (3, _) => strips::<L, N, 3, 4, false>(x, own, width, to),
+                (4, _) => strips::<L, N, 4, 3, false>(x, own, width, to),
+                _ => strips::<L, N, 5, 2, false>(x, own, width, to),
             }
         }
         column += columns;
@@ -197,7 +206,7 @@ pub(super) unsafe fn gather<L: Lanes, N: Number>(x: Tall<N>, r: View, width: usi
 
 /// All of the width for `C` columns, `V` registers at a time.
 #[inline(always)]
-unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize>(
+unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize, const AHEAD: bool>(
     x: Tall<N>,
     r: View,
     width: usize,
@@ -207,11 +216,11 @@ unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize>(
     // SAFETY: `at + V·COUNT ≤ width`; the caller's promise for all of the width.
     unsafe {
         while at + V * L::COUNT <= width {
-            strip::<L, N, C, V>(x, r, at, out);
+            strip::<L, N, C, V, AHEAD>(x, r, at, out);
             at += V * L::COUNT;
         }
         while at + L::COUNT <= width {
-            strip::<L, N, C, 1>(x, r, at, out);
+            strip::<L, N, C, 1, AHEAD>(x, r, at, out);
             at += L::COUNT;
         }
         for tail in at..width {
@@ -228,7 +237,7 @@ unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize>(
 
 /// `C` columns × `V` registers over all rows.
 #[inline(always)]
-unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
+unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize, const AHEAD: bool>(
     x: Tall<N>,
     r: View,
     at: usize,
@@ -248,8 +257,17 @@ unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
         }
         let mut factors = r.values;
         let (mut row, end) = (x.rows, x.rows.wrapping_add(x.count));
+        let (mut ahead, line, length) = (x.ahead, LINE / size_of::<N>(), V * L::COUNT);
+        // Shorter than a line, and none starts here: another strip has asked for it.
+        let asks = AHEAD && at.next_multiple_of(line) < at + length;
         while row < end {
             let own = (*row).wrapping_add(at);
+            if asks {
+                for part in 1..=length.div_ceil(line) {
+                    L::prefetch((*ahead).wrapping_add(at + (part * line).min(length) - 1));
+                }
+                ahead = ahead.wrapping_add(1);
+            }
             if V < C {
                 let mut rows = [L::splat(0.0); V];
                 for v in 0..V {

@@ -97,7 +97,7 @@ fn a_set_that_does_not_fit_the_head_is_judged_as_nothing() {
 fn scores_that_are_all_right_do_not_ask_for_certainty() {
     let scores: Vec<f64> = (0..40).map(|i| f64::from(u8::from(i % 2 == 0))).collect();
     let scored = Scored { scores: &scores, labels: &[0; 20], weights: &[1.0; 20], classes: 2 };
-    let temperature = scored.temperature(20);
+    let temperature = scored.temperature(20, &mut || Ok(())).unwrap();
     let confidence = 1.0 / (1.0 + (-1.0 / temperature).exp());
     // Platt's target for 20 of 20 in two classes: 1 − 1/(2·22).
     assert!((confidence - (1.0 - 0.5 / 22.0)).abs() < 1e-3, "{confidence}");
@@ -119,9 +119,9 @@ proptest! {
         let weights = vec![1.0; 100];
         let scored = Scored { scores: &scores, labels: &labels, weights: &weights, classes: 3 };
         let scaled: Vec<f64> = scores.iter().map(|score| score * scale).collect();
-        let temperature = Scored { scores: &scaled, ..scored }.temperature(100);
-        prop_assert!((temperature / scale / scored.temperature(100) - 1.0).abs() < 1e-3);
-        let best = scored.log_loss(scored.temperature(1_000_000));
+        let temperature = Scored { scores: &scaled, ..scored }.temperature(100, &mut || Ok(())).unwrap();
+        prop_assert!((temperature / scale / scored.temperature(100, &mut || Ok(())).unwrap() - 1.0).abs() < 1e-3);
+        let best = scored.log_loss(scored.temperature(1_000_000, &mut || Ok(())).unwrap());
         for other in [0.1, 0.3, 1.0, 3.0] {
             prop_assert!(best <= scored.log_loss(other) + 1e-6);
         }

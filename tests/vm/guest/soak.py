@@ -1,16 +1,27 @@
 """A long run: memory, descriptors, the age of frames. Minutes by SOAK."""
+import json
 import time
 from camera import camera, control
-from kit import HOST, code, delivers, figures, memory, need, scenario, until
+from kit import HOST, code, delivers, figures, graft, memory, need, page, scenario, until
 from service import show
 
 MINUTES = float((HOST / "soak").read_text())
+# Each sample takes memory, and may. What rises although there are no more of them is what the run is for.
+KEPT = 120
 
 
 def slope(points):
     """Theil–Sen: the median of the slopes between all pairs, per hour."""
     slopes = sorted((b - a) / (t - s) * 3600 for i, (s, a) in enumerate(points) for t, b in points[i + 1:])
     return slopes[len(slopes) // 2]
+
+
+def forget():
+    """Deletes the oldest samples beyond those to be kept; how many there are then."""
+    samples = json.loads(page("/v1/samples?limit=1000")[1])["samples"]
+    for sample in samples[KEPT:]:
+        graft(f"label delete {sample['id']}")
+    return min(len(samples), KEPT)
 
 
 @scenario("a long run: memory, descriptors, age of frames")
@@ -31,10 +42,12 @@ def soak():
         if number % 10 == 0:
             control("disconnect", 1)
             until("frames again", delivers)
+        full = forget() == KEPT
         time.sleep(12)
         size, handles = memory()
-        # A fifth of the time to warm up.
-        if now > MINUTES * 12:
+        # A third of the time to warm up.
+        if now > MINUTES * 20:
+            need(full, "the data set has not its size yet: a longer run is needed")
             points.append((now, size))
             descriptors.add(handles)
     seen = figures()

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::isa::STEPS;
-use super::team::{each, hands};
+use super::team::{Places, each, hands};
 use super::tile::ConvRows;
 use super::{BLOCK, Buffer, End, Grid, Isa, Run, Span, spans};
 
@@ -187,7 +187,7 @@ impl Conv {
         assert!(residual.is_none_or(|(from, grid)| from.len() >= grid.len()), "past the residual");
         let (panels, hands) = (self.panels.len(), hands());
         let bands = if hands == 1 { 1 } else { (PIECES * hands).div_ceil(panels).min(self.most_bands()) };
-        let out = Shared(out.as_mut_ptr());
+        let out = Places(out.as_mut_ptr());
         each(panels * bands, |unit| {
             let (panel, band) = (unit / bands, unit % bands);
             let first = self.panels[panel].block;
@@ -265,21 +265,6 @@ impl Conv {
             };
             (self.isa.0.conv[kind][self.step])(&job);
         }
-    }
-}
-
-/// Where threads write, each to places of its own.
-struct Shared(*mut f32);
-
-// SAFETY: who writes through it sees to that.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// # Safety
-    /// As [`pointer::add`].
-    unsafe fn at(&self, offset: usize) -> *mut f32 {
-        // SAFETY: the caller's.
-        unsafe { self.0.add(offset) }
     }
 }
 

@@ -1,24 +1,26 @@
 //! What is done number by number, and windows.
 
 use super::tile::Window;
-use super::{BLOCK, End, Filter, Grid, Isa};
+use super::{BLOCK, End, Filter, Grid, Isa, each_chunk};
 
-/// Calls `each(a, b, out, length)` for every stretch of pixels without a gap, block by block; `b` may be absent.
+/// Calls `each(block, a, b, out)` for every stretch of pixels without a gap: where it starts in both inputs, and the
+/// output's numbers. `b` may be absent. The threads of the team share the blocks.
 fn stretches(
     a: &Grid,
     b: Option<&Grid>,
-    out: &Grid,
-    mut each: impl FnMut(usize, usize, usize, usize, usize),
+    (out, grid): (&mut [f32], &Grid),
+    each: impl Fn(usize, usize, usize, &mut [f32]) + Sync,
 ) {
-    let other = b.unwrap_or(out);
-    let flat = a.is_dense() && other.is_dense() && out.is_dense();
-    let (rows, width) = if flat { (1, out.height * out.width) } else { (out.height, out.width) };
-    for block in 0..out.blocks() {
+    let other = b.unwrap_or(grid);
+    let flat = a.is_dense() && other.is_dense() && grid.is_dense();
+    let (rows, width) = if flat { (1, grid.height * grid.width) } else { (grid.height, grid.width) };
+    each_chunk(&mut out[..grid.len()], grid.plane(), |block, plane| {
         for y in 0..rows {
-            let at = |grid: &Grid| block * grid.plane() + grid.origin() + y * grid.row();
-            each(block, at(a), at(other), at(out), width * BLOCK);
+            let at = |grid: &Grid| grid.origin() + y * grid.row();
+            let from = |grid: &Grid| block * grid.plane() + at(grid);
+            each(block, from(a), from(other), &mut plane[at(grid)..][..width * BLOCK]);
         }
-    }
+    });
 }
 
 impl Isa {
@@ -47,11 +49,10 @@ impl Isa {
         end: End,
     ) {
         let function = self.0.combine[usize::from(product)];
-        stretches(a.1, Some(b.1), out.1, |_, from, other, to, length| {
-            let (from, other) = (&a.0[from..][..length], &b.0[other..][..length]);
-            let to = &mut out.0[to..][..length];
+        stretches(a.1, Some(b.1), out, |_, from, other, to| {
+            let (from, other) = (&a.0[from..][..to.len()], &b.0[other..][..to.len()]);
             // SAFETY: three slices of this length, whole blocks each; the instructions are there.
-            unsafe { function(from.as_ptr(), other.as_ptr(), to.as_mut_ptr(), length, end) }
+            unsafe { function(from.as_ptr(), other.as_ptr(), to.as_mut_ptr(), to.len(), end) }
         });
     }
 
@@ -67,14 +68,21 @@ impl Isa {
         out: (&mut [f32], &Grid),
         end: End,
     ) {
-        stretches(a.1, None, out.1, |block, from, _, to, length| {
-            let (from, to) = (&a.0[from..][..length], &mut out.0[to..][..length]);
+        stretches(a.1, None, out, |block, from, _, to| {
+            let from = &a.0[from..][..to.len()];
             let lanes = block * BLOCK..(block + 1) * BLOCK;
             let (scale, shift) = (&scale[lanes.clone()], &shift[lanes]);
             // SAFETY: both slices have this length, whole blocks, and there is a factor and a summand for each lane; the
             // instructions are there.
             unsafe {
-                (self.0.affine)(from.as_ptr(), scale.as_ptr(), shift.as_ptr(), to.as_mut_ptr(), length, end);
+                (self.0.affine)(
+                    from.as_ptr(),
+                    scale.as_ptr(),
+                    shift.as_ptr(),
+                    to.as_mut_ptr(),
+                    to.len(),
+                    end,
+                );
             }
         });
     }
@@ -94,7 +102,7 @@ impl Isa {
     ) {
         let ((from, grid), (to, place)) = (input, out);
         let function = self.0.window[usize::from(largest)];
-        for block in 0..place.blocks() {
+        each_chunk(&mut to[..place.len()], place.plane(), |block, to| {
             let from = &from[block * grid.plane()..][..grid.plane()];
             for y in 0..place.height {
                 let (top, rows) = inside(y, 0, filter, grid.height);
@@ -102,8 +110,7 @@ impl Isa {
                     let (left, columns) = inside(x, 1, filter, grid.width);
                     let window = &from[grid.origin() + top * grid.row() + left * BLOCK..];
                     assert!(rows * columns > 0 && window.len() >= (rows - 1) * grid.row() + columns * BLOCK);
-                    let to = &mut to[block * place.plane() + place.origin() + y * place.row() + x * BLOCK..]
-                        [..BLOCK];
+                    let to = &mut to[place.origin() + y * place.row() + x * BLOCK..][..BLOCK];
                     let job = Window {
                         rows,
                         columns,
@@ -117,7 +124,7 @@ impl Isa {
                     unsafe { function(&job) }
                 }
             }
-        }
+        });
     }
 }
 
