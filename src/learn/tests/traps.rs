@@ -210,7 +210,7 @@ fn the_blend_is_the_mean_of_two_calibrated_heads() {
     let mut step = |_: &'static str, _: usize| Ok(());
     let ridge = candidates::ridge(&problem, &mut step).unwrap();
     let softmax = candidates::softmax(&problem, &ridge, &Alone, &mut step).unwrap();
-    let blend = candidates::blend(&problem, &ridge, &softmax);
+    let blend = candidates::blend(&problem, &ridge, &softmax, &mut || Ok(())).unwrap();
     for at in 0..blend.linear.weight.len() {
         let mean = 0.5 * ridge.linear.weight[at] / ridge.temperature
             + 0.5 * softmax.linear.weight[at] / softmax.temperature;
