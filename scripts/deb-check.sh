@@ -3,7 +3,7 @@
 # each scenario. GRAFT_DEBIAN=DIR takes a minimal Debian that is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-deb="$(ls -t target/debian/graft_*.deb | head -1)"
+deb="$(ls -t target/debian/graft_*_"$(dpkg --print-architecture)".deb | head -1)"
 work="$(mktemp -d)"
 root="$work/root"
 running=

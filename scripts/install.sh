@@ -79,6 +79,8 @@ for what in "$@"; do
         libclang-dev qemu-user ;;
     # A virtual machine of Debian: its image, its kernel, its emulator.
     vm) apt_need qemu-system-x86 mmdebstrap e2fsprogs cpio kmod zstd ;;
+    # The same for 64-bit ARM: an emulator of the board, and one of its programs while its image is made.
+    vm-arm64) apt_need qemu-system-arm ipxe-qemu qemu-user-static arch-test ;;
     # Makes the certificates of the tests of TLS.
     openssl) command -v openssl >/dev/null || apt_need openssl ;;
     # Only to look at the unit.

@@ -6,13 +6,13 @@ use std::ptr;
 
 use half::f16;
 
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
 use super::lanes::{Lanes, Number, Portable};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
 use super::tiles;
 use super::tiles::{Tall, View, ViewMut};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
 
 /// Rows per block: with 1280 numbers in f16 they fit an L1 cache of 32 KiB, and where rows are 4 KiB apart, all in one set of
 /// it, twelve ways hold them.
@@ -30,6 +30,9 @@ pub(crate) enum Isa {
     /// AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// AVX-512F.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
     /// NEON.
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -39,7 +42,9 @@ impl Isa {
     /// The best that this CPU can run.
     pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if avx2::available() {
+        if avx512::available() {
+            return Self::Avx512;
+        } else if avx2::available() {
             return Self::Avx2;
         }
         #[cfg(target_arch = "aarch64")]
@@ -52,7 +57,9 @@ impl Isa {
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::Portable];
-        all.extend((Self::detect() != Self::Portable).then(Self::detect));
+        #[cfg(target_arch = "x86_64")]
+        all.extend(avx2::available().then_some(Self::Avx2));
+        all.extend((!all.contains(&Self::detect())).then(Self::detect));
         all
     }
 
@@ -62,6 +69,8 @@ impl Isa {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2+fma+f16c",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512f",
             #[cfg(target_arch = "aarch64")]
             Self::Neon => "neon",
         }
@@ -263,8 +272,8 @@ pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
     match isa {
         Isa::Portable => to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32()),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
-        Isa::Avx2 => unsafe { avx2::widen(from, to) },
+        // SAFETY: both are only made where the CPU has AVX2 and F16C.
+        Isa::Avx2 | Isa::Avx512 => unsafe { avx2::widen(from, to) },
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => neon::widen(from, to),
     }
@@ -280,6 +289,8 @@ pub(crate) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
             Isa::Portable => tiles::dot::<Portable>(a, b, count),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::dot(a, b, count),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::dot(a, b, count),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::dot(a, b, count),
         }
@@ -296,6 +307,8 @@ pub(crate) fn add_scaled(isa: Isa, to: &mut [f32], factor: f32, from: &[f32]) {
             Isa::Portable => tiles::add_scaled::<Portable>(to, factor, from, count),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::add_scaled(to, factor, from, count),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::add_scaled(to, factor, from, count),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::add_scaled(to, factor, from, count),
         }
@@ -310,6 +323,8 @@ pub(crate) fn spin(isa: Isa, rounds: usize) -> (f64, f32) {
             Isa::Portable => (Portable::COUNT, tiles::spin::<Portable>(rounds)),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => (8, avx2::spin(rounds)),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => (16, avx512::spin(rounds)),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => (4, neon::spin(rounds)),
         }
@@ -330,6 +345,8 @@ fn multiply_scores<N: Number>(isa: Isa, x: &Pointers<N>, weights: &Columns, out:
             Isa::Portable => tiles::scores::<Portable, N>(x.tall(), w, width, out),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::scores(x.tall(), w, width, out),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::scores(x.tall(), w, width, out),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::scores(x.tall(), w, width, out),
         }
@@ -350,6 +367,8 @@ fn add_gradient<N: Number>(isa: Isa, x: &Pointers<N>, residuals: &[f32], gradien
             Isa::Portable => tiles::gather::<Portable, N>(x.tall(), r, width, out),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::gather(x.tall(), r, width, out),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::gather(x.tall(), r, width, out),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::gather(x.tall(), r, width, out),
         }

@@ -6,6 +6,8 @@ use half::f16;
 pub(super) trait Lanes: Copy {
     /// Numbers per register.
     const COUNT: usize;
+    /// Whether there are registers enough for 24 sums.
+    const MANY: bool = false;
 
     /// Every lane the same.
     ///

@@ -8,6 +8,8 @@ mod tiles;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(test)]
 mod fused_tests;
 #[cfg(target_arch = "aarch64")]

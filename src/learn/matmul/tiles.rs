@@ -1,7 +1,7 @@
 //! The two products of a pass as register tiles, written once for every kind of register.
 //!
 //! At most twelve accumulators, so that with operands they fit the sixteen registers of AVX2; of NEON's thirty-two
-//! the rest lets loads run ahead. Plain loops and no closures: a closure would not inherit the CPU features.
+//! the rest lets loads run ahead, of AVX-512's it holds twelve more. Plain loops and no closures: a closure would not inherit the CPU features.
 
 #![allow(clippy::needless_range_loop, reason = "indices of registers, in step over several arrays")]
 
@@ -62,11 +62,13 @@ pub(super) unsafe fn scores<L: Lanes, N: Number>(x: Tall<N>, w: View, width: usi
             unsafe {
                 let tile = View { values: w.values.add(column * w.stride), rows: columns, stride: w.stride };
                 let to = ViewMut { values: out.values.add(column), stride: out.stride };
-                match columns {
-                    1 => rows_of::<L, N, 6, 1>(x, tile, part, to),
-                    2 => rows_of::<L, N, 6, 2>(x, tile, part, to),
-                    3 => rows_of::<L, N, 3, 3>(x, tile, part, to),
-                    _ => rows_of::<L, N, 3, 4>(x, tile, part, to),
+                match (columns, L::MANY) {
+                    (1, _) => rows_of::<L, N, 6, 1>(x, tile, part, to),
+                    (2, _) => rows_of::<L, N, 6, 2>(x, tile, part, to),
+                    (3, false) => rows_of::<L, N, 3, 3>(x, tile, part, to),
+                    (_, false) => rows_of::<L, N, 3, 4>(x, tile, part, to),
+                    (3, true) => rows_of::<L, N, 6, 3>(x, tile, part, to),
+                    (_, true) => rows_of::<L, N, 6, 4>(x, tile, part, to),
                 }
             }
             column += columns;
@@ -187,17 +189,16 @@ pub(super) unsafe fn gather<L: Lanes, N: Number>(x: Tall<N>, r: View, width: usi
         unsafe {
             let own = View { values: r.values.add(column), rows: columns, stride: r.stride };
             let to = ViewMut { values: out.values.add(column * out.stride), stride: out.stride };
-            match (columns, column) {
-                (1, 0) => strips::<L, N, 1, 8, true>(x, own, width, to),
-                (2, 0) => strips::<L, N, 2, 6, true>(x, own, width, to),
-                (3, 0) => strips::<L, N, 3, 4, true>(x, own, width, to),
-                (4, 0) => strips::<L, N, 4, 3, true>(x, own, width, to),
-                (5, 0) => strips::<L, N, 5, 2, true>(x, own, width, to),
-                (1, _) => strips::<L, N, 1, 8, false>(x, own, width, to),
-                (2, _) => strips::<L, N, 2, 6, false>(x, own, width, to),
-                (3, _) => strips::<L, N, 3, 4, false>(x, own, width, to),
-                (4, _) => strips::<L, N, 4, 3, false>(x, own, width, to),
-                _ => strips::<L, N, 5, 2, false>(x, own, width, to),
+            match (columns, L::MANY) {
+                (1, _) => strips::<L, N, 1, 8>(x, own, width, to, column == 0),
+                (2, false) => strips::<L, N, 2, 6>(x, own, width, to, column == 0),
+                (3, false) => strips::<L, N, 3, 4>(x, own, width, to, column == 0),
+                (4, false) => strips::<L, N, 4, 3>(x, own, width, to, column == 0),
+                (_, false) => strips::<L, N, 5, 2>(x, own, width, to, column == 0),
+                (2, true) => strips::<L, N, 2, 8>(x, own, width, to, column == 0),
+                (3, true) => strips::<L, N, 3, 6>(x, own, width, to, column == 0),
+                (4, true) => strips::<L, N, 4, 4>(x, own, width, to, column == 0),
+                (_, true) => strips::<L, N, 5, 4>(x, own, width, to, column == 0),
             }
         }
         column += columns;
@@ -206,21 +207,22 @@ pub(super) unsafe fn gather<L: Lanes, N: Number>(x: Tall<N>, r: View, width: usi
 
 /// All of the width for `C` columns, `V` registers at a time.
 #[inline(always)]
-unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize, const AHEAD: bool>(
+unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize>(
     x: Tall<N>,
     r: View,
     width: usize,
     out: ViewMut,
+    ahead: bool,
 ) {
     let mut at = 0;
     // SAFETY: `at + V·COUNT ≤ width`; the caller's promise for all of the width.
     unsafe {
         while at + V * L::COUNT <= width {
-            strip::<L, N, C, V, AHEAD>(x, r, at, out);
+            strip::<L, N, C, V>(x, r, at, out, ahead);
             at += V * L::COUNT;
         }
         while at + L::COUNT <= width {
-            strip::<L, N, C, 1, AHEAD>(x, r, at, out);
+            strip::<L, N, C, 1>(x, r, at, out, ahead);
             at += L::COUNT;
         }
         for tail in at..width {
@@ -237,11 +239,12 @@ unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize, const AHEA
 
 /// `C` columns × `V` registers over all rows.
 #[inline(always)]
-unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize, const AHEAD: bool>(
+unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
     x: Tall<N>,
     r: View,
     at: usize,
     out: ViewMut,
+    ahead: bool,
 ) {
     let mut columns = [out.values.wrapping_add(at); C];
     for c in 1..C {
@@ -257,16 +260,16 @@ unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize, const AHEAD
         }
         let mut factors = r.values;
         let (mut row, end) = (x.rows, x.rows.wrapping_add(x.count));
-        let (mut ahead, line, length) = (x.ahead, LINE / size_of::<N>(), V * L::COUNT);
+        let (mut later, line, length) = (x.ahead, LINE / size_of::<N>(), V * L::COUNT);
         // Shorter than a line, and none starts here: another strip has asked for it.
-        let asks = AHEAD && at.next_multiple_of(line) < at + length;
+        let asks = ahead && at.next_multiple_of(line) < at + length;
         while row < end {
             let own = (*row).wrapping_add(at);
             if asks {
                 for part in 1..=length.div_ceil(line) {
-                    L::prefetch((*ahead).wrapping_add(at + (part * line).min(length) - 1));
+                    L::prefetch((*later).wrapping_add(at + (part * line).min(length) - 1));
                 }
-                ahead = ahead.wrapping_add(1);
+                later = later.wrapping_add(1);
             }
             if V < C {
                 let mut rows = [L::splat(0.0); V];

@@ -7,7 +7,7 @@ from service import show
 
 MINUTES = float((HOST / "soak").read_text())
 # Each sample takes memory, and may. What rises although there are no more of them is what the run is for.
-KEPT = 120
+KEPT = 60
 
 
 def slope(points):
