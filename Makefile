@@ -41,7 +41,7 @@ test-vm: ## the package in a virtual machine: real systemd, camera driver and br
 	tests/vm/run.sh $(PARTS)
 
 # What a board is for, and that it survives a reboot; the rest is the same program as on amd64.
-ARM_SCENARIOS := camera driver|package installs|listed by|same picture|sandbox is|rights$$|start and stop|has to bring|after a reboot
+ARM_SCENARIOS := camera driver|package installs|listed by|same picture|sandbox|rights$$|start and stop|has to bring|after a reboot
 
 test-vm-arm64: ## the arm64 package in an emulated board (needs root; an hour)
 	scripts/install.sh build deb vm aarch64 vm-arm64
