@@ -185,9 +185,10 @@ fn connect(path: &Path, limits: &Limits) -> Result<Connection, StoreError> {
             ),
         });
     }
+    // A small cache: what fills a larger one are pictures, which are written once and hardly read again.
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
-         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;",
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024;",
     )?;
     conn.query_row(&format!("PRAGMA wal_autocheckpoint = {}", quota::WAL_PAGES), [], |_| Ok(()))?;
     conn.query_row(&format!("PRAGMA journal_size_limit = {}", quota::WAL_BYTES), [], |_| Ok(()))?;
