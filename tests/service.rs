@@ -5,7 +5,7 @@ use graft::camera::pattern::{CLASSES, PatternSettings, Scene};
 use graft::mqtt::operator::{Message, Operator};
 use graft::wire::{Expected, HeadFile, Manifest, PublicKey, parts};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The scene that [`Board::new`] configures.
 pub fn scene() -> Scene {
@@ -22,16 +22,17 @@ fn is(message: &Message, ending: &str) -> bool {
     message.topic.ends_with(ending)
 }
 
-/// Labels the frames that are predicted, as a person who knows the truth would, until every class has
-/// this many bursts.
-pub async fn label_truth(operator: &mut Operator, bursts: usize) -> usize {
+/// Labels of a class that a round that starts by itself asks for (`learn.min_samples_per_class`).
+const ENOUGH: usize = 10;
+
+/// Labels the frames that are predicted, as a person who knows the truth would, until every class has more than
+/// this many bursts, and labels enough: a slow board predicts few frames of each burst.
+pub async fn label_truth(operator: &mut Operator, bursts: usize) {
     let scene = scene();
-    let mut seen: HashMap<usize, std::collections::HashSet<u64>> = HashMap::new();
-    let (mut heard, mut labelled) = (operator.now(), 0);
-    let enough = |seen: &HashMap<usize, std::collections::HashSet<u64>>| {
-        (0..CLASSES.len()).all(|c| seen.get(&c).is_some_and(|s| s.len() > bursts))
-    };
-    while !enough(&seen) {
+    // Of each class: the bursts, and the number of labels.
+    let mut seen = vec![(HashSet::new(), 0usize); CLASSES.len()];
+    let mut heard = operator.now();
+    while !seen.iter().all(|(those, labels)| those.len() > bursts && *labels >= ENOUGH) {
         let message =
             operator.wait_for(heard, PATIENCE, "a prediction", |m| is(m, "/prediction")).await.unwrap();
         heard = message.number;
@@ -40,15 +41,13 @@ pub async fn label_truth(operator: &mut Operator, bursts: usize) -> usize {
             continue;
         }
         let (truth, appearance) = (scene.truth(frame), scene.appearance(frame));
-        let bursts = seen.entry(truth).or_default();
-        bursts.insert(appearance);
         let name = format!("appearance-{appearance}");
         let label = json!({"action": "set", "class": CLASSES[truth], "frame": frame, "burst": name});
         let reply = order(operator, "label", label).await;
         assert!(reply["data"]["sample"].as_i64().is_some(), "{reply}");
-        labelled += 1;
+        seen[truth].0.insert(appearance);
+        seen[truth].1 += 1;
     }
-    labelled
 }
 
 /// Reads the published head of a version back and verifies it against the pinned key.

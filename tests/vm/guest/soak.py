@@ -30,24 +30,26 @@ def soak():
     begun = time.monotonic()
     points, descriptors, rounds, number = [], set(), 0, 0
     while (now := time.monotonic() - begun) < MINUTES * 60:
+        # A third of the time to warm up. Caches and the allocator's pools fill by work, not by time: so that is done
+        # without pauses, a round each time.
+        warm = now > MINUTES * 20
         # What a board's day brings, by the minute: samples, a round, a camera that goes and comes.
         number += 1
         show(number % 2 * 10)
         name = "checks" if number % 2 else "bars"
         code(f"graft capture start --class {name} --burst {name}-{number} --hz 4 --max 6")
-        time.sleep(4)
+        time.sleep(4 if warm else 1.5)
         code("graft capture stop")
-        if number % 4 == 0:
+        if number % 4 == 0 or not warm:
             rounds += code("graft train --wait")[0] == 0
         if number % 10 == 0:
             control("disconnect", 1)
             until("frames again", delivers)
         full = forget() == KEPT
-        time.sleep(12)
-        size, handles = memory()
-        # A third of the time to warm up.
-        if now > MINUTES * 20:
+        if warm:
+            time.sleep(12)
             need(full, "the data set has not its size yet: a longer run is needed")
+            size, handles = memory()
             points.append((now, size))
             descriptors.add(handles)
     seen = figures()
