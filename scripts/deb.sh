@@ -37,4 +37,5 @@ version="$(graft --version | cut -d' ' -f2)"
   printf '  * The changes are in CHANGELOG.md of the source.\n\n'
   printf ' -- The graft authors <graft-authors@lists.invalid>  %s\n' "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}")"
 } >"$package/changelog"
-cargo deb --no-build --profile "$profile" ${DEB_TARGET:+--target "$target"} --output target/debian/
+# What it strips is the symbols; the profile of releases leaves them for `cross/build.sh loops`.
+cargo deb --strip --no-build --profile "$profile" ${DEB_TARGET:+--target "$target"} --output target/debian/
