@@ -11,7 +11,7 @@ GRAFT := $(CARGO_TARGET_DIR)/debug/graft
 # One set of features everywhere, so that nothing is built twice; boards build without `host`.
 FEATURES := --features host
 
-.PHONY: help demo demo-offload test test-full test-vm test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
+.PHONY: help demo demo-offload test test-full test-vm test-vm-short test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,14 +40,17 @@ test-vm: ## the package in a virtual machine: real systemd, camera driver and br
 	DEB_PROFILE=dev scripts/deb.sh
 	tests/vm/run.sh $(PARTS)
 
-# What a board is for, and that it survives a reboot; the rest is the same program as on amd64.
-ARM_SCENARIOS := camera driver|package installs|listed by|same picture|sandbox|rights$$|start and stop|has to bring|after a reboot
+# What a board is for, and that it survives a reboot.
+MAIN_SCENARIOS := camera driver|package installs|listed by|same picture|sandbox|rights$$|start and stop|has to bring|after a reboot
+
+test-vm-short: ## the scenarios of test-vm that say what a board is for: two boots, some minutes
+	ONLY='$(MAIN_SCENARIOS)' $(MAKE) test-vm PARTS='live reboot'
 
 test-vm-arm64: ## the arm64 package in an emulated board (needs root; an hour)
 	scripts/install.sh build deb vm aarch64 vm-arm64
 	DEB_PROFILE=dev DEB_TARGET=aarch64-unknown-linux-gnu scripts/deb.sh
 	cross/emulated.py tests/vm/image.sh arm64 target/vm/arm64
-	ARCH=arm64 ONLY='$(ARM_SCENARIOS)' tests/vm/run.sh live reboot
+	ARCH=arm64 ONLY='$(MAIN_SCENARIOS)' tests/vm/run.sh live reboot
 
 test-aarch64: ## learning core, wire, store, backbone kernels and the whole job, built for ARM and run under emulation
 	scripts/install.sh aarch64 mosquitto

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::BackboneError;
 use super::card::{Card, Crop, Layout};
+use super::plan::Isa;
 use crate::frame::Rgb;
 
 /// A part of a picture, in pixels from its top left corner.
@@ -79,8 +80,10 @@ pub fn digest(card: &Card) -> String {
 pub struct Preprocessor {
     resizer: fir::Resizer,
     square: Image<'static>,
-    /// `(value / 255 − mean) / std` for every byte value and channel.
-    table: [[f32; 256]; 3],
+    /// `scale · byte + shift` is `(byte / 255 − mean) / std`, by channel.
+    scale: [f32; 3],
+    shift: [f32; 3],
+    isa: Isa,
     layout: Layout,
     size: usize,
 }
@@ -88,17 +91,14 @@ pub struct Preprocessor {
 impl Preprocessor {
     /// A preprocessor for a card (which must be valid) and the layout of the network's input.
     pub fn new(card: &Card, layout: Layout) -> Self {
-        let mut table = [[0.0; 256]; 3];
-        for ((row, mean), std) in table.iter_mut().zip(card.mean).zip(card.std) {
-            for (value, entry) in row.iter_mut().enumerate() {
-                *entry = (value as f32 / 255.0 - mean) / std;
-            }
-        }
+        let shift: [f32; 3] = std::array::from_fn(|channel| -card.mean[channel] / card.std[channel]);
         let size = card.size as usize;
         Self {
             resizer: fir::Resizer::new(),
             square: Image::new(card.size, card.size, fir::PixelType::U8x3),
-            table,
+            scale: card.std.map(|std| 1.0 / (255.0 * std)),
+            shift,
+            isa: Isa::best(),
             layout,
             size,
         }
@@ -114,22 +114,22 @@ impl Preprocessor {
     }
 
     /// The normalised pixels of the square, in the network's layout.
+    ///
+    /// # Panics
+    /// When there are fewer than 3·size² of them.
     pub fn normalise(&self, pixels: &mut [f32]) {
         let bytes = self.square.buffer().as_chunks::<3>().0;
         match self.layout {
             Layout::Nchw => {
-                for (plane, (row, target)) in
-                    self.table.iter().zip(pixels.chunks_exact_mut(self.size * self.size)).enumerate()
-                {
-                    for (pixel, value) in bytes.iter().zip(target) {
-                        *value = row[pixel[plane] as usize];
-                    }
-                }
+                let (red, others) = pixels.split_at_mut(bytes.len());
+                let (green, blue) = others.split_at_mut(bytes.len());
+                self.isa.planes(bytes, self.scale, self.shift, [red, green, blue]);
             }
             Layout::Nhwc => {
                 for (pixel, target) in bytes.iter().zip(pixels.as_chunks_mut::<3>().0) {
-                    for ((value, byte), row) in target.iter_mut().zip(pixel).zip(&self.table) {
-                        *value = row[*byte as usize];
+                    for channel in 0..3 {
+                        target[channel] =
+                            f32::from(pixel[channel]) * self.scale[channel] + self.shift[channel];
                     }
                 }
             }

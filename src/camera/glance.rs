@@ -32,10 +32,9 @@ impl Glance {
             dark += u32::from(pixel.iter().all(|&value| value < DARK));
             bright += u32::from(pixel.iter().all(|&value| value > BRIGHT));
             all += 1;
-            // FNV-1a.
-            for &value in pixel {
-                print = (print ^ u64::from(value)).wrapping_mul(0x0100_0000_01b3);
-            }
+            // FNV-1a's step, for three bytes at once: each step is one to one, so a single other pixel gives another print.
+            let [red, green, blue] = pixel.map(u64::from);
+            print = (print ^ (red << 16 | green << 8 | blue)).wrapping_mul(0x0100_0000_01b3);
         }
         let nearly_all = |count: u32| all > 0 && count as f32 >= NEARLY_ALL * all as f32;
         Self { black: nearly_all(dark), saturated: nearly_all(bright), print }

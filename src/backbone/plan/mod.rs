@@ -28,6 +28,7 @@ use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
 use super::scan::{Limits, ScanError};
 use crate::frame::Rgb;
+pub(super) use kernels::Isa;
 pub use profile::OperatorTime;
 use runner::Chosen;
 pub(super) use runner::Runner;

@@ -106,7 +106,7 @@ def fields():
     lines = [line for line in lines if "TARGET" in line]
     own = {key for line in lines for key in line if key.startswith("GRAFT_")}
     levels = {line["PRIORITY"] for line in lines}
-    need(own and {"4", "6"} <= levels, f"{own} {levels}")
+    need(own and {"4", "5"} <= levels, f"{own} {levels}")
     for line in lines:
         error = line.get("GRAFT_ERROR", "")
         need(error in line["MESSAGE"], f"journalctl does not show the error: {line}")

@@ -9,6 +9,9 @@ type Combine = unsafe fn(*const f32, *const f32, *mut f32, usize, End);
 /// Input, factors, summands, output, floats, what is done to each.
 type Affine = unsafe fn(*const f32, *const f32, *const f32, *mut f32, usize, End);
 
+/// Pixels of three bytes, factors, summands, red, green, blue.
+type Planes = unsafe fn(&[[u8; 3]], [f32; 3], [f32; 3], [&mut [f32]; 3]);
+
 /// The functions of one kind of processor. What each may be given is said at its caller in `mod.rs`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Functions {
@@ -27,6 +30,8 @@ pub(super) struct Functions {
     pub(super) combine: [Combine; 2],
     /// With factors and summands of a block's channels, of whole blocks.
     pub(super) affine: Affine,
+    /// Takes a picture's bytes apart into planes of numbers.
+    pub(super) planes: Planes,
     /// Rounds of [`BUSY`] multiplications with addition of vectors in registers.
     pub(super) busy: unsafe fn(usize) -> f32,
     /// Sum, largest of a window.
@@ -122,6 +127,18 @@ macro_rules! isa {
                 }
             }
 
+            // Left to the compiler, which knows how to take threes apart with these instructions. Product and sum are rounded
+            // each, so that all kinds of processors give the same numbers.
+            $(#[$feature])?
+            unsafe fn planes(pixels: &[[u8; 3]], scale: [f32; 3], shift: [f32; 3], planes: [&mut [f32]; 3]) {
+                let [red, green, blue] = planes;
+                for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
+                    *red = f32::from(pixel[0]) * scale[0] + shift[0];
+                    *green = f32::from(pixel[1]) * scale[1] + shift[1];
+                    *blue = f32::from(pixel[2]) * scale[2] + shift[2];
+                }
+            }
+
             $(#[$feature])?
             unsafe fn window<const LARGEST: bool>(job: &Window) {
                 for lane in (0..BLOCK).step_by(V::WIDTH) {
@@ -174,6 +191,7 @@ macro_rules! isa {
                 ],
                 combine: [combine::<false>, combine::<true>],
                 affine,
+                planes,
                 busy,
                 window: [window::<false>, window::<true>],
             };

@@ -77,7 +77,7 @@ impl End {
 
 /// One kind of processor's instructions, known to be there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Isa(&'static isa::Functions);
+pub(in crate::backbone) struct Isa(&'static isa::Functions);
 
 impl Isa {
     /// Those that this processor has, the fastest first; the portable ones are always there.
@@ -100,7 +100,7 @@ impl Isa {
     }
 
     /// The fastest that this processor has.
-    pub(super) fn best() -> Self {
+    pub(in crate::backbone) fn best() -> Self {
         Self::available().first().copied().unwrap_or(Self(&isa::portable::FUNCTIONS))
     }
 

@@ -87,6 +87,18 @@ impl Isa {
         });
     }
 
+    /// `scale·byte + shift` of every pixel's three bytes, as three planes. As many as the shorter of both has.
+    pub(in crate::backbone) fn planes(
+        self,
+        pixels: &[[u8; 3]],
+        scale: [f32; 3],
+        shift: [f32; 3],
+        planes: [&mut [f32]; 3],
+    ) {
+        // SAFETY: the instructions are there; the slices know their lengths.
+        unsafe { (self.0.planes)(pixels, scale, shift, planes) }
+    }
+
     /// The largest number, or the sum, of each window times a factor; without one, the mean. What lies beyond the edges
     /// does not count.
     ///

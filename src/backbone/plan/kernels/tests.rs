@@ -254,6 +254,25 @@ fn a_number_that_is_none_stays() {
 }
 
 #[test]
+fn bytes_are_taken_apart_alike_by_all() {
+    let pixels: Vec<[u8; 3]> =
+        (0..=255).map(|value: u8| [value, 255 - value, value.wrapping_mul(7)]).collect();
+    let (scale, shift) = ([0.017, -0.3, 1.0 / 255.0], [-2.1, 0.0, 1e-3]);
+    for isa in Isa::available() {
+        for length in [0, 1, 37, 256] {
+            let mut out = [[f32::NAN; 256]; 3];
+            isa.planes(&pixels[..length], scale, shift, out.each_mut().map(|plane| &mut plane[..length]));
+            for (plane, values) in out.iter().enumerate() {
+                let definition = |pixel: &[u8; 3]| f32::from(pixel[plane]) * scale[plane] + shift[plane];
+                let expected: Vec<f32> = pixels[..length].iter().map(definition).collect();
+                assert_eq!(values[..length], expected, "{}", isa.name());
+                assert!(values[length..].iter().all(|value| value.is_nan()), "{}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn windows_see_only_the_picture() {
     let filter = Filter { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], pad: [1, 1] };
     let grid = Grid { halo: Halo { top: 1, left: 1, bottom: 1, right: 1 }, ..Grid::blocked(2, 4, 4) };
