@@ -85,7 +85,8 @@ deb-check: deb ## the package installed, upgraded, refused and purged in a throw
 sbom: ## what is inside, as CycloneDX: target/package/graft.cdx.json
 	scripts/install.sh sbom
 	mkdir -p target/package
-	cargo cyclonedx --format json --override-filename graft.cdx && mv graft.cdx.json target/package/
+	cargo cyclonedx --format json --spec-version 1.5 --features gpio --override-filename graft.cdx
+	mv graft.cdx.json target/package/ && rm fuzz/graft.cdx.json
 
 cross-aarch64: ## for 64-bit ARM boards, without containers; tested under emulation (an hour)
 	scripts/install.sh aarch64 mosquitto
