@@ -33,21 +33,22 @@ impl Daemon {
         self.state_changed = true;
         match status {
             camera::Status::Open(description) => {
-                self.tally.openings += 1;
                 tracing::info!(description, "camera open");
-                let was_lost =
-                    self.newest_frame.is_some() && self.control.holds().contains(&Hold::CameraLost);
+                // Whether a frame was seen says nothing: the first one may overtake this message.
+                let was_lost = self.tally.openings > 0 && self.control.holds().contains(&Hold::CameraLost);
+                self.tally.openings += 1;
                 if let Some(camera) = &mut self.camera {
                     camera.description = description;
                 }
-                self.ring.clear();
                 self.control(Event::Released(Hold::CameraLost));
                 if was_lost {
                     self.event(EventType::CameraBack, |e| e);
                 }
             }
             camera::Status::Lost(reason) => {
-                let held = self.control.holds().contains(&Hold::CameraLost) && self.newest_frame.is_none();
+                let held = self.control.holds().contains(&Hold::CameraLost) && self.tally.openings == 0;
+                // Now, not when it is back: the first frame may be there by then.
+                self.ring.clear();
                 // In the message itself: `journalctl` does not show fields.
                 tracing::warn!("camera lost: {reason}");
                 self.control(Event::Held(Hold::CameraLost));
