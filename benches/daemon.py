@@ -1,6 +1,6 @@
 """Measures the running daemon on the drawn scene, 640 x 480 at 15 frames a second: memory, and time from frame to prediction.
 
-    python3 benches/daemon.py FILE.onnx [--graft target/debug/graft] [--minutes 10] [--set KEY=VALUE …] [--json]
+    python3 benches/daemon.py FILE.onnx [--graft target/release/graft] [--minutes 10] [--set KEY=VALUE …] [--json]
 
 Every frame is kept and published (capture.ring_hz, predict.max_hz), to those who watch the socket; there is no broker. `overhead` is
 what the age of a prediction exceeds a frame of the backbone alone by, medians both; the backbone is timed by `graft bench backbone`
@@ -29,7 +29,7 @@ def resident_mb(pid):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
-    parser.add_argument("--graft", default="target/debug/graft")
+    parser.add_argument("--graft", default="target/release/graft", help="by `cargo build --release`")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--json", action="store_true")

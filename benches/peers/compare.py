@@ -1,6 +1,6 @@
 """Times backbones in graft and in onnxruntime, in turn, on one core: the table of docs/performance.md.
 
-    python3 benches/peers/compare.py FILE.onnx … [--graft target/debug/graft] [--rounds 5] [--frames 20] [--core 1] [--json]
+    python3 benches/peers/compare.py FILE.onnx … [--graft target/release/graft] [--rounds 5] [--frames 20] [--core 1] [--json]
 
 Each round runs every file first with graft and then with onnxruntime (A B A B …); medians over the rounds. Times are CPU
 time of the computing thread, so that a busy machine disturbs them less; everything is pinned to one core. The files keep
@@ -51,7 +51,7 @@ def ours(graft, file, frames):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+")
-    parser.add_argument("--graft", default="target/debug/graft")
+    parser.add_argument("--graft", default="target/release/graft", help="by `cargo build --release`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--core", type=int, default=1)

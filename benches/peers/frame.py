@@ -1,6 +1,6 @@
 """Times what happens to a 640 x 480 frame before the network, in graft and in OpenCV, in turn, on one core.
 
-    python3 benches/peers/frame.py [--graft target/debug/graft] [--rounds 5] [--core 1] [--json]
+    python3 benches/peers/frame.py [--graft target/release/graft] [--rounds 5] [--core 1] [--json]
 
 OpenCV resizes without antialiasing (INTER_LINEAR), as most programs do; graft with. Both crop the same centre square and
 give 3 x 224 x 224 normalised floats. OpenCV's numbers come out of cv2.dnn.blobFromImage, its fastest way, which knows one
@@ -41,7 +41,7 @@ def picture():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--graft", default="target/debug/graft")
+    parser.add_argument("--graft", default="target/release/graft", help="by `cargo build --release`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--core", type=int, default=1)
     parser.add_argument("--json", action="store_true")
