@@ -125,7 +125,7 @@ def adaptation():
     said, _ = until("the round", lambda: (lambda j: j if j["status"] in ("successful", "failed") else None)(json.loads(retained(f"job/{job['job']}"))))
     manifest = json.loads(retained("head"))
     # The state follows what happened, a little later.
-    until("the published head in the state", lambda: json.loads(retained("state"))["head"]["version"] == manifest["version"])
+    until("the published head in the state", lambda: (json.loads(retained("state"))["head"] or {}).get("version") == manifest["version"])
     sh(f"mosquitto_sub -V 5 -C 1 -W 15 {OPERATOR} -t {DEVICE}/head/{manifest['version']}/0 -N > /tmp/part")
     need(pathlib.Path("/tmp/part").stat().st_size == manifest["parts"][0]["len"], "the head's part has another length")
     return f"round {said['status']}, head {manifest['version']} published in {len(manifest['parts'])} parts"
