@@ -10,6 +10,7 @@ export CARGO_TARGET_DIR
 GRAFT := $(CARGO_TARGET_DIR)/debug/graft
 # One set of features everywhere, so that nothing is built twice; boards build without `host`.
 FEATURES := --features host
+ALL := --workspace --exclude graft-fuzz $(FEATURES)
 
 .PHONY: help demo demo-offload test test-full test-vm test-vm-short test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
 
@@ -27,11 +28,11 @@ demo-offload: deps-build ## fine-tuning from offer to promoted pair: board, host
 
 test: deps-test lint ## every check that fits into half an hour on two cores
 	OMP_NUM_THREADS=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
-	cargo test $(FEATURES) --lib --bins --test graft
+	cargo test $(ALL) --lib --bins --test graft
 
 test-full: test ## the slow ones too: more crashes, all pictures, fuzzing, the virtual machine (needs root for that)
 	GRAFT_TEST_FULL=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
-	GRAFT_TEST_FULL=1 cargo test $(FEATURES) --lib --test graft
+	GRAFT_TEST_FULL=1 cargo test $(ALL) --lib --test graft
 	$(MAKE) fuzz
 	$(MAKE) test-vm
 
@@ -58,7 +59,7 @@ test-aarch64: ## learning core, wire, store, backbone kernels and the whole job,
 
 lint: deps-build ## format, clippy
 	cargo fmt --check
-	cargo clippy $(FEATURES) --all-targets -- -D warnings
+	cargo clippy $(ALL) --all-targets -- -D warnings
 
 bench: deps-bench ## the learning core beside its peers on this machine (an hour; BENCH=--quick: minutes), criterion benches
 	cargo run --release --bin graft -- bench head $(BENCH)

@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion makes public functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use graft::learn::{Snapshot, probe};
+use graft_learn::{Snapshot, probe};
 use half::f16;
 use std::hint::black_box;
 

@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion makes public functions")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use graft::learn::{Alone, Choice, Head, Method, Options, Snapshot, train};
+use graft_learn::{Alone, Choice, Head, Method, Options, Snapshot, train};
 use half::f16;
 use std::hint::black_box;
 use std::ops::ControlFlow;

@@ -22,7 +22,8 @@ case "${1:-build}" in
   test)
     # Real networks and their embeddings, where they lie beside the repository, are for machines that are not emulated.
     export GRAFT_SHARED="${GRAFT_SHARED:-none}"
-    tests --lib -- learn:: control:: wire:: store:: backbone::
+    cross_cargo test --locked --profile "$profile" --lib \
+      -p graft-learn -p graft-control -p graft-wire -p graft-store -p graft-backbone
     tests --test graft -- service:: --test-threads 1
     ;;
   *) echo "cross/build.sh build|facts|loops|test" >&2; exit 2 ;;

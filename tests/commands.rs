@@ -2,7 +2,7 @@
 //! effect.
 
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order, refused};
-use graft::mqtt::operator::Message;
+use graft_mqtt::operator::Message;
 use serde_json::{Value, json};
 
 #[test]
@@ -138,7 +138,7 @@ fn a_lost_camera_is_told_survived_and_found_again() {
     let scene = crate::service::scene();
     std::fs::create_dir_all(&pictures).unwrap();
     for n in 0..4u64 {
-        let jpeg = graft::camera::encode_jpeg(&scene.render(n), 90);
+        let jpeg = graft_camera::encode_jpeg(&scene.render(n), 90);
         std::fs::write(pictures.join(format!("{n}.jpg")), jpeg).unwrap();
     }
     let command = format!("while true; do cat {}/*.jpg; sleep 0.05; done", pictures.display());

@@ -2,10 +2,10 @@
 
 use crate::service::{label_truth, published_head, scene};
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order};
-use graft::backbone::Backbone;
-use graft::camera::pattern::CLASSES;
-use graft::learn::Head;
-use graft::mqtt::operator::Message;
+use graft_backbone::Backbone;
+use graft_camera::pattern::CLASSES;
+use graft_learn::Head;
+use graft_mqtt::operator::Message;
 use serde_json::json;
 use std::process::Command;
 
@@ -28,20 +28,19 @@ fn a_head_of_1280_by_100_goes_through_the_broker_whole() {
     names.sort();
     let folder = board.path("hundred");
     for (class, photo) in names.iter().take(100).enumerate() {
-        let picture = graft::camera::read_image(photo).unwrap();
+        let picture = graft_camera::read_image(photo).unwrap();
         let class = folder.join(format!("class {class:03}"));
         std::fs::create_dir_all(&class).unwrap();
         for half in 0..2u32 {
             let width = picture.width / 2;
-            let mut piece = graft::frame::Rgb::black(width, picture.height);
+            let mut piece = graft_base::frame::Rgb::black(width, picture.height);
             for y in 0..picture.height as usize {
                 let from = 3 * (y * picture.width as usize + (half * width) as usize);
                 let to = 3 * y * width as usize;
                 let row = 3 * width as usize;
                 piece.bytes[to..to + row].copy_from_slice(&picture.bytes[from..from + row]);
             }
-            std::fs::write(class.join(format!("{half}.jpg")), graft::camera::encode_jpeg(&piece, 90))
-                .unwrap();
+            std::fs::write(class.join(format!("{half}.jpg")), graft_camera::encode_jpeg(&piece, 90)).unwrap();
         }
     }
     board.start();
@@ -66,7 +65,7 @@ fn a_head_of_1280_by_100_goes_through_the_broker_whole() {
 }
 
 /// The scene's crops and what the head said of them, from a board that has been taught.
-fn taught(board: &mut Board, broker: &graft::mqtt::broker::Broker) -> u64 {
+fn taught(board: &mut Board, broker: &graft_mqtt::broker::Broker) -> u64 {
     board.start();
     block_on(async {
         let mut operator = operator(broker).await;
@@ -100,8 +99,8 @@ fn exported_heads_say_what_the_daemon_says() {
 
     // The daemon's own answer, by the same room that it uses.
     let head: Head =
-        graft::wire::HeadFile::decode(&std::fs::read(file("h.safetensors")).unwrap()).unwrap().head;
-    let (bytes, card) = graft::backbone::tiny();
+        graft_wire::HeadFile::decode(&std::fs::read(file("h.safetensors")).unwrap()).unwrap().head;
+    let (bytes, card) = graft_backbone::tiny();
     let mut backbone = Backbone::from_bytes(bytes, &card).unwrap();
     let scene = scene();
     let mut expected = Vec::new();

@@ -1,9 +1,9 @@
 //! What the daemon says of its own knowledge: advice, suspect labels, a camera that shows nothing. Kept over restarts.
 
 use crate::support::Board;
-use graft::camera::encode_jpeg;
-use graft::camera::pattern::{CLASSES, PatternSettings, Scene};
-use graft::frame::Rgb;
+use graft_base::frame::Rgb;
+use graft_camera::encode_jpeg;
+use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
 use std::path::Path;
 
 /// Pictures of the drawn scene, a folder a class, `wrong` of them in the folder of the next class. Gives the classes that these

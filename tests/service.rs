@@ -1,9 +1,9 @@
 //! The main job over a real broker: predict, label, train, gate, swap, publish, restart.
 
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order, refused};
-use graft::camera::pattern::{CLASSES, PatternSettings, Scene};
-use graft::mqtt::operator::{Message, Operator};
-use graft::wire::{Expected, HeadFile, Manifest, PublicKey, parts};
+use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
+use graft_mqtt::operator::{Message, Operator};
+use graft_wire::{Expected, HeadFile, Manifest, PublicKey, parts};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 

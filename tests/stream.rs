@@ -3,8 +3,8 @@
 
 use crate::service::published_head;
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order};
-use graft::backbone::{Backbone, Card};
-use graft::mqtt::operator::Message;
+use graft_backbone::{Backbone, Card};
+use graft_mqtt::operator::Message;
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -139,7 +139,7 @@ fn the_second_half_of_the_bottle_stream_is_predicted_from_labels_of_the_first() 
         {
             let prediction = body(message);
             let file = stream.join("frames").join(prediction["file"].as_str().unwrap());
-            let embedding = backbone.embed(&graft::camera::read_image(&file).unwrap(), None).unwrap();
+            let embedding = backbone.embed(&graft_camera::read_image(&file).unwrap(), None).unwrap();
             let said = head.head.predict(&embedding);
             assert_eq!(prediction["head"], by_head);
             assert_eq!(prediction["top"][0]["class"], head.meta.classes[said.class].as_str());

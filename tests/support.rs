@@ -1,7 +1,7 @@
 //! The real daemon in a folder of its own, with a real broker where one is wanted.
 
-use graft::mqtt::broker::Broker;
-use graft::mqtt::operator::{Message, Operator};
+use graft_mqtt::broker::Broker;
+use graft_mqtt::operator::{Message, Operator};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker for one test, or a visible skip where mosquitto is not installed.
 pub fn broker(dir: &Path) -> Option<Broker> {
-    if graft::mqtt::broker::find().is_none() {
+    if graft_mqtt::broker::find().is_none() {
         eprintln!("skipped: mosquitto is not installed (apt-get install mosquitto)");
         return None;
     }

@@ -1,8 +1,8 @@
 //! A backbone's manifest and the list of a job's files: what is read can be written, and read again as the same.
 #![no_main]
 
-use graft::wire::BackboneManifest;
-use graft::wire::offload::Dataset;
+use graft_wire::BackboneManifest;
+use graft_wire::offload::Dataset;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -1,7 +1,7 @@
 //! The body of an MQTT command: the first byte picks the op.
 #![no_main]
 
-use graft::wire::{Op, parse};
+use graft_wire::{Op, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -1,7 +1,7 @@
 //! A head file: one that is accepted has a head whose numbers and shapes hold.
 #![no_main]
 
-use graft::wire::HeadFile;
+use graft_wire::HeadFile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

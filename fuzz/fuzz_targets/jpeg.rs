@@ -1,7 +1,7 @@
 //! Pictures from cameras and imports: refused or decoded.
 #![no_main]
 
-use graft::camera::decode_image;
+use graft_camera::decode_image;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

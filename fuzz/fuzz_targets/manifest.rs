@@ -1,7 +1,7 @@
 //! A head's manifest: what is read can be written, and read again as the same.
 #![no_main]
 
-use graft::wire::Manifest;
+use graft_wire::Manifest;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

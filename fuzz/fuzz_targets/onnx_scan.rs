@@ -1,7 +1,7 @@
 //! The check of an ONNX file that comes before any other reader sees it.
 #![no_main]
 
-use graft::backbone::scan::{Limits, scan};
+use graft_backbone::scan::{Limits, scan};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -1,7 +1,7 @@
 //! Topics from outside, and device names out of a configuration.
 #![no_main]
 
-use graft::wire::Topics;
+use graft_wire::Topics;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&str, &str, &str)| {

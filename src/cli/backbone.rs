@@ -4,12 +4,12 @@ use super::backbone_admit::{self, AdmitArgs};
 use super::client::{body, word};
 use super::output::{Output, percent, table};
 use super::{Common, NotFound, Usage, head_export};
-use crate::backbone::admission::{self, Question};
-use crate::backbone::{self, Card, Crop, Inspection};
 use crate::config::bytes_text;
-use crate::wire::Op;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
+use graft_backbone::admission::{self, Question};
+use graft_backbone::{self as backbone, Card, Crop, Inspection};
+use graft_wire::Op;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -251,7 +251,7 @@ fn fetch(args: &FetchArgs, output: Output) -> Result<()> {
         None if Path::new(&args.name).is_file() => Card::read(Path::new(&args.name))?,
         None => {
             let names: Vec<&str> = known.iter().map(|card| card.name.as_str()).collect();
-            let near = crate::wire::nearest::nearest(&args.name, &names);
+            let near = graft_wire::nearest::nearest(&args.name, &names);
             let hint = near
                 .map_or("`graft backbone ls` lists them".to_owned(), |near| format!("did you mean {near}?"));
             return Err(NotFound(format!("no backbone {}; {hint}", args.name)).into());

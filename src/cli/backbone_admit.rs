@@ -3,12 +3,12 @@
 
 use super::head_export::read;
 use super::output::Output;
-use crate::backbone::admission::{self, Admission, Answer, Golden, Refusal};
-use crate::backbone::{Card, scan};
-use crate::wire::BackboneManifest;
-use crate::wire::backbone_manifest::{Golden as GoldenFile, TunedHead};
 use anyhow::Result;
 use clap::Args;
+use graft_backbone::admission::{self, Admission, Answer, Golden, Refusal};
+use graft_backbone::{Card, scan};
+use graft_wire::BackboneManifest;
+use graft_wire::backbone_manifest::{Golden as GoldenFile, TunedHead};
 use std::path::{Path, PathBuf};
 
 /// Look at a file under limits of memory and time, and answer in JSON
@@ -62,7 +62,7 @@ fn result(manifest: &Path, head: &Path, golden: &Path) -> Result<Golden, Refusal
     let bytes = |path: &Path| {
         read(path, scan::Limits::default().file_bytes).map_err(|e| Refusal::new("unreadable", e.to_string()))
     };
-    let refused = |e: crate::wire::BackboneManifestError| Refusal::new(&e.reason(), e.to_string());
+    let refused = |e: graft_wire::BackboneManifestError| Refusal::new(&e.reason(), e.to_string());
     let manifest = BackboneManifest::from_json(&bytes(manifest)?).map_err(refused)?;
     let head = TunedHead::read(&bytes(head)?, &manifest).map_err(refused)?;
     let golden = GoldenFile::read(&bytes(golden)?, &manifest).map_err(refused)?;

@@ -2,13 +2,13 @@
 
 use super::output::table;
 use super::{Common, NotFound};
-use crate::camera::{self, CameraError, Settings};
 use crate::config;
 use crate::daemon::StartError;
-use crate::frame::{Frame, Rgb};
-use crate::wire;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use graft_base::frame::{Frame, Rgb};
+use graft_camera::{self as camera, CameraError, Settings};
+use graft_wire as wire;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 
 use super::client::{body, word};
 use super::{Common, Usage};
-use crate::wire::Op;
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use graft_wire::Op;
 use serde_json::{Value, json};
 
 /// Frames a second where only a duration is given.

@@ -3,9 +3,9 @@
 use super::client::body;
 use super::{Common, Usage};
 use crate::config::{self, DEFAULT_TOML, rules};
-use crate::wire::Op;
 use anyhow::Result;
 use clap::Subcommand;
+use graft_wire::Op;
 use serde_json::{Map, Value, json};
 
 /// Look at the configuration, or change it

@@ -3,9 +3,9 @@
 use super::client::{absolute, body, word};
 use super::output::table;
 use super::{Common, Usage};
-use crate::wire::Op;
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use graft_wire::Op;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

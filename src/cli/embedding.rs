@@ -3,10 +3,10 @@
 use super::failure::Usage;
 use super::output::Output;
 use super::pictures::Picture;
-use crate::backbone::{self, Backbone, Card};
-use crate::camera;
 use anyhow::{Context, Result};
 use clap::Args;
+use graft_backbone::{self as backbone, Backbone, Card};
+use graft_camera as camera;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,11 +1,11 @@
 //! Exit codes: the one place that gives them out.
 
-use crate::backbone::{BackboneError, admission::Refusal, fetch::FetchError};
 use crate::config::ConfigError;
 use crate::daemon::StartError;
-use crate::learn::LearnError;
 use crate::web::ClientError;
-use crate::wire;
+use graft_backbone::{BackboneError, admission::Refusal, fetch::FetchError};
+use graft_learn::LearnError;
+use graft_wire as wire;
 use std::io;
 
 /// Wrong use of a command. Exit code 2, as clap's.
@@ -128,8 +128,8 @@ pub fn text(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Code, Error};
     use anyhow::{Context, anyhow};
+    use graft_wire::{Code, Error};
 
     fn io(kind: io::ErrorKind) -> io::Error {
         io::Error::from(kind)

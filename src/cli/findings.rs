@@ -1,7 +1,7 @@
 //! Advice and drift as people read them.
 
 use super::output::percent;
-use crate::wire::messages::{AdviceState, CameraFault, DriftState, DriftVerdict, Interval, NextStep};
+use graft_wire::messages::{AdviceState, CameraFault, DriftState, DriftVerdict, Interval, NextStep};
 
 /// One line: what to do, and why.
 pub(super) fn advice(advice: &AdviceState) -> String {

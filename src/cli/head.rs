@@ -5,9 +5,9 @@ use super::head_export::{ExportArgs, export};
 use super::head_verify::{VerifyArgs, verify};
 use super::output::{percent, table};
 use super::{Common, NotFound};
-use crate::wire::Op;
 use anyhow::Result;
 use clap::Subcommand;
+use graft_wire::Op;
 use serde_json::{Value, json};
 
 /// Look at heads, go back to one, take one out, check one

@@ -2,11 +2,11 @@
 
 use super::head::active;
 use super::{Common, NotFound, NotVerified, Usage};
-use crate::backbone::{self, Card, export as onnx};
 use crate::config;
-use crate::wire::{HeadFile, digest, head_file};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use graft_backbone::{self as backbone, Card, export as onnx};
+use graft_wire::{HeadFile, digest, head_file};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};

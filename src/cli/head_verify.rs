@@ -3,10 +3,10 @@
 use super::head_export::read;
 use super::output::Output;
 use super::{NotVerified, Usage};
-use crate::wire::manifest::{Expected, Manifest};
-use crate::wire::{HeadFile, PublicKey, head_file};
 use anyhow::Result;
 use clap::Args;
+use graft_wire::manifest::{Expected, Manifest};
+use graft_wire::{HeadFile, PublicKey, head_file};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ fn check(args: &VerifyArgs) -> Result<Value> {
         if args.key.is_some() {
             return Err(Usage("a head file holds no signature; give its manifest, too".into()).into());
         }
-        let digest = crate::wire::digest::sha256(&file);
+        let digest = graft_wire::digest::sha256(&file);
         return Ok(
             json!({"signed": false, "file": true, "version": head.meta.version, "device": head.meta.device,
             "digest": digest, "classes": head.meta.classes}),
@@ -114,10 +114,10 @@ fn public_key(key: &str) -> Result<PublicKey> {
 mod tests {
     use super::*;
     use crate::cli::exit_code;
-    use crate::learn::Head;
-    use crate::wire::digest::sha256;
-    use crate::wire::messages::BackboneRef;
-    use crate::wire::{Dtype, HeadMeta, Key, parts};
+    use graft_learn::Head;
+    use graft_wire::digest::sha256;
+    use graft_wire::messages::BackboneRef;
+    use graft_wire::{Dtype, HeadMeta, Key, parts};
 
     /// A head file of over one part, and its manifest.
     fn head(key: &Key) -> (Vec<u8>, String) {

@@ -2,11 +2,11 @@
 
 use super::output::{Output, table};
 use super::{Common, Usage};
-use crate::host::{self, Settings, Status};
-use crate::whole_file;
-use crate::wire::Manifest;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use graft_base::whole_file;
+use graft_host::{self as host, Settings, Status};
+use graft_wire::Manifest;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,7 @@ pub fn run(command: &HostCommand, common: &Common) -> Result<()> {
 fn merge(args: &MergeArgs, settings: &Settings, output: Output) -> Result<()> {
     let mut files = Vec::with_capacity(args.files.len());
     for path in &args.files {
-        let bytes = super::head_export::read(path, crate::wire::statistics_file::MAX_BYTES as u64)?;
+        let bytes = super::head_export::read(path, graft_wire::statistics_file::MAX_BYTES as u64)?;
         files.push((path.display().to_string(), bytes));
     }
     let head = host::merge(&files, args.lambda, &settings.id)?;

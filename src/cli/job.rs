@@ -4,10 +4,10 @@ use super::Common;
 use super::client::{body, word};
 use super::train::figures;
 use crate::web::client::encode;
-use crate::wire::Op;
-use crate::wire::messages::JobMessage;
 use anyhow::Result;
 use clap::Subcommand;
+use graft_wire::Op;
+use graft_wire::messages::JobMessage;
 use serde_json::{Value, json};
 
 /// Look at a job, wait for it, or cancel it

@@ -2,9 +2,9 @@
 
 use super::Common;
 use super::client::{body, word};
-use crate::wire::Op;
 use anyhow::Result;
 use clap::Subcommand;
+use graft_wire::Op;
 use serde_json::{Value, json};
 
 /// Give, change or take back the class of frames and samples

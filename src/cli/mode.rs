@@ -2,9 +2,9 @@
 
 use super::Common;
 use super::client::body;
-use crate::wire::Op;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use graft_wire::Op;
 
 /// Switch adaptation on or off; survives restarts
 #[derive(Args, Clone, Debug)]

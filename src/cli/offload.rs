@@ -3,9 +3,9 @@
 use super::Common;
 use super::client::{body, word};
 use super::train::figures;
-use crate::wire::Op;
 use anyhow::Result;
 use clap::Subcommand;
+use graft_wire::Op;
 use serde_json::{Value, json};
 
 /// Have a training host fine-tune the backbone on this board's samples

@@ -1,8 +1,8 @@
 //! Folders of pictures: one folder a class (ImageFolder), or flat.
 
 use super::failure::Usage;
-use crate::camera;
 use anyhow::{Context, Result};
+use graft_camera as camera;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::wire::{Op, parse};
 use clap::CommandFactory;
+use graft_wire::{Op, parse};
 use serde_json::Value;
 
 fn parsed(line: &str) -> Cli {

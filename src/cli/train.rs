@@ -4,10 +4,10 @@ use super::Common;
 use super::client::{body, word};
 use super::findings;
 use super::output::{percent, table};
-use crate::wire::Op;
-use crate::wire::messages::JobMessage;
 use anyhow::Result;
 use clap::Args;
+use graft_wire::Op;
+use graft_wire::messages::JobMessage;
 use serde_json::{Map, Value, json};
 
 /// Train a head on the samples there are; the gate decides whether it becomes active

@@ -1,6 +1,6 @@
 //! The known key nearest to a mistyped one.
 
-use crate::wire::nearest::nearest as spelling;
+use graft_wire::nearest::nearest as spelling;
 
 /// The dotted key that was most likely meant: the nearest name in the same section, else the nearest of all,
 /// else one of that name in another section. A mistyped section gives the nearest section, in brackets.

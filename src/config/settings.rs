@@ -1,10 +1,11 @@
 //! The settings of the daemon, whole and checked.
 
 use super::layers::{Effective, Sources};
-use crate::control::{Band, BudgetPolicy, GatePolicy, Policy, RoundPolicy};
-use crate::learn::{Choice, Method, Options};
-use crate::wire::PublicKey;
-use crate::{camera, mqtt};
+use graft_camera as camera;
+use graft_control::{Band, BudgetPolicy, GatePolicy, Policy, RoundPolicy};
+use graft_learn::{Choice, Method, Options};
+use graft_mqtt as mqtt;
+use graft_wire::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -267,7 +268,7 @@ pub fn choice(word: &str) -> Choice {
 }
 
 impl Learn {
-    /// For [`crate::learn::train`].
+    /// For [`graft_learn::train`].
     pub fn options(&self) -> Options {
         Options {
             choice: choice(&self.head),
@@ -294,7 +295,7 @@ impl Offload {
 }
 
 impl Budget {
-    /// For [`crate::control::BudgetPolicy`]'s readers.
+    /// For [`graft_control::BudgetPolicy`]'s readers.
     pub fn policy(&self) -> BudgetPolicy {
         BudgetPolicy {
             heat: Band { hold: self.pause_c, release: self.resume_c },
@@ -305,7 +306,7 @@ impl Budget {
 }
 
 impl Settings {
-    /// For [`crate::control::Control`].
+    /// For [`graft_control::Control`].
     pub fn policy(&self) -> Policy {
         Policy {
             round: RoundPolicy {

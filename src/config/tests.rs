@@ -1,5 +1,6 @@
 use super::*;
-use crate::{camera, mqtt};
+use graft_camera as camera;
+use graft_mqtt as mqtt;
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,8 +51,8 @@ fn it_works_without_any_file() {
     assert_eq!((settings.socket.mode, settings.store.quota_bytes), (0o660, 2_000_000_000));
     assert_eq!(settings.backbone.file, None);
     assert_eq!(settings.device.id.len(), 12);
-    assert_eq!(settings.policy().gate, crate::control::GatePolicy::default());
-    assert_eq!(settings.learn.options(), crate::learn::Options::default());
+    assert_eq!(settings.policy().gate, graft_control::GatePolicy::default());
+    assert_eq!(settings.learn.options(), graft_learn::Options::default());
 }
 
 #[test]

@@ -5,10 +5,10 @@ use super::offload::dataset;
 use super::pair::{EMBEDDED_BEFORE, OnProbation, PROBATION, PairChange};
 use super::{Daemon, files};
 use crate::config::Settings;
-use crate::control::probation::{Baseline, Probation, ProbationPolicy, Sentence};
-use crate::control::{Answer, JobId, Origin, Token};
-use crate::store::{BackboneRow, Stage, Store, StoreError};
-use crate::wire::{BackboneManifest, Code, Error, Reply, command, timestamp};
+use graft_control::probation::{Baseline, Probation, ProbationPolicy, Sentence};
+use graft_control::{Answer, JobId, Origin, Token};
+use graft_store::{BackboneRow, Stage, Store, StoreError};
+use graft_wire::{BackboneManifest, Code, Error, Reply, command, timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl Daemon {
                 *floor = manifest.version.max(*floor);
                 store.transaction(|tx| {
                     tx.set_stage(row, Stage::Confirmed, "stood its probation", now_ms)?;
-                    tx.put_state(FLOORS, &crate::wire::messages::to_json(&floors))?;
+                    tx.put_state(FLOORS, &graft_wire::messages::to_json(&floors))?;
                     tx.drop_state(PROBATION)
                 })?;
                 Ok(floors)

@@ -4,8 +4,8 @@
 use super::Daemon;
 use super::trainer::Pace;
 use crate::board::Board;
-use crate::control::{BudgetPolicy, Event, Hold, Share, Writes};
-use crate::wire::messages::EventType;
+use graft_control::{BudgetPolicy, Event, Hold, Share, Writes};
+use graft_wire::messages::EventType;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -121,7 +121,7 @@ impl Budget {
 }
 
 /// Parts of a day's allowance.
-const WRITES: crate::control::Band = crate::control::Band { hold: 1.0, release: 0.9 };
+const WRITES: graft_control::Band = graft_control::Band { hold: 1.0, release: 0.9 };
 
 impl Daemon {
     /// At every tick.
@@ -147,7 +147,7 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Band;
+    use graft_control::Band;
     use std::fs;
 
     const POLICY: BudgetPolicy =

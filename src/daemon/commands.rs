@@ -2,12 +2,14 @@
 //! answer exactly once.
 
 use super::Daemon;
-use crate::control::{Answer, Event, Token, Wanted};
-use crate::learn::{Choice, Method};
-use crate::mqtt::{Ack, Incoming, Publication};
 use crate::web;
-use crate::wire::{self, Code, Command, Envelope, Error, Op, Reply, Status, command, messages::EventType};
 use bytes::Bytes;
+use graft_control::{Answer, Event, Token, Wanted};
+use graft_learn::{Choice, Method};
+use graft_mqtt::{Ack, Incoming, Publication};
+use graft_wire::{
+    self as wire, Code, Command, Envelope, Error, Op, Reply, Status, command, messages::EventType,
+};
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 

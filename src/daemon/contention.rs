@@ -3,9 +3,9 @@
 use super::budget::Budget;
 use super::hands::Hands;
 use super::trainer;
-use crate::backbone::Backbone;
-use crate::camera::pattern::{PatternSettings, Scene};
-use crate::learn::{self, Head, Options, Snapshot};
+use graft_backbone::Backbone;
+use graft_camera::pattern::{PatternSettings, Scene};
+use graft_learn::{self as learn, Head, Options, Snapshot};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -4,9 +4,9 @@
 use super::Daemon;
 use super::burst::cosine;
 use super::inference::Observation;
-use crate::learn::{Assessment, Burst, DRIFT_WINDOW, Drift, Tally};
-use crate::wire::messages::{CameraFault, DriftState, DriftVerdict, EventType};
-use crate::wire::timestamp;
+use graft_learn::{Assessment, Burst, DRIFT_WINDOW, Drift, Tally};
+use graft_wire::messages::{CameraFault, DriftState, DriftVerdict, EventType};
+use graft_wire::timestamp;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,11 +1,11 @@
 use super::*;
-use crate::backbone::{self, Backbone};
-use crate::camera::Glance;
-use crate::camera::pattern::{CLASSES, PatternSettings, Scene as Pattern};
 use crate::daemon::inference::ActiveHead;
 use crate::daemon::ring::Seen;
-use crate::frame::Rgb;
-use crate::learn::{Alone, Options, Snapshot, train};
+use graft_backbone::{self as backbone, Backbone};
+use graft_base::frame::Rgb;
+use graft_camera::Glance;
+use graft_camera::pattern::{CLASSES, PatternSettings, Scene as Pattern};
+use graft_learn::{Alone, Options, Snapshot, train};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! The files of backbones that came from a host: each by its digest in one folder of the state folder.
 
-use crate::backbone::Card;
-use crate::backbone::admission::ResultFiles;
-use crate::wire::BackboneManifest;
-use crate::wire::offload::Blob;
+use graft_backbone::Card;
+use graft_backbone::admission::ResultFiles;
+use graft_wire::BackboneManifest;
+use graft_wire::offload::Blob;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};

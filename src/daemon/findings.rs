@@ -4,11 +4,11 @@ use super::Daemon;
 use super::samples::store_error;
 use super::trainer::Finished;
 use super::views::sample_json;
-use crate::control::Token;
-use crate::learn::{Estimate, Next};
-use crate::store::{Store, StoreError};
-use crate::wire::messages::{AdviceState, CurveState, Interval, NextStep};
-use crate::wire::{Reply, timestamp};
+use graft_control::Token;
+use graft_learn::{Estimate, Next};
+use graft_store::{Store, StoreError};
+use graft_wire::messages::{AdviceState, CurveState, Interval, NextStep};
+use graft_wire::{Reply, timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ impl Findings {
             Next::MoreLabels(classes) => (NextStep::MoreLabels, classes.as_slice()),
             Next::FineTune => (NextStep::FineTune, [].as_slice()),
         };
-        let point = |point: &crate::learn::CurvePoint| CurveState {
+        let point = |point: &graft_learn::CurvePoint| CurveState {
             samples: point.samples as u64,
             bursts: point.bursts as u64,
             accuracy: interval(&point.accuracy),

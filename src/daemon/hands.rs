@@ -1,6 +1,6 @@
 //! The threads of a round.
 
-use crate::learn::Workers;
+use graft_learn::Workers;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// As many threads as this. Those beside the caller's live for one call and take over its niceness: a piece of work is
@@ -36,7 +36,7 @@ impl Workers for Hands {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::{Alone, Options, Snapshot, train};
+    use graft_learn::{Alone, Options, Snapshot, train};
     use std::ops::ControlFlow;
 
     #[test]

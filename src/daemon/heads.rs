@@ -5,11 +5,11 @@ use super::inference::{ActiveHead, Order};
 use super::pair::PairChange;
 use super::provenance::Provenance;
 use super::{Daemon, Input, trial};
-use crate::control::{Answer, Event, JobId, Origin, Token, Verdict, Version};
-use crate::learn::Head;
-use crate::store::{HeadRow, HeldOut, NewHead, Store, StoreError, Tx};
-use crate::wire::messages::{EventType, HeadState, Interval};
-use crate::wire::{Code, Error, HeadFile, HeadMeta, Manifest, command, digest, head_file::Dtype, timestamp};
+use graft_control::{Answer, Event, JobId, Origin, Token, Verdict, Version};
+use graft_learn::Head;
+use graft_store::{HeadRow, HeldOut, NewHead, Store, StoreError, Tx};
+use graft_wire::messages::{EventType, HeadState, Interval};
+use graft_wire::{Code, Error, HeadFile, HeadMeta, Manifest, command, digest, head_file::Dtype, timestamp};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 

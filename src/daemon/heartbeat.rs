@@ -2,7 +2,7 @@
 //! nothing to do is given an empty task, so that standing still always means being stuck.
 
 use super::Daemon;
-use crate::systemd;
+use graft_base::systemd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ impl Daemon {
             Some(self.turns.load(Ordering::Relaxed)),
             Some(self.store.turns().load(Ordering::Relaxed)),
             Some(self.trainer.turns().load(Ordering::Relaxed)),
-            mqtt.map(crate::mqtt::Handle::turns),
+            mqtt.map(graft_mqtt::Handle::turns),
         ]);
         if stuck.is_empty() {
             systemd::alive();

@@ -2,10 +2,10 @@
 //! and the active head; a new head is sent to it and swapped between two frames.
 
 use super::picture::{Picture, Promise};
-use crate::backbone::Backbone;
-use crate::camera::{self, Glance, Slot};
-use crate::frame::{Frame, Rgb};
-use crate::learn::{Head, Prediction};
+use graft_backbone::Backbone;
+use graft_base::frame::{Frame, Rgb};
+use graft_camera::{self as camera, Glance, Slot};
+use graft_learn::{Head, Prediction};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;

@@ -1,9 +1,9 @@
 use super::*;
-use crate::backbone;
-use crate::camera::pattern::{PatternSettings, Scene};
-use crate::frame::PixelFormat;
-use crate::learn::Head;
 use allocation_counter::measure;
+use graft_backbone as backbone;
+use graft_base::frame::PixelFormat;
+use graft_camera::pattern::{PatternSettings, Scene};
+use graft_learn::Head;
 use std::time::SystemTime;
 
 fn thread(change_gate: f32) -> (Inference, queue::Receiver<Observation>, mpsc::Sender<Order>) {

@@ -1,9 +1,9 @@
 //! The jobs of this start: rounds, exports, imports. Each is told on `job/<id>` until it is cleared.
 
 use super::Daemon;
-use crate::control::{Event, JobId, JobStep, RoundFailure, Token};
-use crate::wire::messages::{JobMessage, JobStatus, JobStep as Progress};
-use crate::wire::{Code, Error, Reply, command, timestamp};
+use graft_control::{Event, JobId, JobStep, RoundFailure, Token};
+use graft_wire::messages::{JobMessage, JobStatus, JobStep as Progress};
+use graft_wire::{Code, Error, Reply, command, timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ impl Daemon {
         if message.status.is_final() {
             message.progress = None;
         }
-        let payload = crate::wire::messages::to_json(message);
+        let payload = graft_wire::messages::to_json(message);
         self.retain(self.topics.job(&job.to_string()), payload.clone());
         self.watch("job", &payload);
         self.state_changed = true;

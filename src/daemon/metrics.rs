@@ -3,9 +3,9 @@
 
 use super::Daemon;
 use crate::board::{self, Throttle};
-use crate::control::Hold;
 use crate::web::Answer;
-use crate::wire::Error;
+use graft_control::Hold;
+use graft_wire::Error;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;

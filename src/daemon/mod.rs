@@ -49,14 +49,15 @@ pub use pair::load_backbone;
 pub use start::{StartError, run};
 
 use crate::board::Board;
-use crate::camera::{self, Slot};
 use crate::config::Settings;
-use crate::control::probation::Probation;
-use crate::control::{Action, Answer, Control, Event, JobStep};
-use crate::store::{Store, StoreError};
-use crate::wire::Topics;
-use crate::wire::messages::{CameraFacts, HeadState};
-use crate::{mqtt, web};
+use crate::web;
+use graft_camera::{self as camera, Slot};
+use graft_control::probation::Probation;
+use graft_control::{Action, Answer, Control, Event, JobStep};
+use graft_mqtt as mqtt;
+use graft_store::{Store, StoreError};
+use graft_wire::Topics;
+use graft_wire::messages::{CameraFacts, HeadState};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -132,7 +133,7 @@ pub struct Daemon {
     training: Option<rounds::Training>,
     transfer_cancel: trainer::Cancel,
     pending: commands::Pending,
-    persist_error: Option<crate::wire::Error>,
+    persist_error: Option<graft_wire::Error>,
     jobs: jobs::Jobs,
     findings: findings::Findings,
     scene: drift::Scene,

@@ -6,13 +6,13 @@ use super::inference::{ActiveHead, Eye, Order};
 use super::proof::load_known;
 use super::provenance::Provenance;
 use super::{Daemon, Input};
-use crate::backbone::{self, Backbone, Card, admission};
 use crate::config::Settings;
-use crate::control::probation::{self, Baseline, ProbationPolicy};
-use crate::control::{Event, Origin, Token};
-use crate::store::{Pair, Stage, Store, StoreError, Tx};
-use crate::wire::messages::EventType;
-use crate::wire::{Code, Error, HeadFile, Key, digest};
+use graft_backbone::{self as backbone, Backbone, Card, admission};
+use graft_control::probation::{self, Baseline, ProbationPolicy};
+use graft_control::{Event, Origin, Token};
+use graft_store::{Pair, Stage, Store, StoreError, Tx};
+use graft_wire::messages::EventType;
+use graft_wire::{Code, Error, HeadFile, Key, digest};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl OnProbation {
 
     /// For the store.
     pub fn to_json(&self) -> String {
-        crate::wire::messages::to_json(self)
+        graft_wire::messages::to_json(self)
     }
 
     /// What the pair is measured by.

@@ -2,10 +2,10 @@
 
 use super::Daemon;
 use super::inference::{ActiveHead, Observation};
-use crate::learn::Prediction;
-use crate::mqtt::Publication;
-use crate::wire::messages::{self, NO_LABEL, PredictionMessage, TopClass, to_json};
-use crate::wire::timestamp;
+use graft_learn::Prediction;
+use graft_mqtt::Publication;
+use graft_wire::messages::{self, NO_LABEL, PredictionMessage, TopClass, to_json};
+use graft_wire::timestamp;
 
 /// Classes named in a prediction.
 const TOP: usize = 5;

@@ -1,7 +1,7 @@
 //! What a start learned about a backbone and the next one need not find out again.
 
-use crate::backbone::Backbone;
-use crate::store::{Store, StoreError};
+use graft_backbone::Backbone;
+use graft_store::{Store, StoreError};
 
 /// State key: name of the backbone that was loaded last, and its [`Backbone::proof`].
 const KEY: &str = "backbone_proof";

@@ -1,10 +1,10 @@
 //! The backbone in use, as far as everyone but the inference thread needs to know it: what heads, samples and messages
 //! say about where they come from.
 
-use crate::backbone::{Backbone, Card};
 use crate::config::Settings;
-use crate::wire::messages::BackboneRef;
-use crate::wire::{Key, digest};
+use graft_backbone::{Backbone, Card};
+use graft_wire::messages::BackboneRef;
+use graft_wire::{Key, digest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Provenance {
     pub fn onnx(&self) -> Result<Vec<u8>, String> {
         match &self.file {
             Some(path) => std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display())),
-            None => Ok(crate::backbone::tiny().0.to_vec()),
+            None => Ok(graft_backbone::tiny().0.to_vec()),
         }
     }
 }

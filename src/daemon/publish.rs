@@ -1,12 +1,12 @@
 //! What goes to the broker and to whoever watches: retained topics, events, heads.
 
 use super::Daemon;
-use crate::control::Version;
-use crate::mqtt::Publication;
-use crate::store::HeadRow;
-use crate::wire::messages::{Event, EventType, to_json};
-use crate::wire::{Error, Manifest, home_assistant, parts, timestamp};
 use bytes::Bytes;
+use graft_control::Version;
+use graft_mqtt::Publication;
+use graft_store::HeadRow;
+use graft_wire::messages::{Event, EventType, to_json};
+use graft_wire::{Error, Manifest, home_assistant, parts, timestamp};
 
 /// Sequence tokens are told from outbox tokens by this bit.
 const HEAD_TOKEN: u64 = 1 << 62;
@@ -93,7 +93,7 @@ impl Daemon {
             let version = token & !HEAD_TOKEN;
             if let Some(reason) = refused {
                 let error = Error::new(
-                    crate::wire::Code::TooLarge,
+                    graft_wire::Code::TooLarge,
                     format!("head {version} was not published: {reason}"),
                 );
                 return self.event(EventType::Error, |e| e.because(error));

@@ -5,9 +5,9 @@ use super::inference::Order;
 use super::samples::DatasetView;
 use super::worker::Asker;
 use super::{Daemon, Input};
-use crate::camera;
-use crate::frame::Rgb;
-use crate::store::{Store, StoreError};
+use graft_base::frame::Rgb;
+use graft_camera as camera;
+use graft_store::{Store, StoreError};
 use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 

@@ -2,9 +2,9 @@
 
 use super::Daemon;
 use crate::config::{self, SetError};
-use crate::control::Token;
-use crate::systemd;
-use crate::wire::{Code, Error, Reply, command};
+use graft_base::systemd;
+use graft_control::Token;
+use graft_wire::{Code, Error, Reply, command};
 use serde_json::json;
 
 impl Daemon {

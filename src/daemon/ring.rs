@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// What is kept of a frame that the backbone saw.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// [`crate::frame::Frame::id`].
+    /// [`graft_base::frame::Frame::id`].
     pub frame: u64,
     /// When it was taken.
     pub taken: Instant,

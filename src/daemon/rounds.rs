@@ -4,9 +4,9 @@ use super::findings::Findings;
 use super::provenance::Provenance;
 use super::trainer::{self, Assignment, Cancel, Finished, Opponent};
 use super::{Daemon, Input};
-use crate::control::{Event, JobId, Origin, RoundFailure};
-use crate::learn::{Choice, Estimate, LearnError, Report};
-use crate::wire::messages::EventType;
+use graft_control::{Event, JobId, Origin, RoundFailure};
+use graft_learn::{Choice, Estimate, LearnError, Report};
+use graft_wire::messages::EventType;
 use serde_json::{Map, Value, json};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Daemon {
         job: JobId,
         cancel: Cancel,
         choice: Choice,
-        labelled: crate::store::Labelled,
+        labelled: graft_store::Labelled,
         opponent: Option<Opponent>,
     ) {
         let assignment = Assignment {
@@ -97,14 +97,14 @@ impl Daemon {
             ids: labelled.ids,
             classes: labelled.classes,
             opponent,
-            options: crate::learn::Options { choice, ..self.settings.learn.options() },
+            options: graft_learn::Options { choice, ..self.settings.learn.options() },
             threads: self.settings.learn.threads,
         };
         let inbox = self.inbox.clone();
         let mut pace = self.budget.pace(self.trainer.turns());
         self.trainer.tell(move |()| {
             let mut told: Option<Instant> = None;
-            let mut report = |progress: crate::learn::Progress| {
+            let mut report = |progress: graft_learn::Progress| {
                 pace.step();
                 if told.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
                     told = Some(Instant::now());

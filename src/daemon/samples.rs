@@ -4,10 +4,10 @@
 use super::Daemon;
 use super::burst::Recording;
 use super::ring::{Missing, Seen};
-use crate::control::{ClassTally, Event, Hold, Token};
-use crate::store::{Change, ClassCount, NewSample, Store, StoreError, Tx};
-use crate::wire::messages::{DatasetState, EventType};
-use crate::wire::{Code, Error, Reply, command};
+use graft_control::{ClassTally, Event, Hold, Token};
+use graft_store::{Change, ClassCount, NewSample, Store, StoreError, Tx};
+use graft_wire::messages::{DatasetState, EventType};
+use graft_wire::{Code, Error, Reply, command};
 use serde_json::{Value, json};
 use std::time::Instant;
 

@@ -10,15 +10,18 @@ use super::{
     predictions, ring, state, trainer, trial,
 };
 use crate::board::Board;
-use crate::camera::{self, Slot};
 use crate::config::Settings;
-use crate::control::{Control, Event, Hold, Wanted};
-use crate::store::{Limits, Opened, Store};
-use crate::wire::Topics;
-use crate::wire::messages::{CameraFacts, OFFLINE, ONLINE};
-use crate::{key_file, mqtt, systemd, web};
+use crate::web;
 use anyhow::{Result, ensure};
 use bytes::Bytes;
+use graft_base::key_file;
+use graft_base::systemd;
+use graft_camera::{self as camera, Slot};
+use graft_control::{Control, Event, Hold, Wanted};
+use graft_mqtt as mqtt;
+use graft_store::{Limits, Opened, Store};
+use graft_wire::Topics;
+use graft_wire::messages::{CameraFacts, OFFLINE, ONLINE};
 use std::collections::VecDeque;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -209,7 +212,7 @@ fn assemble(
     let line = pair::Configured::read(&settings).map_err(config)?.name().to_owned();
     let pair::AtStart { backbone, provenance, rolled_back, probation } =
         pair::at_start(&mut store, &settings, &key, clock.wall_ms()).map_err(config)?;
-    let read = |e: crate::store::StoreError| StartError::Io(format!("the store cannot be read: {e}"));
+    let read = |e: graft_store::StoreError| StartError::Io(format!("the store cannot be read: {e}"));
     let wanted =
         store.get_state("wanted").map_err(read)?.and_then(|w| Wanted::parse(&w)).unwrap_or(Wanted::Infer);
     let next_job = store

@@ -2,12 +2,12 @@
 
 use super::Daemon;
 use crate::board;
-use crate::control::{self, Hold, Wanted};
-use crate::mqtt::Publication;
-use crate::wire::messages::{
+use graft_control::{self as control, Hold, Wanted};
+use graft_mqtt::Publication;
+use graft_wire::messages::{
     self, Adaptation, Clock, Limits, Percentiles, Phase, Reason, RunMode, State, Stats, WantedMode, to_json,
 };
-use crate::wire::timestamp;
+use graft_wire::timestamp;
 use std::time::{Duration, Instant};
 
 /// `state` is published at most this often.
@@ -94,7 +94,7 @@ impl Daemon {
         let payload = to_json(&self.state());
         self.watch("state", &payload);
         self.retain(self.topics.state(), payload);
-        crate::systemd::status(&self.status_line());
+        graft_base::systemd::status(&self.status_line());
     }
 
     /// One line for people.

@@ -3,11 +3,11 @@
 use super::Daemon;
 use super::provenance::Provenance;
 use super::samples::store_error;
-use crate::learn::Statistics;
-use crate::store::Labelled;
 use crate::web::Answer;
-use crate::wire::{Code, Error, StatisticsFile, StatisticsMeta};
 use bytes::Bytes;
+use graft_learn::Statistics;
+use graft_store::Labelled;
+use graft_wire::{Code, Error, StatisticsFile, StatisticsMeta};
 use tokio::sync::oneshot;
 
 impl Daemon {

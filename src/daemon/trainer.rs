@@ -3,9 +3,9 @@
 
 use super::hands::Hands;
 use super::inference::ActiveHead;
-use crate::control::{RoundOutcome, Share};
-use crate::learn::{self, Comparison, LearnError, Options, Progress, Round, Snapshot};
-use crate::store::{HeldOut, Labelled};
+use graft_control::{RoundOutcome, Share};
+use graft_learn::{self as learn, Comparison, LearnError, Options, Progress, Round, Snapshot};
+use graft_store::{HeldOut, Labelled};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;

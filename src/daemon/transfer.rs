@@ -6,12 +6,12 @@ use super::inference::Order;
 use super::samples::{DatasetView, store_error};
 use super::trainer::Cancel;
 use super::worker::Asker;
-use crate::camera;
-use crate::control::{JobId, Token};
-use crate::store::{
+use graft_camera as camera;
+use graft_control::{JobId, Token};
+use graft_store::{
     Folder, FolderOptions, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, Store, StoreError,
 };
-use crate::wire::{Code, Error, Reply};
+use graft_wire::{Code, Error, Reply};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};

@@ -4,11 +4,11 @@
 use super::Daemon;
 use super::heads::{self, Draft};
 use super::provenance::Provenance;
-use crate::control::Origin;
-use crate::control::probation::{ProbationPolicy, fails};
-use crate::store::{Store, StoreError, Tx};
-use crate::wire::messages::EventType;
-use crate::wire::{Code, Error, HeadFile};
+use graft_control::Origin;
+use graft_control::probation::{ProbationPolicy, fails};
+use graft_store::{Store, StoreError, Tx};
+use graft_wire::messages::EventType;
+use graft_wire::{Code, Error, HeadFile};
 use serde::{Deserialize, Serialize};
 
 /// State key of the store; there while the active head is on trial.
@@ -27,13 +27,13 @@ fn read(store: &mut Store) -> Result<Option<OnTrial>, StoreError> {
 }
 
 fn put(store: &mut Store, trial: &OnTrial) -> Result<(), StoreError> {
-    store.put_state(TRIAL, &crate::wire::messages::to_json(trial))
+    store.put_state(TRIAL, &graft_wire::messages::to_json(trial))
 }
 
 /// Written with the promotion of a head: one of a round is on trial, one that served before is not.
 pub fn promoted(tx: &Tx<'_>, head: i64, is_new: bool) -> Result<(), StoreError> {
     if is_new {
-        tx.put_state(TRIAL, &crate::wire::messages::to_json(&OnTrial { head, starts: 1 }))
+        tx.put_state(TRIAL, &graft_wire::messages::to_json(&OnTrial { head, starts: 1 }))
     } else {
         tx.drop_state(TRIAL)
     }

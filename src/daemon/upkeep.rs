@@ -1,10 +1,10 @@
 //! What the loop does beside commands: the first orders, the camera's news, looking after the store.
 
 use super::Daemon;
-use crate::camera;
-use crate::control::{Event, Hold};
-use crate::wire::messages::{EventType, to_json};
-use crate::wire::{Code, Error};
+use graft_camera as camera;
+use graft_control::{Event, Hold};
+use graft_wire::messages::{EventType, to_json};
+use graft_wire::{Code, Error};
 use std::time::{Duration, Instant};
 
 /// The store is looked after this often.

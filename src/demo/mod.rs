@@ -8,9 +8,9 @@ pub mod offload;
 mod operator;
 mod score;
 
-use crate::camera::pattern::{CLASSES, PatternSettings, Scene};
-use crate::mqtt::broker::Broker;
 use anyhow::{Context, Result};
+use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
+use graft_mqtt::broker::Broker;
 use operator::{Bursts, Published, Round, Visit};
 use score::Score;
 use serde_json::json;

@@ -2,12 +2,12 @@
 
 use super::Teller;
 use super::score::Score;
-use crate::camera::pattern::{CLASSES, Scene};
-use crate::mqtt::operator::{Message, Operator};
-use crate::wire::messages::{JobMessage, JobStatus, PredictionMessage};
-use crate::wire::{Expected, Manifest, PublicKey, parts};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use graft_camera::pattern::{CLASSES, Scene};
+use graft_mqtt::operator::{Message, Operator};
+use graft_wire::messages::{JobMessage, JobStatus, PredictionMessage};
+use graft_wire::{Expected, Manifest, PublicKey, parts};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::time::Duration;

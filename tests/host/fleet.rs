@@ -3,11 +3,11 @@
 use super::kit::{Engine, Kit};
 use super::{Host, Played, until};
 use crate::support::{Board, PATIENCE, block_on, broker};
-use graft::learn::{Balance, Statistics};
-use graft::mqtt::operator::{Message, Operator};
-use graft::wire::command::{Backbone, Command as Order};
-use graft::wire::messages::BackboneRef;
-use graft::wire::{HeadFile, Manifest, Op, StatisticsFile, StatisticsMeta};
+use graft_learn::{Balance, Statistics};
+use graft_mqtt::operator::{Message, Operator};
+use graft_wire::command::{Backbone, Command as Order};
+use graft_wire::messages::BackboneRef;
+use graft_wire::{HeadFile, Manifest, Op, StatisticsFile, StatisticsMeta};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ async fn order(operator: &mut Operator) -> (Value, Backbone) {
     let is_it = |m: &Message| m.topic.ends_with("/cmd/backbone");
     let found = operator.wait_for(0, PATIENCE, "the backbone of the group", is_it).await.unwrap();
     let id = serde_json::from_slice::<Value>(&found.payload).unwrap()["id"].clone();
-    match graft::wire::parse(Op::Backbone, &found.payload).unwrap().command {
+    match graft_wire::parse(Op::Backbone, &found.payload).unwrap().command {
         Order::Backbone(order) => (id, order),
         other => panic!("{other:?}"),
     }
@@ -48,7 +48,7 @@ fn a_group_gets_a_backbone_and_each_board_decides_for_itself() {
 
         let mut willing = Operator::connect("127.0.0.1", broker.port(), "graft/cam-2").await.unwrap();
         let mut other = Operator::connect("127.0.0.1", broker.port(), "graft/cam-3").await.unwrap();
-        shows(&mut willing, "cam-2", &graft::wire::digest::sha256(b"older")).await;
+        shows(&mut willing, "cam-2", &graft_wire::digest::sha256(b"older")).await;
         let assigned = host.command().args(["host", "assign", "1", "--group", "line-3"]).output().unwrap();
         assert!(assigned.status.success(), "{}", String::from_utf8_lossy(&assigned.stderr));
         let (id, apply) = order(&mut willing).await;
@@ -58,7 +58,7 @@ fn a_group_gets_a_backbone_and_each_board_decides_for_itself() {
             (2, Some("line-3"), &None)
         );
         assert_eq!(manifest.files, made.files);
-        let files = graft::wire::offload::Claim { url, token, ..claim };
+        let files = graft_wire::offload::Claim { url, token, ..claim };
         let path = format!("/v1/blobs/{}", manifest.files.onnx.hex());
         let (status, _, bytes) = super::kit::raw(&files, "GET", &path, &[], Vec::new()).await;
         assert_eq!((status, bytes.len() as u64), (200, manifest.files.onnx.size));
@@ -66,7 +66,7 @@ fn a_group_gets_a_backbone_and_each_board_decides_for_itself() {
         willing.publish("graft/cam-2/reply/backbone", reply, false).await.unwrap();
         shows(&mut willing, "cam-2", &manifest.files.onnx.digest).await;
         // A board that comes online later, and whose gate says no.
-        shows(&mut other, "cam-3", &graft::wire::digest::sha256(b"older")).await;
+        shows(&mut other, "cam-3", &graft_wire::digest::sha256(b"older")).await;
         let (id, _) = order(&mut other).await;
         let reply = json!({"id": id, "status": "accepted", "job": "3"}).to_string();
         other.publish("graft/cam-3/reply/backbone", reply, false).await.unwrap();
@@ -117,9 +117,9 @@ fn a_merged_head_is_that_of_all_samples_in_one_place() {
             device: device.into(),
             rev: 1,
             classes: classes.map(|c| names[c as usize].to_owned()).to_vec(),
-            backbone: BackboneRef { name: "tiny".into(), digest: graft::wire::digest::sha256(b"tiny") },
+            backbone: BackboneRef { name: "tiny".into(), digest: graft_wire::digest::sha256(b"tiny") },
             tensor: "features".into(),
-            preprocess: graft::wire::digest::sha256(b"preprocess"),
+            preprocess: graft_wire::digest::sha256(b"preprocess"),
         };
         let path = dir.path().join(device);
         std::fs::write(&path, StatisticsFile { statistics: own, meta }.encode().unwrap()).unwrap();
@@ -159,7 +159,7 @@ fn a_merged_head_is_that_of_all_samples_in_one_place() {
         .unwrap();
     assert!(String::from_utf8_lossy(&twice.stderr).contains("counts once"));
     let mut strange = StatisticsFile::decode(&std::fs::read(&arguments[1]).unwrap()).unwrap();
-    strange.meta.backbone.digest = graft::wire::digest::sha256(b"another");
+    strange.meta.backbone.digest = graft_wire::digest::sha256(b"another");
     std::fs::write(&arguments[1], strange.encode().unwrap()).unwrap();
     let mixed = graft().args(["host", "merge", "--out"]).arg(&out).args(&arguments).output().unwrap();
     assert!(String::from_utf8_lossy(&mixed.stderr).contains("different embeddings"));
@@ -175,7 +175,7 @@ fn a_board_writes_the_sums_over_its_samples() {
     for sample in &dataset.samples {
         let folder = pictures.join(&sample.class);
         std::fs::create_dir_all(&folder).unwrap();
-        let name = graft::wire::offload::hex_of(&sample.digest);
+        let name = graft_wire::offload::hex_of(&sample.digest);
         std::fs::write(folder.join(format!("{name}.jpg")), kit.blob(name)).unwrap();
     }
     board.start();
@@ -186,12 +186,12 @@ fn a_board_writes_the_sums_over_its_samples() {
     board.json(&["dataset", "statistics", "--out", out.to_str().unwrap()]);
     let StatisticsFile { statistics, meta } = StatisticsFile::decode(&std::fs::read(&out).unwrap()).unwrap();
     assert_eq!((meta.device.as_str(), statistics.counts()), ("board", &[6, 6][..]));
-    let (onnx, card) = graft::backbone::tiny();
-    let mut net = graft::backbone::Backbone::from_bytes(onnx, &card).unwrap();
+    let (onnx, card) = graft_backbone::tiny();
+    let mut net = graft_backbone::Backbone::from_bytes(onnx, &card).unwrap();
     let mut own = Statistics::new(net.width(), 2);
     for sample in &dataset.samples {
-        let jpeg = kit.blob(graft::wire::offload::hex_of(&sample.digest));
-        let embedding = net.embed_crop(&graft::camera::decode_image(jpeg).unwrap()).unwrap();
+        let jpeg = kit.blob(graft_wire::offload::hex_of(&sample.digest));
+        let embedding = net.embed_crop(&graft_camera::decode_image(jpeg).unwrap()).unwrap();
         own.add(&embedding, meta.classes.iter().position(|c| *c == sample.class).unwrap() as u32).unwrap();
     }
     // The board keeps embeddings as 16-bit floats.

@@ -3,10 +3,10 @@
 use super::kit::{Engine, Kit, put, raw, request};
 use super::{Host, Played, until};
 use crate::support::{block_on, broker};
-use graft::wire::BackboneManifest;
-use graft::wire::backbone_manifest::{Golden, TunedHead, Wanted};
-use graft::wire::command::Outcome;
-use graft::wire::offload::Blob;
+use graft_wire::BackboneManifest;
+use graft_wire::backbone_manifest::{Golden, TunedHead, Wanted};
+use graft_wire::command::Outcome;
+use graft_wire::offload::Blob;
 use tempfile::TempDir;
 
 const QUICK: Engine = Engine { steps: 2, pause: 0.05, exit: 0 };
@@ -56,7 +56,7 @@ fn a_job_goes_from_offer_to_a_signed_result() {
         host.kill();
         host.start();
         let url = board.claim_url_after_restart(&claim).await;
-        let claim = graft::wire::offload::Claim { url, ..claim };
+        let claim = graft_wire::offload::Claim { url, ..claim };
         assert_eq!(raw(&claim, "HEAD", &path, &[], Vec::new()).await.1, Some(100));
         assert_eq!(put(&claim, &name, 100, bytes, bytes.len()).await.0, 201);
         assert_eq!(raw(&claim, "HEAD", &path, &[], Vec::new()).await.1, Some(bytes.len() as u64));
@@ -92,8 +92,8 @@ fn a_job_goes_from_offer_to_a_signed_result() {
         TunedHead::read(&fetched["head"], &manifest).unwrap();
         Golden::read(&fetched["golden"], &manifest).unwrap();
         let card = String::from_utf8(fetched["card"].clone()).unwrap();
-        let card = graft::backbone::Card::parse(&card, "card").unwrap();
-        graft::backbone::Backbone::from_bytes(&fetched["onnx"], &card).unwrap();
+        let card = graft_backbone::Card::parse(&card, "card").unwrap();
+        graft_backbone::Backbone::from_bytes(&fetched["onnx"], &card).unwrap();
         // A picture is nobody's to fetch.
         let path = format!("/v1/blobs/{}", missing[3]);
         assert_eq!(raw(&claim, "GET", &path, &[], Vec::new()).await.0, 404);
@@ -109,12 +109,12 @@ fn a_job_goes_from_offer_to_a_signed_result() {
 
 impl Played {
     /// Where the host listens after a restart: it takes another port in these tests, and claims once more.
-    pub async fn claim_url_after_restart(&mut self, before: &graft::wire::offload::Claim) -> String {
+    pub async fn claim_url_after_restart(&mut self, before: &graft_wire::offload::Claim) -> String {
         self.offer_again().await;
         let host = before.host.clone();
         let claim = self
             .order("another claim", |order| match order {
-                graft::wire::command::Offload::Claim(claim)
+                graft_wire::command::Offload::Claim(claim)
                     if claim.host == host && claim.url != before.url =>
                 {
                     Some(claim.clone())
@@ -131,7 +131,7 @@ impl Played {
 /// One host after the other, each with an engine of its own.
 async fn ends(
     dir: &TempDir,
-    broker: &graft::mqtt::broker::Broker,
+    broker: &graft_mqtt::broker::Broker,
     kit: &Kit,
     id: &'static str,
     engine: Engine,

@@ -1,12 +1,12 @@
 //! What a board would send, and an engine: a script that hands out a result that was computed here.
 
-use graft::backbone::{self, Backbone};
-use graft::camera::encode_jpeg;
-use graft::camera::pattern::{PatternSettings, Scene};
-use graft::frame::Rgb;
-use graft::learn::{Balance, Statistics};
-use graft::wire::messages::Schema1;
-use graft::wire::offload::{Blob, Claim, Dataset, Sample, Split};
+use graft_backbone::{self as backbone, Backbone};
+use graft_base::frame::Rgb;
+use graft_camera::encode_jpeg;
+use graft_camera::pattern::{PatternSettings, Scene};
+use graft_learn::{Balance, Statistics};
+use graft_wire::messages::Schema1;
+use graft_wire::offload::{Blob, Claim, Dataset, Sample, Split};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use std::collections::HashMap;
@@ -72,7 +72,7 @@ impl Kit {
                 burst: format!("b-{frame}"),
                 split: if samples.len() % 3 == 2 { Split::Val } else { Split::Train },
             });
-            let picture = graft::camera::decode_image(&jpeg).unwrap();
+            let picture = graft_camera::decode_image(&jpeg).unwrap();
             statistics.add(&net.embed_crop(&picture).unwrap(), class as u32).unwrap();
             seen.push((picture, class));
             blobs.insert(blob.hex().to_owned(), jpeg);

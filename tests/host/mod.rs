@@ -7,12 +7,12 @@ mod jobs;
 mod kit;
 mod s3;
 
-use graft::mqtt::broker::Broker;
-use graft::mqtt::operator::{Message, Operator};
-use graft::wire::command::{self, Command as Order, Offload};
-use graft::wire::messages::Schema1;
-use graft::wire::offload::{Claim, Dataset, Offer, OfferState, OfferedBackbone, OfferedDataset, Recipe};
-use graft::wire::{BackboneManifest, Op, PublicKey};
+use graft_mqtt::broker::Broker;
+use graft_mqtt::operator::{Message, Operator};
+use graft_wire::command::{self, Command as Order, Offload};
+use graft_wire::messages::Schema1;
+use graft_wire::offload::{Claim, Dataset, Offer, OfferState, OfferedBackbone, OfferedDataset, Recipe};
+use graft_wire::{BackboneManifest, Op, PublicKey};
 use kit::Kit;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -145,7 +145,7 @@ impl Played {
             },
             dataset: OfferedDataset {
                 rev: 1,
-                digest: graft::wire::digest::sha256(list.as_bytes()),
+                digest: graft_wire::digest::sha256(list.as_bytes()),
                 samples: dataset.samples.len() as u64,
                 classes: 2,
                 bytes: dataset.blobs().iter().map(|b| b.size).sum(),
@@ -191,7 +191,7 @@ impl Played {
     /// The next command about offload that `wanted` takes.
     pub async fn order<T>(&mut self, what: &str, wanted: impl Fn(&Offload) -> Option<T>) -> T {
         let read = |m: &Message| match m.topic.ends_with("/cmd/offload") {
-            true => match graft::wire::parse(Op::Offload, &m.payload).unwrap().command {
+            true => match graft_wire::parse(Op::Offload, &m.payload).unwrap().command {
                 Order::Offload(order) => wanted(&order),
                 _ => None,
             },

@@ -3,7 +3,7 @@
 use super::host::{Made, TestHost, made, noted, now_ms};
 use super::{apply, ended, send, taught};
 use crate::support::Board;
-use graft::wire::{BackboneManifest, Key, timestamp};
+use graft_wire::{BackboneManifest, Key, timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -33,7 +33,7 @@ fn begin(board: &Board, host: &TestHost, version: u64) -> (String, String) {
 }
 
 fn base() -> String {
-    graft::wire::digest::sha256(graft::backbone::tiny().0)
+    graft_wire::digest::sha256(graft_backbone::tiny().0)
 }
 
 fn promoted(board: &Board, host: &TestHost, version: u64) -> String {

@@ -6,10 +6,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
-use graft::backbone::{Backbone, Card};
-use graft::wire::backbone_manifest::BackboneFiles;
-use graft::wire::offload::{Blob, Claim};
-use graft::wire::{BackboneManifest, Key, timestamp};
+use graft_backbone::{Backbone, Card};
+use graft_wire::backbone_manifest::BackboneFiles;
+use graft_wire::offload::{Blob, Claim};
+use graft_wire::{BackboneManifest, Key, timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -100,7 +100,7 @@ async fn list(State(shelf): Shared, headers: HeaderMap, body: Bytes) -> Response
     if !allowed(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let dataset = graft::wire::offload::Dataset::from_json(&body).unwrap();
+    let dataset = graft_wire::offload::Dataset::from_json(&body).unwrap();
     let mut shelf = shelf.lock().unwrap();
     shelf.requests.push("list".into());
     shelf.list = serde_json::from_slice(&body).ok();
@@ -190,7 +190,7 @@ impl hyper::body::Body for Part {
 
 /// The built-in backbone with another digest: a note at its end that nothing reads.
 pub fn noted(note: &str) -> Vec<u8> {
-    let mut bytes = graft::backbone::tiny().0.to_vec();
+    let mut bytes = graft_backbone::tiny().0.to_vec();
     // Field 6 of the model, its doc string, as protobuf writes it.
     bytes.extend([0x32, u8::try_from(note.len()).unwrap()]);
     bytes.extend(note.as_bytes());
@@ -222,11 +222,11 @@ pub struct Made {
 
 /// What an honest host makes of an ONNX file.
 pub fn made(onnx: Vec<u8>) -> Made {
-    let (_, card) = graft::backbone::tiny();
+    let (_, card) = graft_backbone::tiny();
     let card = Card { sha256: String::new(), ..card };
     let mut backbone = Backbone::from_bytes(&onnx, &card).unwrap();
     let (width, pixels) = (backbone.width(), 3 * (card.size * card.size) as usize);
-    let classes = graft::camera::pattern::CLASSES.len();
+    let classes = graft_camera::pattern::CLASSES.len();
     let wave = |n: usize, by: f32| -> Vec<f32> { (0..n).map(|i| (i as f32 * by).sin()).collect() };
     let (weight, bias) = (wave(classes * width, 0.7), wave(classes, 1.3));
     let inputs = wave(8 * pixels, 0.37);
@@ -259,7 +259,7 @@ impl Made {
         let count = self.embeddings.len() / width;
         let side = (self.inputs.len() / count / 3).isqrt();
         let mut manifest = BackboneManifest {
-            schema: graft::wire::messages::Schema1,
+            schema: graft_wire::messages::Schema1,
             line: "tiny".into(),
             version,
             device: job.map(|_| "board".into()),
@@ -281,7 +281,7 @@ impl Made {
             },
             tensor: self.tensor.clone(),
             width: width as u64,
-            classes: graft::camera::pattern::CLASSES.map(str::to_owned).to_vec(),
+            classes: graft_camera::pattern::CLASSES.map(str::to_owned).to_vec(),
             recipe: "gradual".parse().unwrap(),
             metrics: BTreeMap::from([("accuracy".to_owned(), 0.97)]),
             created: timestamp::rfc3339(now_ms()),

@@ -8,10 +8,10 @@ mod host;
 
 use crate::service::scene;
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator};
-use graft::camera::pattern::CLASSES;
-use graft::mqtt::operator::Message;
 use graft::web::Client;
-use graft::wire::{BackboneManifest, PublicKey};
+use graft_camera::pattern::CLASSES;
+use graft_mqtt::operator::Message;
+use graft_wire::{BackboneManifest, PublicKey};
 use host::{TestHost, made, noted};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub fn taught(mut board: Board, host: &PublicKey) -> Board {
         let truth = scene.truth(n);
         if seen[truth] < 6 {
             seen[truth] += 1;
-            let jpeg = graft::camera::encode_jpeg(&scene.render(n), 90);
+            let jpeg = graft_camera::encode_jpeg(&scene.render(n), 90);
             std::fs::write(folder.join(CLASSES[truth]).join(format!("{n}.jpg")), jpeg).unwrap();
         }
         if seen.iter().all(|count| *count == 6) {
@@ -88,7 +88,7 @@ fn apply(host: &TestHost, manifest: &BackboneManifest) -> Value {
 
 fn fed(shelf: &host::Shelf) -> bool {
     let Some(list) = &shelf.list else { return false };
-    let dataset = graft::wire::offload::Dataset::from_json(list.to_string().as_bytes()).unwrap();
+    let dataset = graft_wire::offload::Dataset::from_json(list.to_string().as_bytes()).unwrap();
     dataset.blobs().iter().all(|b| shelf.asked.get(b.hex()).is_some_and(|have| have.len() as u64 == b.size))
 }
 
@@ -156,7 +156,7 @@ fn from_offer_to_promoted_pair_and_back() {
     let result = json!({"action": "result", "job": job, "host": "first", "manifest": manifest});
     let other = json!({"action": "result", "job": job, "host": "second", "manifest": manifest});
     assert_eq!(send(&board, "offload", &other).unwrap_err().0, "conflict");
-    let foreign = made(noted("first")).offered_by(&host, 1, Some(&job), &graft::wire::digest::sha256(b"x"));
+    let foreign = made(noted("first")).offered_by(&host, 1, Some(&job), &graft_wire::digest::sha256(b"x"));
     let foreign = json!({"action": "result", "job": job, "host": "first", "manifest": foreign});
     assert_eq!(send(&board, "offload", &foreign).unwrap_err().1, "wrong_base");
     host.shelf.lock().unwrap().cut = Some(200_000);
@@ -213,7 +213,7 @@ fn a_job_is_offered_by_itself_when_a_round_advises_it() {
     for (number, n) in (0u64..80 * 40).step_by(40).enumerate() {
         let class = CLASSES[(scene.truth(n) + usize::from(number % 4 == 3)) % CLASSES.len()];
         std::fs::create_dir_all(folder.join(class)).unwrap();
-        let jpeg = graft::camera::encode_jpeg(&scene.render(n), 90);
+        let jpeg = graft_camera::encode_jpeg(&scene.render(n), 90);
         std::fs::write(folder.join(class).join(format!("{n}.jpg")), jpeg).unwrap();
     }
     board.start();

@@ -1,6 +1,6 @@
 """A backbone's card: the TOML file that says how pictures are fed to it (models/README.md), and that feeding.
 
-Preprocessing is that of the boards (src/backbone/preprocess.rs): a triangle filter that widens when it shrinks, on
+Preprocessing is that of the boards (crates/backbone/src/preprocess.rs): a triangle filter that widens when it shrinks, on
 bytes, then `(p / 255 - mean) / std`. Pillow's `BILINEAR` is that filter.
 """
 

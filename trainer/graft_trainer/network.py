@@ -145,7 +145,7 @@ class Network(nn.Module):
         return self._rows(y) if stop is None else y
 
     def _rows(self, x: Tensor) -> Tensor:
-        """The embedding `[n, width]` from what is at the cut: pooled as the boards do (src/backbone/prune.rs)."""
+        """The embedding `[n, width]` from what is at the cut: pooled as the boards do (crates/backbone/src/prune.rs)."""
         if x.dim() == 4:
             return x.mean((1, 2) if self.layout == "nhwc" else (2, 3))
         return x.mean(1) if x.dim() == 3 else x

@@ -36,7 +36,7 @@ def test_what_trains_when():
 
 
 def test_the_crop_is_that_of_the_boards():
-    # The example of src/backbone/preprocess.rs: 640×480 is resized to 341×256 and cut at (58, 16).
+    # The example of crates/backbone/src/preprocess.rs: 640×480 is resized to 341×256 and cut at (58, 16).
     assert crop_box(CARD, 640, 480) == (58 * 640 / 341, 30.0, 58 * 640 / 341 + 224 * 640 / 341, 450.0)
     whole = Card(224, 256, "stretch", (0.5,) * 3, (0.5,) * 3, None, 0, "nchw")
     assert crop_box(whole, 640, 480) == (0, 0, 640, 480)

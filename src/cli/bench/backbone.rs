@@ -1,9 +1,9 @@
 //! `graft bench backbone`: frames through our operators, by one thread and by all, and through tract alone, in turn.
 
 use super::super::output::{Output, table};
-use crate::backbone::{Card, OperatorTime, Speed, Way, peak_gflops, speed};
 use anyhow::Result;
 use clap::Args;
+use graft_backbone::{Card, OperatorTime, Speed, Way, peak_gflops, speed};
 use serde_json::json;
 use std::path::PathBuf;
 

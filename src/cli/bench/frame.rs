@@ -2,12 +2,12 @@
 
 use super::super::output::{Output, table};
 use super::limits::{machine, median_ms};
-use crate::backbone::{self, Card, Crop, Layout, Preprocessor, crop_rect, cut_out};
-use crate::camera::pattern::{PatternSettings, Scene};
-use crate::camera::{Glance, encode_jpeg, to_rgb};
-use crate::frame::{Frame, PixelFormat, Rgb};
 use anyhow::{Context, Result};
 use clap::Args;
+use graft_backbone::{self as backbone, Card, Crop, Layout, Preprocessor, crop_rect, cut_out};
+use graft_base::frame::{Frame, PixelFormat, Rgb};
+use graft_camera::pattern::{PatternSettings, Scene};
+use graft_camera::{Glance, encode_jpeg, to_rgb};
 use serde::Serialize;
 use std::hint::black_box;
 use std::path::PathBuf;

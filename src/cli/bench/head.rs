@@ -3,9 +3,9 @@
 use super::super::output::{Output, table};
 use super::limits::{Limits, cpu_ms, limits, machine, median_ms};
 use super::{peers, sets};
-use crate::learn::{Alone, Snapshot, probe};
 use anyhow::Result;
 use clap::Args;
+use graft_learn::{Alone, Snapshot, probe};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::hint::black_box;

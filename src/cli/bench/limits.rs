@@ -1,6 +1,6 @@
 //! The limits of one core, and times of one thread.
 
-use crate::learn::probe;
+use graft_learn::probe;
 use std::hint::black_box;
 use std::time::Duration;
 

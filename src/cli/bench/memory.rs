@@ -2,9 +2,9 @@
 
 use super::super::output::Output;
 use super::sets;
-use crate::learn::{Alone, Options, train};
 use anyhow::{Context, Result};
 use clap::Args;
+use graft_learn::{Alone, Options, train};
 use serde::Serialize;
 use std::ops::ControlFlow;
 

@@ -1,7 +1,7 @@
 //! scikit-learn beside us, in a Python of this machine.
 
-use crate::learn::Snapshot;
 use anyhow::{Context, Result, ensure};
+use graft_learn::Snapshot;
 use serde::Deserialize;
 use serde_json::json;
 use std::io::Write;

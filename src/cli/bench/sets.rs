@@ -1,8 +1,8 @@
 //! Embeddings to measure with: clustered synthetic ones of any size, and the real ones of a folder of `.npz` files.
 
 use super::super::npz;
-use crate::learn::Snapshot;
 use anyhow::{Context, Result};
+use graft_learn::Snapshot;
 use half::f16;
 use std::path::Path;
 

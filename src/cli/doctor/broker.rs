@@ -2,8 +2,8 @@
 
 use super::Finding;
 use crate::config::{Settings, bytes_text};
-use crate::mqtt;
-use crate::wire::parts::PART_BYTES;
+use graft_mqtt as mqtt;
+use graft_wire::parts::PART_BYTES;
 
 /// One part of a head, the largest message that is sent.
 pub fn broker(settings: &Settings) -> Finding {

@@ -1,11 +1,11 @@
 //! The camera and the backbone: do frames come, and how long does one take?
 
 use super::Finding;
-use crate::camera::{self, Kind};
 use crate::cli::camera::look;
 use crate::config::Settings;
 use crate::daemon::load_backbone;
-use crate::frame::Rgb;
+use graft_base::frame::Rgb;
+use graft_camera::{self as camera, Kind};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 

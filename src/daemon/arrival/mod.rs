@@ -9,13 +9,13 @@ use super::Daemon;
 use super::files;
 use super::pair::{Incoming, OnProbation, PairChange};
 use super::trainer::Cancel;
-use crate::backbone::admission::Refusal;
 use crate::board;
-use crate::control::{Event, JobId, JobStep, Origin, RoundFailure};
-use crate::store::{BackboneRow, Stage};
-use crate::wire::backbone_manifest::Wanted;
-use crate::wire::messages::EventType;
-use crate::wire::{BackboneManifest, Code, Error};
+use graft_backbone::admission::Refusal;
+use graft_control::{Event, JobId, JobStep, Origin, RoundFailure};
+use graft_store::{BackboneRow, Stage};
+use graft_wire::backbone_manifest::Wanted;
+use graft_wire::messages::EventType;
+use graft_wire::{BackboneManifest, Code, Error};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -127,7 +127,7 @@ impl Daemon {
         }
         let now_ms = self.clock.wall_ms();
         let (text, version) = (manifest.to_json(), i64::try_from(manifest.version).unwrap_or(i64::MAX));
-        let origin = crate::wire::messages::to_json(&source);
+        let origin = graft_wire::messages::to_json(&source);
         self.store_then(
             move |store| {
                 let known = store.backbones(1000)?.into_iter().find(|row| row.manifest == text);

@@ -1,11 +1,7 @@
 //! The long parts of a backbone's way, on a niced thread: fetched, looked at in a child process, loaded, samples embedded.
 
 use super::{Source, Stop, TRIES};
-use crate::backbone::Backbone;
-use crate::backbone::admission::{self, Admission, Refusal};
-use crate::backbone::fetch::{self, FetchError};
 use crate::config::Settings;
-use crate::control::JobId;
 use crate::daemon::files::{self, Files};
 use crate::daemon::inference::Eye;
 use crate::daemon::offload::dataset;
@@ -15,9 +11,13 @@ use crate::daemon::reembed::embed_stale;
 use crate::daemon::trainer::{Cancel, nice};
 use crate::daemon::worker::Asker;
 use crate::daemon::{Daemon, Input};
-use crate::store::Store;
-use crate::whole_file;
-use crate::wire::{BackboneManifest, Code, Error, Key};
+use graft_backbone::Backbone;
+use graft_backbone::admission::{self, Admission, Refusal};
+use graft_backbone::fetch::{self, FetchError};
+use graft_base::whole_file;
+use graft_control::JobId;
+use graft_store::Store;
+use graft_wire::{BackboneManifest, Code, Error, Key};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -90,7 +90,7 @@ impl Way {
         let admission = self.admit(&here)?;
         self.go_on()?;
         let ours = |why: String| Stop::Broke(Error::internal(why));
-        let refused = |e: crate::backbone::BackboneError| Refusal::new(e.reason(), e.to_string());
+        let refused = |e: graft_backbone::BackboneError| Refusal::new(e.reason(), e.to_string());
         let card = here.card().map_err(|e| Refusal::new("bad_card", e))?;
         let mut backbone = Backbone::load_again(&here.onnx, &card, admission.inspection.proof.as_deref())
             .map_err(refused)?;
@@ -182,7 +182,7 @@ impl Way {
     fn embed(&self, backbone: &mut Backbone, key: &Arc<str>) -> Result<(), Stop> {
         // Samples that come meanwhile have their turn in the next pass.
         loop {
-            let mut embed = |picture: Box<crate::frame::Rgb>| {
+            let mut embed = |picture: Box<graft_base::frame::Rgb>| {
                 Some(backbone.embed_crop(&picture).map_err(|e| e.to_string()))
             };
             let mut progress = |done: usize, total: usize| {

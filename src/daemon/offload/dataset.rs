@@ -2,17 +2,17 @@
 //! the reading of each file when the host lacks it.
 
 use crate::config::Settings;
-use crate::control::offering::held_out;
-use crate::control::{JobId, Version};
 use crate::daemon::heads::row_version;
 use crate::daemon::provenance::Provenance;
 use crate::daemon::samples::store_error;
 use crate::daemon::worker::Asker;
-use crate::store::{Filter, Store, burst_number};
-use crate::whole_file;
-use crate::wire::messages::Schema1;
-use crate::wire::offload::{Blob, Dataset, OfferedBackbone, OfferedDataset, Sample, Split};
-use crate::wire::{Code, Error, HeadFile};
+use graft_base::whole_file;
+use graft_control::offering::held_out;
+use graft_control::{JobId, Version};
+use graft_store::{Filter, Store, burst_number};
+use graft_wire::messages::Schema1;
+use graft_wire::offload::{Blob, Dataset, OfferedBackbone, OfferedDataset, Sample, Split};
+use graft_wire::{Code, Error, HeadFile};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ pub struct Gathered {
 impl Gathering {
     /// Writes the files of the job, on the store's thread: list, card, head.
     pub fn gather(self, store: &mut Store) -> Result<Gathered, Error> {
-        let failed = |e: crate::store::StoreError| store_error(&e);
+        let failed = |e: graft_store::StoreError| store_error(&e);
         let classes: Vec<String> =
             store.classes().map_err(failed)?.into_iter().filter(|c| c.samples > 0).map(|c| c.name).collect();
         if classes.len() < 2 {

@@ -1,11 +1,11 @@
 //! Sending to the host that has the job: a niced thread that can be ended between two pieces.
 
 use super::{Offered, dataset};
-use crate::control::offload::Event;
 use crate::daemon::trainer::{Cancel, nice};
 use crate::daemon::{Daemon, Input};
 use crate::offload::{Peer, PushError, push};
-use crate::wire::{Code, Error};
+use graft_control::offload::Event;
+use graft_wire::{Code, Error};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 

@@ -1,14 +1,14 @@
 //! What hosts say: claims, progress, results, and that they give a job back.
 
 use super::Claimed;
-use crate::control::Token;
-use crate::control::offload::Event;
 use crate::daemon::Daemon;
 use crate::daemon::arrival::Source;
-use crate::wire::command::{Outcome, Progress};
-use crate::wire::messages::JobStep;
-use crate::wire::offload::Claim;
-use crate::wire::{BackboneManifest, Code, Error, Reply};
+use graft_control::Token;
+use graft_control::offload::Event;
+use graft_wire::command::{Outcome, Progress};
+use graft_wire::messages::JobStep;
+use graft_wire::offload::Claim;
+use graft_wire::{BackboneManifest, Code, Error, Reply};
 
 impl Daemon {
     pub(super) fn is_offered(&self, job: &str) -> Result<(), Error> {

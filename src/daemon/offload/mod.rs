@@ -8,14 +8,14 @@ mod hosts;
 use self::dataset::Gathered;
 use super::Daemon;
 use super::trainer::Cancel;
-use crate::control::offering::worth_offering;
-use crate::control::offload::{Action, Event, Offload, Refusal, Stage};
-use crate::control::{JobId, Token};
-use crate::store::StoreError;
-use crate::wire::command;
-use crate::wire::messages::{NextStep, Schema1, to_json};
-use crate::wire::offload::{Offer, OfferState, Recipe};
-use crate::wire::{Code, Error, Reply, timestamp};
+use graft_control::offering::worth_offering;
+use graft_control::offload::{Action, Event, Offload, Refusal, Stage};
+use graft_control::{JobId, Token};
+use graft_store::StoreError;
+use graft_wire::command;
+use graft_wire::messages::{NextStep, Schema1, to_json};
+use graft_wire::offload::{Offer, OfferState, Recipe};
+use graft_wire::{Code, Error, Reply, timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -329,7 +329,7 @@ impl Daemon {
             |store| {
                 let record = store.get_state(KEY)?;
                 let pending =
-                    store.backbones(1000)?.into_iter().find(|row| row.stage == crate::store::Stage::Pending);
+                    store.backbones(1000)?.into_iter().find(|row| row.stage == graft_store::Stage::Pending);
                 Ok::<_, StoreError>((record, pending))
             },
             |daemon, found| match found {

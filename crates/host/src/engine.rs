@@ -1,0 +1,176 @@
+//! The training engine: a child process that is given a job folder and says how far it is.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::settings::Engine;
+use graft_base::whole_file;
+
+/// Where a job folder keeps the process group of its engine.
+const PID_FILE: &str = "engine.pid";
+/// What the engine says on standard error.
+const LOG_FILE: &str = "engine.log";
+/// Longest line of progress that is read.
+const LINE_BYTES: u64 = 64 << 10;
+
+/// One line of progress. Readers pass over what they do not know.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Line {
+    /// Steps done.
+    pub step: u64,
+    /// Of so many.
+    pub steps: u64,
+    /// Passes over the samples.
+    pub epoch: Option<u64>,
+    /// What it is doing.
+    pub stage: String,
+    /// Training loss.
+    pub loss: Option<f64>,
+    /// Share of held-out samples that are right.
+    pub val_accuracy: Option<f64>,
+    /// Seconds to go.
+    pub eta_s: Option<f64>,
+}
+
+/// How the engine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The result is in the job folder.
+    Done,
+    /// Nothing is better than the head alone.
+    NoImprovement,
+    /// The job cannot be done; its own words.
+    BadJob(String),
+    /// It ended otherwise: worth another try.
+    Broke(String),
+}
+
+/// What an engine tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// How far it is.
+    Progress(Line),
+    /// That it ended.
+    Ended(End),
+}
+
+/// An engine at work. Dropped, it is killed.
+pub struct Running {
+    group: Pid,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = kill_process_group(self.group, Signal::KILL);
+    }
+}
+
+/// Starts the engine on a job folder; what it says comes with `name` through `tx`.
+///
+/// # Errors
+/// When it cannot be started; the text says what to do.
+pub fn start(
+    engine: &Engine,
+    folder: &Path,
+    device: &str,
+    name: String,
+    tx: mpsc::Sender<(String, Said)>,
+) -> Result<Running> {
+    end_left_over(folder)?;
+    let [program, arguments @ ..] = &engine.command[..] else { anyhow::bail!("engine.command is empty") };
+    let log = File::create(folder.join(LOG_FILE))?;
+    let mut command = Command::new(program);
+    command.args(arguments).arg(folder).arg("--device").arg(device);
+    if engine.pythonpath != Path::new("") {
+        command.env("PYTHONPATH", &engine.pythonpath);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("the engine {program} cannot be started; see engine.command"))?;
+    let group = Pid::from_child(&child);
+    let running = Running { group };
+    whole_file::write(&folder.join(PID_FILE), child.id().to_string().as_bytes(), 0o600)?;
+    let folder = folder.to_owned();
+    std::thread::Builder::new().name("engine".into()).spawn(move || {
+        if let Some(stdout) = child.stdout.take() {
+            let mut lines = BufReader::new(stdout);
+            let mut line = String::new();
+            while lines.by_ref().take(LINE_BYTES).read_line(&mut line).is_ok_and(|count| count > 0) {
+                if let Ok(line) = serde_json::from_str(&line)
+                    && tx.blocking_send((name.clone(), Said::Progress(line))).is_err()
+                {
+                    break;
+                }
+                line.clear();
+            }
+        }
+        let end = ended(&mut child, &folder);
+        // Nobody listens any more: the host is stopping.
+        let _ = tx.blocking_send((name, Said::Ended(end)));
+    })?;
+    Ok(running)
+}
+
+fn ended(child: &mut Child, folder: &Path) -> End {
+    let status = match child.wait() {
+        Ok(status) => status,
+        Err(error) => return End::Broke(format!("the engine was lost: {error}")),
+    };
+    let _ = std::fs::remove_file(folder.join(PID_FILE));
+    let words = last_words(folder);
+    match (status.code(), status.signal()) {
+        (Some(0), _) => End::Done,
+        (Some(3), _) => End::NoImprovement,
+        (Some(2), _) => End::BadJob(words),
+        (Some(code), _) => End::Broke(format!("the engine ended with {code}: {words}")),
+        (None, signal) => {
+            End::Broke(format!("the engine was killed by signal {}", signal.unwrap_or_default()))
+        }
+    }
+}
+
+/// The last line that the engine wrote on standard error.
+fn last_words(folder: &Path) -> String {
+    let text = std::fs::read(folder.join(LOG_FILE)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    last.chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
+/// Ends the engine that a killed host left behind: two would write the same folder.
+fn end_left_over(folder: &Path) -> Result<()> {
+    let path = folder.join(PID_FILE);
+    let Some(group) =
+        std::fs::read_to_string(&path).ok().and_then(|text| text.parse().ok()).and_then(Pid::from_raw)
+    else {
+        return Ok(());
+    };
+    // The number may have gone to somebody else meanwhile: only what was started for this folder is ended.
+    let line = std::fs::read(format!("/proc/{}/cmdline", group.as_raw_nonzero())).unwrap_or_default();
+    if String::from_utf8_lossy(&line).split('\0').any(|word| Path::new(word) == folder) {
+        tracing::warn!(folder = %folder.display(), "an engine was left over and is ended");
+        let _ = kill_process_group(group, Signal::KILL);
+        for _ in 0..100 {
+            if test_kill_process_group(group).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    std::fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))
+}

@@ -1,0 +1,83 @@
+//! Files under way from a board: `incoming/<hex>` in the folder of their job, until they are whole.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use graft_wire::digest::hex;
+use graft_wire::offload::Blob;
+
+/// Files that a request is writing just now: a second one for the same file waits.
+#[derive(Debug, Default)]
+pub struct Uploads {
+    open: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Uploads {
+    /// The right to write this file, held until it is dropped.
+    pub async fn turn(&self, path: &Path) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(open.entry(path.to_owned()).or_default())
+        };
+        lock.lock_owned().await
+    }
+}
+
+/// Where a file under way lies.
+pub fn path(job_folder: &Path, blob: &Blob) -> PathBuf {
+    job_folder.join("incoming").join(blob.hex())
+}
+
+/// How many bytes of it are here.
+pub fn received(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |about| about.len())
+}
+
+/// Opens a file under way to go on at `from`, which has to be its present end.
+///
+/// # Errors
+/// What the system said.
+pub fn append(path: &Path, from: u64) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    Ok(file)
+}
+
+/// Makes sure that what was written is on disk.
+///
+/// # Errors
+/// What the system said.
+pub fn settle(mut file: File) -> io::Result<()> {
+    file.flush()?;
+    file.sync_data()
+}
+
+/// Whether a file that has all its bytes is the one its digest names. Another one is removed: it starts again.
+///
+/// # Errors
+/// What the system said.
+pub fn is_whole(path: &Path, blob: &Blob) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            count => digest.update(&buffer[..count]),
+        }
+    }
+    let whole = hex(&digest.finalize()) == blob.hex();
+    if !whole {
+        std::fs::remove_file(path)?;
+    }
+    Ok(whole)
+}

@@ -1,0 +1,334 @@
+//! Whether a manifest is well-formed, whether it is to be trusted, and whether a file is the one it
+//! speaks of. Each way to fail has its own reason.
+
+use std::collections::HashSet;
+
+use super::{MAX_BYTES, MAX_METRICS, MAX_VERSION, Manifest, figures, is_metric};
+use crate::class_name::ClassName;
+use crate::digest::{is_digest, sha256};
+use crate::error::{Code, Error};
+use crate::head_file::{self, HeadFile, HeadFileError, is_line};
+use crate::keys::{KeyError, PublicKey};
+use crate::parts::{self, PartError};
+use crate::timestamp::parse_rfc3339;
+use crate::topic::is_device_id;
+
+/// What a receiver expects of a head. What is `None` is not asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected<'e> {
+    /// The device the head is from.
+    pub device: Option<&'e str>,
+    /// Digest of the receiver's own backbone.
+    pub backbone: Option<&'e str>,
+    /// The receiver's own cut tensor.
+    pub tensor: Option<&'e str>,
+    /// Digest of the receiver's own preprocessing.
+    pub preprocess: Option<&'e str>,
+    /// The highest version taken on so far; only higher ones are taken.
+    pub floor: Option<u64>,
+    /// How far above the floor a version may be, so that one forged or faulty version cannot shut out
+    /// all later ones.
+    pub max_jump: Option<u64>,
+    /// The largest file that is wanted, in bytes.
+    pub max_bytes: Option<u64>,
+    /// The time in milliseconds since 1970; `None` while the clock cannot be trusted.
+    pub now_ms: Option<i64>,
+}
+
+/// Why a manifest, or the file it speaks of, was refused.
+#[expect(missing_docs, reason = "the error texts name the fields")]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Over [`MAX_BYTES`].
+    #[error("a manifest of {0} bytes is over the limit of {MAX_BYTES}")]
+    TooLarge(usize),
+    /// No JSON, a field twice, missing, or of a wrong type.
+    #[error("the manifest is not JSON that can be read: {0}")]
+    Json(String),
+    /// A field that nobody knows.
+    #[error("the manifest has a field of a newer version: {0}")]
+    UnknownField(String),
+    /// A field that is not well-formed.
+    #[error("the field {0} of the manifest {1}")]
+    Field(&'static str, String),
+    /// The list of parts, or a part.
+    #[error("the list of parts is wrong: {0}")]
+    Parts(#[from] PartError),
+    /// Another key than the pinned one.
+    #[error(
+        "the manifest is signed by key {found}, the pinned key is {pinned}; if the device got a new key, pin that"
+    )]
+    UnknownKey { found: String, pinned: String },
+    /// Forged, or changed since it was signed.
+    #[error("the signature of the manifest is refused: {0}")]
+    Signature(KeyError),
+    /// Made by another device.
+    #[error("the head is from device {found}, expected is {expected}")]
+    WrongDevice { found: String, expected: String },
+    /// Made for another backbone.
+    #[error("the head belongs to backbone {found}, this one is {expected}")]
+    WrongBackbone { found: String, expected: String },
+    /// Made for another cut of the backbone.
+    #[error("the head belongs to the tensor {found} of the backbone, this one is cut at {expected}")]
+    WrongTensor { found: String, expected: String },
+    /// Made for other preprocessing.
+    #[error("the head belongs to preprocessing {found}, this one is {expected}")]
+    WrongPreprocess { found: String, expected: String },
+    /// Not above the version taken on last.
+    #[error(
+        "version {version} is not above {floor}, which was taken on already; a roll back comes as a new version"
+    )]
+    NotNewer { version: u64, floor: u64 },
+    /// Too far above the version taken on last.
+    #[error(
+        "version {version} is more than {max_jump} above {floor}; that is no version this device would come to"
+    )]
+    FastForward { version: u64, floor: u64, max_jump: u64 },
+    /// Past its time.
+    #[error("the manifest expired at {0}")]
+    Expired(String),
+    /// Larger than the receiver wants.
+    #[error("the head has {size} bytes, wanted are at most {max}")]
+    OverBudget { size: u64, max: u64 },
+    /// The file has another size.
+    #[error("the file has {found} bytes, the manifest says {listed}")]
+    SizeMismatch { listed: u64, found: u64 },
+    /// The file has another digest.
+    #[error("the file does not have the digest of the manifest")]
+    DigestMismatch,
+    /// The file is no head file.
+    #[error("{0}")]
+    File(HeadFileError),
+    /// The file says something else than the manifest.
+    #[error("manifest and head file do not belong together: {0} differs")]
+    Mixed(&'static str),
+}
+
+impl ManifestError {
+    /// One word for the reason, for logs and programs.
+    pub fn reason(&self) -> String {
+        let word = match self {
+            Self::TooLarge(_) => "manifest_too_large",
+            Self::Json(_) => "malformed",
+            Self::UnknownField(_) => "unknown_field",
+            Self::Field(field, _) => return format!("bad_{field}"),
+            Self::Parts(e) => match e {
+                PartError::Count(_) => "part_count",
+                PartError::Order(_) => "part_order",
+                PartError::Listed(..) => "part_size",
+                PartError::TooLarge(_) => "file_too_large",
+                PartError::Missing(_) => "part_missing",
+                PartError::Length { .. } => "part_length",
+                PartError::Digest(_) => "part_digest",
+            },
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::Signature(_) => "bad_signature",
+            Self::WrongDevice { .. } => "wrong_device",
+            Self::WrongBackbone { .. } => "wrong_backbone",
+            Self::WrongTensor { .. } => "wrong_tensor",
+            Self::WrongPreprocess { .. } => "wrong_preprocess",
+            Self::NotNewer { .. } => "not_newer",
+            Self::FastForward { .. } => "fast_forward",
+            Self::Expired(_) => "expired",
+            Self::OverBudget { .. } => "over_budget",
+            Self::SizeMismatch { .. } => "size_mismatch",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::File(e) => match e {
+                HeadFileError::TooLarge(_) => "file_too_large",
+                HeadFileError::Broken(_) => "file_broken",
+                HeadFileError::Format(_) => "file_format",
+                HeadFileError::Meta(..) => "file_metadata",
+                HeadFileError::Tensor(..) => "file_tensor",
+                HeadFileError::NonFinite(..) => "file_not_finite",
+            },
+            Self::Mixed(_) => "mixed",
+        };
+        word.to_owned()
+    }
+
+    /// The code of the interface for it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::TooLarge(_)
+            | Self::OverBudget { .. }
+            | Self::Parts(PartError::TooLarge(_))
+            | Self::File(HeadFileError::TooLarge(_)) => Code::TooLarge,
+            Self::UnknownKey { .. } | Self::Signature(_) => Code::BadSignature,
+            Self::Parts(PartError::Missing(_)) => Code::NotFound,
+            Self::SizeMismatch { .. }
+            | Self::DigestMismatch
+            | Self::Parts(PartError::Length { .. } | PartError::Digest(_)) => Code::DigestMismatch,
+            Self::Expired(_) => Code::Expired,
+            _ => Code::Incompatible,
+        }
+    }
+}
+
+impl From<ManifestError> for Error {
+    fn from(error: ManifestError) -> Self {
+        Self::new(error.code(), error.to_string()).with("reason", error.reason())
+    }
+}
+
+impl Manifest {
+    /// Whether every field is well-formed by itself: bounds, alphabets, lengths that add up.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        let wrong = |field, why: &str| Err(ManifestError::Field(field, why.to_owned()));
+        if !is_device_id(&self.device) {
+            return wrong("device", "is no device id");
+        }
+        if !(1..=MAX_VERSION).contains(&self.version) {
+            return wrong("version", "is not from 1 to 2^53 - 1");
+        }
+        if self.restored_from.is_some_and(|v| v == 0 || v >= self.version) {
+            return wrong("restored_from", "is not an earlier version");
+        }
+        if self.parent.as_deref().is_some_and(|p| !is_digest(p)) {
+            return wrong("parent", "is no sha256 digest");
+        }
+        if !is_digest(&self.digest) {
+            return wrong("digest", "is no sha256 digest");
+        }
+        if !is_digest(&self.backbone.digest) || !is_line(&self.backbone.name) {
+            return wrong("backbone", "has no name of one line, or no sha256 digest");
+        }
+        if !is_digest(&self.preprocess) {
+            return wrong("preprocess", "is no sha256 digest");
+        }
+        for (field, text) in
+            [("tensor", &self.tensor), ("snapshot", &self.snapshot), ("method", &self.method)]
+        {
+            if !is_line(text) {
+                return wrong(field, "is not one line of 1 to 256 characters");
+            }
+        }
+        if !(1..=head_file::MAX_CLASSES).contains(&self.classes.len()) {
+            return wrong("classes", "has no name, or more than 10000");
+        }
+        let mut seen = HashSet::with_capacity(self.classes.len());
+        for class in &self.classes {
+            if ClassName::new(class).map(String::from).as_deref() != Ok(class) || !seen.insert(class) {
+                return wrong("classes", "holds a name twice, or one that is no class name");
+            }
+        }
+        if parse_rfc3339(&self.created).is_none() {
+            return wrong("created", "is no time like 2026-03-01T12:00:00Z");
+        }
+        if self.expires.as_deref().is_some_and(|t| parse_rfc3339(t).is_none()) {
+            return wrong("expires", "is no time like 2026-03-01T12:00:00Z");
+        }
+        if self.url.as_deref().is_some_and(|u| !is_url(u)) {
+            return wrong("url", "is no http or https address of at most 2048 plain characters");
+        }
+        if self.metrics.len() > MAX_METRICS || !self.metrics.iter().all(|(name, &v)| is_metric(name, v)) {
+            return wrong(
+                "metrics",
+                "has more than 64 figures, a name outside a-z, 0-9 and _, or a figure of over six decimals",
+            );
+        }
+        if self.size > head_file::MAX_BYTES as u64 {
+            return wrong("size", "is over the limit of a head file");
+        }
+        let listed = parts::check(&self.parts)? as u64;
+        if listed != self.size {
+            return wrong("size", "is not the sum of the parts");
+        }
+        if self.parts.iter().any(|part| !is_digest(&part.sha256)) {
+            return wrong("parts", "has a part with no sha256 digest");
+        }
+        if self.key_id.len() != 16 || !self.key_id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return wrong("key_id", "is not 16 hex digits");
+        }
+        Ok(())
+    }
+
+    /// Whether this manifest is well-formed, signed by `pinned`, and what the receiver expects.
+    pub fn verify(&self, pinned: &PublicKey, expected: &Expected<'_>) -> Result<(), ManifestError> {
+        self.check()?;
+        if self.key_id != pinned.id() {
+            return Err(ManifestError::UnknownKey { found: self.key_id.clone(), pinned: pinned.id() });
+        }
+        pinned.verify(self.statement().as_bytes(), &self.sig).map_err(ManifestError::Signature)?;
+        self.meets(expected)
+    }
+
+    fn meets(&self, expected: &Expected<'_>) -> Result<(), ManifestError> {
+        let differs = |found: &str, wanted: Option<&str>| {
+            wanted.filter(|wanted| *wanted != found).map(|wanted| (found.to_owned(), wanted.to_owned()))
+        };
+        if let Some((found, expected)) = differs(&self.device, expected.device) {
+            return Err(ManifestError::WrongDevice { found, expected });
+        }
+        if let Some((found, expected)) = differs(&self.backbone.digest, expected.backbone) {
+            return Err(ManifestError::WrongBackbone { found, expected });
+        }
+        if let Some((found, expected)) = differs(&self.tensor, expected.tensor) {
+            return Err(ManifestError::WrongTensor { found, expected });
+        }
+        if let Some((found, expected)) = differs(&self.preprocess, expected.preprocess) {
+            return Err(ManifestError::WrongPreprocess { found, expected });
+        }
+        if let Some(floor) = expected.floor {
+            let version = self.version;
+            if version <= floor {
+                return Err(ManifestError::NotNewer { version, floor });
+            }
+            if let Some(max_jump) = expected.max_jump
+                && version - floor > max_jump
+            {
+                return Err(ManifestError::FastForward { version, floor, max_jump });
+            }
+        }
+        if let Some(max) = expected.max_bytes
+            && self.size > max
+        {
+            return Err(ManifestError::OverBudget { size: self.size, max });
+        }
+        match (expected.now_ms, &self.expires) {
+            (Some(now), Some(end)) if parse_rfc3339(end).is_none_or(|end| now > end) => {
+                Err(ManifestError::Expired(end.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `file` is the head file this manifest speaks of; gives it read. The manifest itself must
+    /// have passed [`Manifest::verify`].
+    pub fn open(&self, file: &[u8]) -> Result<HeadFile, ManifestError> {
+        if file.len() as u64 != self.size {
+            return Err(ManifestError::SizeMismatch { listed: self.size, found: file.len() as u64 });
+        }
+        if sha256(file) != self.digest {
+            return Err(ManifestError::DigestMismatch);
+        }
+        let read = HeadFile::decode(file).map_err(ManifestError::File)?;
+        let meta = &read.meta;
+        for (field, same) in [
+            ("device", meta.device == self.device),
+            ("version", meta.version == self.version),
+            ("restored_from", meta.restored_from == self.restored_from),
+            ("parent", meta.parent == self.parent),
+            ("dtype", meta.dtype == self.dtype),
+            ("backbone", meta.backbone == self.backbone),
+            ("tensor", meta.tensor == self.tensor),
+            ("preprocess", meta.preprocess == self.preprocess),
+            ("classes", meta.classes == self.classes),
+            ("snapshot", meta.snapshot == self.snapshot),
+            ("method", meta.method == self.method),
+            ("created", meta.created == self.created),
+            ("metrics", figures(&meta.metrics) == self.metrics),
+        ] {
+            if !same {
+                return Err(ManifestError::Mixed(field));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// An `http` or `https` address in plain characters.
+pub(crate) fn is_url(text: &str) -> bool {
+    text.len() <= 2048
+        && (text.starts_with("https://") || text.starts_with("http://"))
+        && text.bytes().all(|b| b.is_ascii_graphic())
+}
