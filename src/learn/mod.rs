@@ -18,6 +18,7 @@ mod linear;
 mod matmul;
 mod objective;
 mod options;
+mod orthonormal;
 pub mod probe;
 mod problem;
 mod reduced;
