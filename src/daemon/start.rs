@@ -143,6 +143,7 @@ async fn serve(settings: Settings) -> Result<()> {
                 daemon.beat();
                 daemon.light();
                 daemon.trial_tick();
+                daemon.recording_tick();
             }
         }
     }
