@@ -6,7 +6,7 @@ pub mod board;
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod demo;
+pub mod lab;
 pub mod log;
 pub mod offload;
 pub mod web;

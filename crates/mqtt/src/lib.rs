@@ -11,10 +11,8 @@
 
 use bytes::Bytes;
 
-pub mod broker;
 mod connection;
 mod handle;
-pub mod operator;
 mod outbox;
 mod pause;
 mod probe;

@@ -36,13 +36,13 @@ impl Array {
     }
 }
 
-/// The arrays of one feature file; none, said aloud, where it is not there.
+/// The arrays of one feature file; `None` where it is not there and a test may go without.
 pub(crate) fn read(name: &str) -> Option<BTreeMap<String, Array>> {
     let root = std::env::var_os("GRAFT_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let path = root.join("data/features").join(name);
     let Ok(file) = std::fs::File::open(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
+        graft_testing::skip("shared", &format!("{} is not there (set GRAFT_SHARED)", path.display()));
         return None;
     };
     let mut archive = zip::ZipArchive::new(file).unwrap();
