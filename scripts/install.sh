@@ -48,7 +48,7 @@ for what in "$@"; do
         # The package starts a service of its own; graft brings up its own broker on loopback.
         [ -d /run/systemd/system ] && as_root systemctl disable --now mosquitto >/dev/null 2>&1 || true
       } ;;
-    # The reference that exported files are compared with; the tests say when they go without it.
+    # The reference that exported files are compared with; `make test` lists what was not compared.
     onnxruntime)
       python3 -c 'import onnxruntime' 2>/dev/null || {
         say "installing with pip: onnxruntime"
@@ -56,7 +56,7 @@ for what in "$@"; do
           || python3 -m pip install -q onnxruntime \
           || say "onnxruntime is not to be had here: the comparison with it will be skipped"
       } ;;
-    # The peer of `graft bench head`, which says when it goes without.
+    # The peer of `lab bench head`, which says when it goes without.
     scikit-learn)
       python3 -c 'import sklearn' 2>/dev/null || {
         say "installing with pip: scikit-learn"
@@ -64,7 +64,7 @@ for what in "$@"; do
           || python3 -m pip install -q scikit-learn \
           || say "scikit-learn is not to be had here: its rows will be left out"
       } ;;
-    # An S3-compatible server for the test of the host's store in a bucket; that test says when it goes without.
+    # An S3-compatible server for the test of the host's store in a bucket; `make test` lists it where it is left out.
     moto)
       "${GRAFT_MOTO_PYTHON:-python3}" -c 'import moto.server' 2>/dev/null || {
         say "installing with pip: moto[server]"
@@ -83,6 +83,8 @@ for what in "$@"; do
     vm-arm64) apt_need qemu-system-arm ipxe-qemu qemu-user-static arch-test ;;
     # Makes the certificates of the tests of TLS.
     openssl) command -v openssl >/dev/null || apt_need openssl ;;
+    # Makes the disk fail in the tests of the store.
+    strace) command -v strace >/dev/null || apt_need strace ;;
     # Only to look at the unit.
     systemd) command -v systemd-analyze >/dev/null || apt_need systemd ;;
     deb)
