@@ -1,5 +1,16 @@
 //! Head training on the board, pure: a [`Snapshot`] of labelled embeddings in, a [`Head`] and an honest [`Report`]
 //! out. No files, clocks, threads or randomness from outside.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::disallowed_macros,
+        reason = "tests read files, and tell"
+    )
+)]
 
 mod advice;
 mod calibration;
@@ -16,6 +27,7 @@ pub mod lab;
 mod lbfgs;
 mod leading;
 mod linear;
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod matmul;
 mod objective;
 mod options;
@@ -48,3 +60,5 @@ pub use workers::{Alone, Workers};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wall;

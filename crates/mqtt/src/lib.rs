@@ -8,6 +8,7 @@
 //! Handle ──▶ Outbox (behind a mutex: queues, window, retained topics) ──▶ session task ──▶ driver task (rumqttc)
 //!    Report ◀── forwarding task ◀──────────── reports ◀──────────────────────┘
 //! ```
+#![forbid(unsafe_code)]
 
 use bytes::Bytes;
 

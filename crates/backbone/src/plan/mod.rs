@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
 mod facts;
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod kernels;
 mod network;
 mod profile;
