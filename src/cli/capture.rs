@@ -44,7 +44,6 @@ pub struct StartArgs {
     burst: Option<String>,
 }
 
-/// Runs it.
 pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
     let sent = request(command)?;
     common.send(Op::Capture, &sent, |data| match command {
@@ -63,7 +62,6 @@ pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
     })
 }
 
-/// The command's body.
 pub(super) fn request(command: &CaptureCommand) -> Result<Value> {
     Ok(match command {
         CaptureCommand::Stop => body("stop", &[]),

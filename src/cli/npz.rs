@@ -14,7 +14,6 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a file.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");

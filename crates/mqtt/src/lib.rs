@@ -69,7 +69,6 @@ pub enum Report {
 pub struct Incoming {
     /// Topic it was published on.
     pub topic: String,
-    /// The message.
     pub payload: Bytes,
     /// Published with the retain flag (also when it was delivered live), or kept by the broker from before.
     pub retain: bool,

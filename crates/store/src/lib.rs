@@ -69,7 +69,6 @@ pub struct Tx<'a> {
 }
 
 impl Store {
-    /// The state folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -23,12 +23,7 @@ pub enum BrokerError {
     NotStarted(String),
     /// Its folder could not be used.
     #[error("cannot write the broker's configuration to {path}: {error}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What went wrong.
-        error: io::Error,
-    },
+    Folder { path: PathBuf, error: io::Error },
 }
 
 /// What is different from a minimal broker.

@@ -29,7 +29,6 @@ pub enum OperatorError {
     Broker {
         /// `host:port`.
         at: String,
-        /// What happened.
         reason: String,
     },
     /// Nothing came in time.
@@ -43,7 +42,6 @@ pub enum OperatorError {
     /// The answer is not JSON.
     #[error("the reply to {op} is not JSON: {text}")]
     NotJson {
-        /// The command.
         op: String,
         /// The beginning of the answer.
         text: String,
@@ -57,7 +55,6 @@ pub struct Message {
     pub number: u64,
     /// Where it was published.
     pub topic: String,
-    /// What was published.
     pub payload: Bytes,
     /// With the retain flag.
     pub retain: bool,
@@ -223,7 +220,6 @@ impl Operator {
         self.seen().messages.values().cloned().collect()
     }
 
-    /// Disconnects.
     pub async fn close(mut self) {
         if self.client.disconnect().await.is_ok() {
             let gone = async { while self.changed.changed().await.is_ok() {} };

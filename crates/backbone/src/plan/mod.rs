@@ -44,7 +44,6 @@ pub struct Identity {
     pub name: String,
     /// SHA-256 of the ONNX file, `sha256:<hex>`.
     pub digest: String,
-    /// The cut tensor.
     pub tensor: String,
     /// SHA-256 of the preprocessing recipe, `sha256:<hex>`.
     pub preprocess: String,

@@ -67,7 +67,6 @@ impl Figures {
     }
 }
 
-/// Runs it.
 pub fn run(args: &ContentionArgs, output: Output) -> Result<()> {
     let backbone = BackboneArgs { backbone: args.backbone.clone(), card: None, features: None, threads: 1 };
     let backbone = backbone.load(&backbone.card(output)?)?;

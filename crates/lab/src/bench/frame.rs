@@ -44,7 +44,6 @@ struct Outcome {
 #[derive(Debug, Serialize)]
 struct Row {
     format: &'static str,
-    /// To RGB.
     decode_ms: f64,
     /// Whether it is black, blinded or frozen.
     look_ms: f64,
@@ -57,7 +56,6 @@ struct Row {
     keep_ms: f64,
 }
 
-/// Runs it.
 pub fn run(args: &FrameArgs, output: Output) -> Result<()> {
     let roi = args.roi.as_deref().and_then(|roi| roi.try_into().ok());
     let usual = PatternSettings { width: WIDTH, height: HEIGHT, ..PatternSettings::default() };
@@ -131,7 +129,6 @@ fn yuyv(scene: &Rgb) -> Vec<u8> {
     scene.bytes.chunks_exact(3).flat_map(|pixel| [pixel[1], pixel[0] / 2 + 64]).collect()
 }
 
-/// As above.
 fn nv12(scene: &Rgb) -> Vec<u8> {
     let luma = scene.bytes.chunks_exact(3).map(|pixel| pixel[1]);
     luma.chain(scene.bytes.iter().take((WIDTH * HEIGHT / 2) as usize).map(|value| value / 2 + 64)).collect()

@@ -73,7 +73,6 @@ struct Kernel {
     roofline: f64,
 }
 
-/// Runs it.
 pub fn run(args: &HeadArgs, output: Output) -> Result<()> {
     let python = peers::python();
     if python.is_none() {

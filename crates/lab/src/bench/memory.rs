@@ -32,7 +32,6 @@ struct Outcome {
     round_mib: f64,
 }
 
-/// Runs it.
 pub fn run(args: &MemoryArgs, output: Output) -> Result<()> {
     let before = status_mib("VmRSS")?;
     let snapshot = sets::synthetic(args.samples as usize, args.width as usize, args.classes as usize, 1);

@@ -29,7 +29,6 @@ pub enum BenchCommand {
     Frame(frame::FrameArgs),
 }
 
-/// Runs it.
 pub fn run(command: &BenchCommand, output: Output) -> Result<()> {
     match command {
         BenchCommand::Head(args) => head::run(args, output),

@@ -14,7 +14,6 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a file.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;

@@ -20,13 +20,11 @@ pub struct Contention {
     pub each: Duration,
     /// Threads of a round.
     pub threads: usize,
-    /// Their niceness.
     pub nice: i32,
     /// How much longer a prediction may take before a round is slowed.
     pub slowdown: f64,
 }
 
-/// What was measured.
 pub struct Paces {
     /// Milliseconds of each prediction without a round.
     pub idle: Vec<f32>,

@@ -56,7 +56,6 @@ struct Accurate {
     ms: f64,
 }
 
-/// Runs it.
 pub fn run(args: &RoundArgs, output: Output) -> Result<()> {
     let mut rounds = Vec::new();
     for (n, d, c) in [(200, 1280, 10), (1000, 1280, 10), (5000, 1280, 10)] {

@@ -10,7 +10,6 @@ use serde::Serialize;
 /// Time of all operators of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OperatorTimes {
-    /// What they compute.
     pub kind: String,
     /// How many of them a frame has.
     pub calls: usize,
@@ -40,7 +39,6 @@ fn by_kind(operators: Vec<OperatorTime>) -> Vec<OperatorTimes> {
 /// Speed of one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Speed {
-    /// The file.
     pub file: String,
     /// What runs it: `tract`, or the instructions of our operators.
     pub engine: String,
@@ -85,7 +83,6 @@ pub struct Speed {
 /// How a file is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
-    /// Frames each way.
     pub frames: usize,
     /// Threads that share a frame of ours.
     pub threads: usize,

@@ -64,7 +64,6 @@ pub fn run(arguments: &DemoOffloadArgs, json: bool) -> Result<bool> {
     runtime.block_on(play(arguments, json))
 }
 
-/// The board's configuration.
 fn board_config(folder: &Path, port: u16, seed: u64, key: &str) -> String {
     let path = |name: &str| toml_text(&folder.join(name).display().to_string());
     format!(
@@ -84,7 +83,6 @@ fn board_config(folder: &Path, port: u16, seed: u64, key: &str) -> String {
     )
 }
 
-/// The host's settings.
 fn host_config(folder: &Path, port: u16, arguments: &DemoOffloadArgs) -> Result<String> {
     let trainer = arguments.trainer.canonicalize().with_context(|| {
         format!("{} is not there; name the folder with --trainer", arguments.trainer.display())

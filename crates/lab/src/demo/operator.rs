@@ -20,7 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What is captured of each class.
 #[derive(Clone, Copy, Debug)]
 pub struct Bursts {
-    /// So many bursts.
     pub each: usize,
     /// Samples a second.
     pub hz: u32,
@@ -38,7 +37,6 @@ pub struct Round {
 
 /// The head as it was read back.
 pub struct Published {
-    /// Its version.
     pub version: u64,
     /// Digest of the file.
     pub digest: String,
@@ -82,7 +80,6 @@ impl<'a> Visit<'a> {
         self.teller
     }
 
-    /// Names the classes.
     pub async fn add_classes(&mut self, classes: &[&str]) -> Result<()> {
         for class in classes {
             self.command(
@@ -94,7 +91,6 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    /// The next prediction.
     async fn prediction(&mut self) -> Result<PredictionMessage> {
         let is_prediction = |m: &Message| m.topic.ends_with("/prediction");
         let message = self.operator.wait_for(self.heard, PATIENCE, "a prediction", is_prediction).await?;
@@ -245,7 +241,6 @@ impl<'a> Visit<'a> {
         Ok(Published { version, digest: manifest.digest, bytes: file.len(), parts: manifest.parts.len() })
     }
 
-    /// Leaves politely.
     pub async fn end(self) {
         self.operator.close().await;
     }
