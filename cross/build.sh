@@ -6,10 +6,10 @@ cd "$(dirname "$0")/.."
 . cross/env.sh
 profile="${CROSS_PROFILE:-release}"
 graft="$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/$([ "$profile" = dev ] && echo debug || echo "$profile")/graft"
-tests() { cross_cargo test --locked --profile "$profile" --features gpio "$@"; }
+tests() { cross_cargo test --locked --profile "$profile" -p graft --features gpio "$@"; }
 
 case "${1:-build}" in
-  build) cross_cargo build --locked --profile "$profile" --features gpio --bin graft ;;
+  build) cross_cargo build --locked --profile "$profile" -p graft --features gpio --bin graft ;;
   facts)
     printf 'size      %s bytes\n' "$(stat -c %s "$graft")"
     printf 'glibc     %s\n' "$(aarch64-linux-gnu-objdump -T "$graft" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)"

@@ -13,6 +13,7 @@ const LIST: &str = "GRAFT_SKIPPED";
 ///
 /// # Panics
 /// Unless `$GRAFT_ALLOW_SKIP` has the name: what was not tested must not look as if it had been.
+#[track_caller]
 #[allow(clippy::panic, reason = "a test fails by panicking")]
 pub fn skip(name: &str, why: &str) {
     let allowed = std::env::var(ALLOWED).unwrap_or_default();
