@@ -128,6 +128,40 @@ fn strangers(name: &str, text: &str) -> Vec<String> {
     strange.map(|path| format!("{name}: crate::{}", path.join("::"))).collect()
 }
 
+/// Where code uses what product crates have for the developers' crate: their modules `lab`.
+fn uses_of_the_seam(text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        if matches!(tokens[at].as_str(), "graft" | "graft_learn" | "graft_backbone" | "crate") {
+            tree(&tokens, at, Vec::new(), &mut found);
+        }
+    }
+    found.retain(|path| path.get(1).is_some_and(|module| module == "lab"));
+    found.into_iter().map(|path| path.join("::")).collect()
+}
+
+#[test]
+fn the_seam_of_the_developers_is_used_by_them_alone() {
+    let product = texts(&["src", "crates"], &[".rs"]);
+    let product = product.iter().filter(|(name, _)| !name.starts_with("crates/lab/"));
+    let offences: Vec<String> = product
+        .flat_map(|(name, text)| {
+            uses_of_the_seam(text).into_iter().map(move |path| format!("{name}: {path}"))
+        })
+        .collect();
+    complain("product code uses a module that is there for the laboratory", &offences);
+    for text in [
+        "use graft_learn::lab;",
+        "use graft_learn::{Snapshot,\n    lab as probe};",
+        "let a = graft_backbone::lab::peak_gflops();",
+        "use crate::{cli, lab::nice};",
+    ] {
+        assert_eq!(uses_of_the_seam(text).len(), 1, "{text}");
+    }
+    assert!(uses_of_the_seam("use graft_learn::label; mod lab; // graft_learn::lab").is_empty());
+}
+
 #[test]
 fn rooms_of_the_program_know_only_those_below() {
     let offences: Vec<String> =
