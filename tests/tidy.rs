@@ -159,7 +159,7 @@ fn names_say_something() {
             offences.push(name);
         }
     }
-    complain("a name that says nothing (docs/glossary.md)", &offences);
+    complain("a name that says nothing (docs/reference/glossary.md)", &offences);
 }
 
 /// Every decision has a number of its own and the three parts that a reader looks for.
@@ -167,7 +167,7 @@ fn names_say_something() {
 fn decisions_are_whole() {
     let mut offences = Vec::new();
     let mut numbers = Vec::new();
-    for (name, text) in texts("docs/decisions", &[".md"]) {
+    for (name, text) in texts("docs/design/decisions", &[".md"]) {
         let file = name.rsplit('/').next().unwrap_or_default();
         if file == "README.md" {
             continue;

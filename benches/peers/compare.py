@@ -1,4 +1,4 @@
-"""Times backbones in graft and in onnxruntime, in turn, on one core: the table of docs/performance.md.
+"""Times backbones in graft and in onnxruntime, in turn, on one core: the table of docs/lab/performance.md.
 
     python3 benches/peers/compare.py FILE.onnx … [--graft target/release/graft] [--rounds 5] [--frames 20] [--core 1] [--json]
 

@@ -108,7 +108,7 @@ fn the_store_can_move_to_another_thread() {
 
 #[test]
 fn the_document_names_every_table_and_setting() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/store.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/store.md");
     let Ok(text) = std::fs::read_to_string(&path) else {
         eprintln!("skipped: {} is not here", path.display());
         return;
@@ -124,7 +124,10 @@ fn the_document_names_every_table_and_setting() {
         .expect("tables");
     assert!(tables.len() >= 13);
     for table in tables {
-        assert!(text.contains(&format!("`{table}`")), "docs/store.md does not name the table {table}");
+        assert!(
+            text.contains(&format!("`{table}`")),
+            "docs/reference/store.md does not name the table {table}"
+        );
     }
     assert!(text.contains("last 200 steps") && crate::journal::KEPT_STEPS == 200);
 }
