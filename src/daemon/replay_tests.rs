@@ -17,7 +17,9 @@ const QUICK: [&str; 5] = [
 fn capture(session: &mut Session, kind: usize, class: &str) {
     session.frame(kind);
     session.request("capture", &format!(r#"{{"action":"start","class":"{class}","max":6}}"#));
-    (0..8).for_each(|_| drop(session.frame(kind)));
+    for _ in 0..8 {
+        session.frame(kind);
+    }
     session.request("dataset", r#"{"action":"seal"}"#);
 }
 
@@ -35,7 +37,9 @@ fn scripted(session: &mut Session) {
     session.request("label", &format!(r#"{{"class":"bad","frame":{frame},"id":"l1"}}"#));
     let train = session.request("train", r#"{"action":"start"}"#);
     assert_eq!(session.answer(train).unwrap()["status"], "accepted");
-    (0..6).for_each(|n| drop(session.frame(n / 3)));
+    for n in 0..6 {
+        session.frame(n / 3);
+    }
     session.tell(Event::Camera(Status::Lost("unplugged".into())));
     session.message("label", r#"{"class":"ok"}"#);
     session.wait(3000);

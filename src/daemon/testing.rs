@@ -8,7 +8,7 @@ use super::clock::Now;
 use super::commands::Commands;
 use super::context::Context;
 use super::effects::{Effect, Effects, Recorder};
-use super::event::{Beginning, Done, Event, Message, Ticket};
+use super::event::{Beginning, Done, Event, Inbox, Message, Ticket};
 use super::frames::{ActiveHead, Observation, Order, SeenFrame};
 use super::jobs::Jobs;
 use super::kept::Findings;
@@ -30,6 +30,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Length of an embedding here.
 pub const WIDTH: usize = 8;
@@ -63,6 +64,13 @@ pub fn backbone() -> Provenance {
 pub fn effects() -> Effects {
     let recorder = Recorder { broker: true, ..Recorder::default() };
     Effects::recorded(recorder, Topics::new("graft", "d").unwrap(), JobIds::new(1))
+}
+
+/// A way into the loop, and what comes out of it.
+pub fn inbox() -> (Inbox, UnboundedReceiver<Event>) {
+    #[expect(clippy::disallowed_methods, reason = "as the loop's own")]
+    let (queue, told) = unbounded_channel();
+    (Inbox::new(queue), told)
 }
 
 /// A clock that the test turns.

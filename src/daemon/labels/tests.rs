@@ -141,7 +141,7 @@ fn a_capture_keeps_what_differs_until_it_is_stopped_or_refused() {
 #[test]
 fn a_full_disk_holds_rounds_back_until_a_sample_is_stored() {
     let mut rig = rig();
-    let full = StoreError::Io { kind: graft_store::IoKind::Other, message: "no".into() };
+    let full = StoreError::Io { kind: graft_store::IoKind::Failed, message: "no".into() };
     rig.tell(0, Input::Done(Done::Kept(Err(full))));
     assert!(matches!(rig.fx.next_note(), Some(Note::Hold(Hold::DiskLow, true))));
     let mut cx = rig.at(10);

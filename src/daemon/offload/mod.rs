@@ -4,9 +4,12 @@
 pub mod dataset;
 pub mod feed;
 mod hosts;
+mod input;
 mod offered;
 mod source;
 pub mod tasks;
+
+pub use self::input::Input;
 
 use self::dataset::{Gathered, Gathering};
 use self::feed::Feed;
@@ -25,47 +28,11 @@ use graft_control::offering::worth_offering;
 use graft_control::offload::{Action, Event, Refusal};
 use graft_control::{Asker, JobId, Token};
 use graft_store::StoreError;
-use graft_wire::command;
-use graft_wire::messages::Schema1;
-use graft_wire::offload::{Offer, OfferState, Recipe};
-use graft_wire::{Code, Error, Reply, timestamp};
-use serde_json::{Value, json};
+use graft_wire::command::{self, Progress};
+use graft_wire::offload::Recipe;
+use graft_wire::{BackboneManifest, Code, Error, Reply};
+use serde_json::Value;
 use std::sync::Arc;
-
-/// What offload is told.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The loop turns for the first time.
-    Begin,
-    /// `cmd/offload`.
-    Command(Asked, command::Offload),
-    /// A round's head is in use or rejected.
-    RoundJudged {
-        /// The round advises to fine-tune.
-        advised: bool,
-        /// Stored samples.
-        samples: u64,
-    },
-    /// The result is here or of no use (true), or could not be fetched.
-    Result(bool),
-    /// Whether the result was taken on.
-    Received {
-        /// The command of the host.
-        token: Token,
-        /// The job.
-        job: JobId,
-        /// Why not.
-        result: Result<(), Error>,
-    },
-    /// The broker is there again.
-    Connected,
-    /// Time passed.
-    Tick,
-    /// The daemon stops.
-    Stop,
-    /// Background work is done.
-    Done(Done),
-}
 
 /// The job that is offered, if there is one.
 #[derive(Debug, Default)]
@@ -83,10 +50,7 @@ impl Offload {
 
     /// The offer, as `graft offload status` shows it.
     pub fn offer_json(&self) -> Value {
-        self.offered.as_ref().map_or(Value::Null, |offered| {
-            let record = offered.record();
-            json!({"offer": record.offer, "fed": record.fed})
-        })
+        self.offered.as_ref().map_or(Value::Null, Offered::json)
     }
 
     /// The one way in.
@@ -127,34 +91,16 @@ impl Offload {
             command::Offload::Result { job, host, manifest } => {
                 return self.result(cx, token, &job, host, *manifest, fx);
             }
-            command::Offload::Claim(claim) => self.claim(cx, claim, fx),
+            command::Offload::Claim(claim) => self
+                .offer_of(&claim.job.clone())
+                .and_then(|offered| hosts::claim(offered, cx, claim, fx))
+                .and_then(|event| self.event(cx, event, fx)),
             command::Offload::Progress(progress) => self.progress(cx, progress, fx),
             command::Offload::Release { job, host, outcome, reason } => {
-                self.release(cx, &job, host, outcome, reason, fx)
+                self.release(cx, &job, hosts::release(host, outcome, reason), fx)
             }
         };
         fx.finish(token, result.map(|()| Reply::ok(None)));
-    }
-
-    /// Whether a job may be offered now.
-    fn may_offer(&self, cx: &Context, fx: &Effects) -> Result<(), Error> {
-        let unsupported = |message: &str| Err(Error::new(Code::Unsupported, message));
-        if cx.settings.offload.host_keys.is_empty() {
-            return unsupported(
-                "no training host is trusted: put its public key into offload.host_keys and restart",
-            );
-        }
-        if !fx.has_broker() {
-            return unsupported("a job is offered over MQTT, and mqtt.enabled is off");
-        }
-        if let Some(job) = self.job().or(cx.arrival) {
-            return Err(Error::busy(&job.to_string()));
-        }
-        if cx.active.is_none() {
-            let message = "there is no head yet that a host could improve on: label samples, then train";
-            return Err(Error::new(Code::NotEnoughData, message));
-        }
-        Ok(())
     }
 
     fn start(
@@ -165,7 +111,7 @@ impl Offload {
         recipe: Option<Recipe>,
         fx: &mut Effects,
     ) {
-        if let Err(error) = self.may_offer(cx, fx) {
+        if let Err(error) = offered::may_offer(cx, self.job(), fx) {
             return finish(asker, Err(error), fx);
         }
         let offload = &cx.settings.offload;
@@ -189,7 +135,7 @@ impl Offload {
         if !advised || !cx.settings.offload.automatic {
             return;
         }
-        if let Err(error) = self.may_offer(cx, fx) {
+        if let Err(error) = offered::may_offer(cx, self.job(), fx) {
             return tracing::info!("fine-tuning would help, but nothing is offered: {}", error.message);
         }
         fx.store(StoreTask::Offload(Box::new(Task::LastOffered(samples))));
@@ -203,26 +149,15 @@ impl Offload {
         gathered: Result<Box<Gathered>, Error>,
         fx: &mut Effects,
     ) {
-        let NewOffer { asker, job, recipe, expires_ms } = new;
-        let gathered = match gathered {
-            Ok(gathered) => *gathered,
+        let (asker, job) = (new.asker, new.job);
+        let record = match gathered {
+            Ok(gathered) => new.record(*gathered),
             Err(error) => {
                 fx.tell(Note::Job(job, JobChange::Fails(error.clone())));
                 return finish(asker, Err(error), fx);
             }
         };
-        let offer = Offer {
-            schema: Schema1,
-            job: job.to_string(),
-            recipe,
-            backbone: gathered.backbone,
-            dataset: gathered.dataset,
-            state: OfferState::Offered,
-            host: None,
-            expires: timestamp::rfc3339(expires_ms),
-        };
-        fx.keep(Fact::OfferedSamples(offer.dataset.samples));
-        let record = OfferRecord { job, offer, expires_ms, claim: None, fed: false, taking: false };
+        fx.keep(Fact::OfferedSamples(record.offer.dataset.samples));
         self.begin(cx, record, fx);
         finish(asker, Ok(Reply::accepted(None, job.to_string())), fx);
     }
@@ -243,7 +178,7 @@ impl Offload {
             Refusal::Taken(host) => {
                 Error::new(Code::Conflict, format!("host {host} has this job")).with("host", host)
             }
-            Refusal::NotYours => not_yours(),
+            Refusal::NotYours => hosts::not_yours(),
         })?;
         self.act(cx, actions, fx);
         Ok(())
@@ -405,10 +340,55 @@ impl Offload {
         };
         let _ = self.event(cx, event, fx);
     }
-}
 
-fn not_yours() -> Error {
-    Error::new(Code::Conflict, "this host does not have the job: claim it first")
+    fn offer_of(&mut self, job: &str) -> Result<&mut Offered, Error> {
+        let offered = self.offered.as_mut().filter(|offered| offered.offer.job == job);
+        offered.ok_or_else(|| Error::not_found(format_args!("an offer of job {job}")))
+    }
+
+    fn progress(&mut self, cx: &Context, progress: Progress, fx: &mut Effects) -> Result<(), Error> {
+        let job = self.offer_of(&progress.job)?.job;
+        self.event(cx, Event::Progress(progress.host.clone()), fx)?;
+        fx.tell(Note::Job(job, JobChange::Host(Box::new(progress))));
+        Ok(())
+    }
+
+    fn result(
+        &mut self,
+        cx: &Context,
+        token: Token,
+        job: &str,
+        host: String,
+        manifest: BackboneManifest,
+        fx: &mut Effects,
+    ) {
+        let told = self
+            .offer_of(job)
+            .and_then(|offered| hosts::result(offered, cx, token, &host, manifest, fx))
+            .and_then(|new| self.event(cx, Event::Result(host), fx).map(|()| new));
+        match told {
+            // Whoever takes the result on tells what came of it.
+            Ok(true) => {}
+            Ok(false) => fx.finish(token, Ok(Reply::accepted(None, job))),
+            Err(error) => fx.finish(token, Err(error)),
+        }
+    }
+
+    fn release(
+        &mut self,
+        cx: &Context,
+        job: &str,
+        (event, error): (Event, Option<Error>),
+        fx: &mut Effects,
+    ) -> Result<(), Error> {
+        let id = self.offer_of(job)?.job;
+        self.event(cx, event, fx)?;
+        if let Some(error) = error {
+            fx.tell(Note::Job(id, JobChange::Fails(error)));
+            fx.tell(Note::Tidy);
+        }
+        Ok(())
+    }
 }
 
 /// Answers a command; what the daemon itself asked for needs no answer.
@@ -417,3 +397,6 @@ fn finish(asker: Asker, result: Result<Reply, Error>, fx: &mut Effects) {
         fx.finish(token, result);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
 //! The job that is offered, and how it is kept and shown.
 
 use crate::daemon::cancel::Cancel;
+use crate::daemon::context::Context;
+use crate::daemon::effects::Effects;
 use crate::daemon::kept::{ClaimRecord, OfferRecord};
 use graft_control::offload::{Action, Offload as Machine, Stage};
 use graft_control::{JobId, Token};
-use graft_wire::BackboneManifest;
 use graft_wire::offload::{Offer, OfferState};
+use graft_wire::{BackboneManifest, Code, Error};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The job that is offered.
@@ -54,6 +57,12 @@ impl Offered {
         OfferRecord { job, offer, expires_ms, claim, fed, taking }
     }
 
+    /// For `graft offload status`.
+    pub fn json(&self) -> Value {
+        let record = self.record();
+        json!({"offer": record.offer, "fed": record.fed})
+    }
+
     /// Whether its result is being fetched.
     pub fn is_taking(&self) -> bool {
         matches!(self.machine.stage(), Stage::Taking { .. })
@@ -65,4 +74,28 @@ impl Offered {
             cancel.now();
         }
     }
+}
+
+/// Whether a job may be offered now; `running` is the one that is offered.
+///
+/// # Errors
+/// Why not.
+pub fn may_offer(cx: &Context, running: Option<JobId>, fx: &Effects) -> Result<(), Error> {
+    let unsupported = |message: &str| Err(Error::new(Code::Unsupported, message));
+    if cx.settings.offload.host_keys.is_empty() {
+        return unsupported(
+            "no training host is trusted: put its public key into offload.host_keys and restart",
+        );
+    }
+    if !fx.has_broker() {
+        return unsupported("a job is offered over MQTT, and mqtt.enabled is off");
+    }
+    if let Some(job) = running.or(cx.arrival) {
+        return Err(Error::busy(&job.to_string()));
+    }
+    if cx.active.is_none() {
+        let message = "there is no head yet that a host could improve on: label samples, then train";
+        return Err(Error::new(Code::NotEnoughData, message));
+    }
+    Ok(())
 }

@@ -5,9 +5,9 @@ use crate::daemon::kept::{self, Json, OfferRecord};
 use crate::offload::PushError;
 use graft_control::{Asker, JobId};
 use graft_store::{BackboneRow, Stage, Store, StoreError};
-use graft_wire::Error;
-use graft_wire::messages::to_json;
-use graft_wire::offload::Recipe;
+use graft_wire::messages::{Schema1, to_json};
+use graft_wire::offload::{Offer, OfferState, Recipe};
+use graft_wire::{Error, timestamp};
 
 /// A job that is about to be offered.
 #[derive(Clone, Debug)]
@@ -20,6 +20,24 @@ pub struct NewOffer {
     pub recipe: Recipe,
     /// When it is given up, in milliseconds since 1970.
     pub expires_ms: i64,
+}
+
+impl NewOffer {
+    /// The offer of what was gathered, as nobody has claimed it yet.
+    pub fn record(self, gathered: Gathered) -> OfferRecord {
+        let Self { job, recipe, expires_ms, .. } = self;
+        let offer = Offer {
+            schema: Schema1,
+            job: job.to_string(),
+            recipe,
+            backbone: gathered.backbone,
+            dataset: gathered.dataset,
+            state: OfferState::Offered,
+            host: None,
+            expires: timestamp::rfc3339(expires_ms),
+        };
+        OfferRecord { job, offer, expires_ms, claim: None, fed: false, taking: false }
+    }
 }
 
 /// What the store's thread is to do.
