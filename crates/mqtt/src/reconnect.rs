@@ -2,49 +2,46 @@
 
 use std::time::Duration;
 
+use graft_base::backoff::Backoff;
+
 const FIRST: Duration = Duration::from_millis(500);
-/// A connection that lasted this long was a good one.
-const GOOD: Duration = Duration::from_secs(10);
+/// A connection that lasted this long makes the waits short again.
+const STABLE: Duration = Duration::from_secs(10);
 /// After another client took our session, we leave it alone at least this long.
 const TAKEN_OVER: Duration = Duration::from_secs(5);
-/// Two clients with one id throw each other out in turns: only a long peace counts.
-const PEACE: Duration = Duration::from_secs(60);
+/// Two clients with one id disconnect each other in turns: after a takeover only a connection of this length counts.
+const STABLE_AFTER_TAKEOVER: Duration = Duration::from_secs(60);
 
-/// Exponential backoff with jitter, from half a second to the configured longest.
-pub(super) struct Pause {
-    first: Duration,
-    next: Duration,
-    longest: Duration,
-    quarrel: bool,
+/// The waits between connections: they double from half a second to the configured longest.
+pub(super) struct ReconnectDelay {
+    backoff: Backoff,
+    taken_over: bool,
 }
 
-impl Pause {
+impl ReconnectDelay {
     pub fn new(longest: Duration) -> Self {
-        Self { first: FIRST, next: FIRST, longest, quarrel: false }
+        Self { backoff: Backoff::new(FIRST, longest), taken_over: false }
     }
 
-    /// Short pauses for tests that break many connections.
+    /// Short waits for tests that break many connections.
     #[cfg(test)]
     pub fn short() -> Self {
-        let first = Duration::from_millis(20);
-        Self { first, next: first, longest: Duration::from_millis(100), quarrel: false }
+        let backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(100));
+        Self { backoff, taken_over: false }
     }
 
-    /// The pause after a connection that was in use for `lasted` (`None`: it never was).
-    pub fn after(&mut self, lasted: Option<Duration>, taken_over: bool) -> Duration {
-        let peace = if self.quarrel || taken_over { PEACE } else { GOOD };
-        if lasted.is_some_and(|lasted| lasted >= peace) {
-            self.next = self.first;
-            self.quarrel = false;
+    /// The wait after a connection that was in use for `lasted` (`None`: it never was). `jitter` is in 0..1.
+    pub fn after(&mut self, lasted: Option<Duration>, taken_over: bool, jitter: f64) -> Duration {
+        let stable = if self.taken_over || taken_over { STABLE_AFTER_TAKEOVER } else { STABLE };
+        if lasted.is_some_and(|lasted| lasted >= stable) {
+            self.backoff.reset();
+            self.taken_over = false;
         }
-        self.quarrel |= taken_over;
+        self.taken_over |= taken_over;
         if taken_over {
-            self.next = self.next.max(TAKEN_OVER);
+            self.backoff.raise(TAKEN_OVER);
         }
-        let pause = self.next.min(self.longest);
-        self.next = pause.saturating_mul(2).min(self.longest);
-        // Boards that lost the broker together shall not come back together.
-        pause.mul_f64(0.5 + 0.5 * fastrand::f64())
+        self.backoff.wait(jitter)
     }
 }
 
@@ -55,35 +52,24 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_are_spread() {
-        let mut pause = Pause::new(S(8));
-        for expected_ms in [500, 1000, 2000, 4000, 8000, 8000] {
-            let found = pause.after(None, false).as_millis();
-            assert!((expected_ms / 2..=expected_ms).contains(&found), "{found} of {expected_ms}");
-        }
-        let spread: std::collections::HashSet<_> = (0..8).map(|_| pause.after(None, false)).collect();
-        assert!(spread.len() > 1);
-    }
-
-    #[test]
-    fn a_good_connection_starts_again_small_but_a_short_one_does_not() {
-        let mut pause = Pause::new(S(60));
+    fn a_stable_connection_makes_waits_short_again_but_a_short_one_does_not() {
+        let mut delay = ReconnectDelay::new(S(60));
         for _ in 0..10 {
-            pause.after(Some(S(1)), false);
+            delay.after(Some(S(1)), false, 0.5);
         }
-        assert!(pause.after(Some(S(1)), false) >= S(30));
-        assert!(pause.after(Some(S(10)), false) <= FIRST);
+        assert_eq!(delay.after(Some(S(1)), false, 1.0), S(60));
+        assert_eq!(delay.after(Some(S(10)), false, 1.0), FIRST);
     }
 
     #[test]
-    fn takeovers_slow_down_until_there_is_peace() {
-        let mut pause = Pause::new(S(60));
-        assert!(pause.after(Some(S(3600)), true) >= TAKEN_OVER / 2);
+    fn takeovers_slow_down_until_a_connection_lasts() {
+        let mut delay = ReconnectDelay::new(S(60));
+        assert_eq!(delay.after(Some(S(3600)), true, 1.0), TAKEN_OVER);
         for _ in 0..8 {
-            pause.after(Some(S(20)), true);
+            delay.after(Some(S(20)), true, 0.5);
         }
-        assert!(pause.after(Some(S(20)), true) >= S(30));
-        assert!(pause.after(Some(S(20)), false) >= S(30));
-        assert!(pause.after(Some(S(61)), false) <= FIRST);
+        assert_eq!(delay.after(Some(S(20)), true, 1.0), S(60));
+        assert_eq!(delay.after(Some(S(20)), false, 1.0), S(60));
+        assert_eq!(delay.after(Some(S(61)), false, 1.0), FIRST);
     }
 }
