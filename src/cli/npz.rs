@@ -1,6 +1,7 @@
 //! Arrays as numpy keeps them: `.npy` records in an uncompressed zip file, readable without pickle.
 
 use anyhow::{Context, Result, anyhow};
+use graft_base::whole_file;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::Path;
@@ -56,7 +57,7 @@ impl Writer {
     pub fn finish(self) -> io::Result<()> {
         let file = self.zip.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        std::fs::rename(&self.part, &self.path)
+        whole_file::place(&self.part, &self.path)
     }
 
     fn begin(&mut self, name: &str, kind: &str, shape: &[usize]) -> io::Result<()> {
