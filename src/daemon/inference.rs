@@ -4,7 +4,7 @@
 use super::picture::{Picture, Promise};
 use graft_backbone::Backbone;
 use graft_base::frame::{Frame, Rgb};
-use graft_camera::{self as camera, Glance, Slot};
+use graft_camera::{self as camera, FrameCheck, Slot};
 use graft_learn::{Head, Prediction};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +65,7 @@ pub struct Observation {
     /// The frame as the ring keeps it.
     pub seen: super::ring::Seen,
     /// What the whole picture looks like.
-    pub glance: Glance,
+    pub glance: FrameCheck,
     /// The crop's picture is encoded for the ring: false means that this frame cannot be labelled.
     pub kept: bool,
     /// What the head says; `None` without a head.
@@ -202,7 +202,7 @@ impl Inference {
         let Memory { active, rgb, embedded, .. } = memory;
         let age_ms = begun.saturating_duration_since(frame.taken).as_secs_f32() * 1e3;
         camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
-        let glance = Glance::at(rgb);
+        let glance = FrameCheck::of(rgb);
         let CropSettings { roi, change_gate, .. } = self.crops;
         let earlier = embedded.take_if(|(taken, _)| frame.taken.saturating_duration_since(*taken) < REUSE);
         let levels = if earlier.is_some() { change_gate } else { 0.0 };

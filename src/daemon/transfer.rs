@@ -9,7 +9,7 @@ use super::worker::Asker;
 use graft_camera as camera;
 use graft_control::{JobId, Token};
 use graft_store::{
-    Folder, FolderOptions, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, Store, StoreError,
+    Folder, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, Store, StoreError,
 };
 use graft_wire::{Code, Error, Reply};
 use serde_json::{Value, json};
@@ -190,7 +190,7 @@ impl Import {
     }
 
     fn import(&self, path: &Path) -> Result<Imported, StoreError> {
-        let folder = Folder::open(path, &FolderOptions::default())?;
+        let folder = Folder::open(path)?;
         let mut done = Imported { skipped: folder.skipped().to_vec(), ..Imported::default() };
         let mut step = ImportStep::default();
         let (classes, now_ms) = (folder.classes().to_vec(), self.now_ms);
