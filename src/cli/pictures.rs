@@ -5,12 +5,10 @@ use anyhow::{Context, Result};
 use graft_base::pictures::{Links, image_folder};
 use std::path::{Path, PathBuf};
 
-/// One picture file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Below the folder, with `/` between the parts.
     pub file: String,
-    /// Where it lies.
     pub path: PathBuf,
     /// Index into [`Folder::classes`]; 0 in a flat folder.
     pub class: usize,

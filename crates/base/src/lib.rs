@@ -1,6 +1,7 @@
 //! What several crates need of the system: files that are there whole or not at all, child processes, panics of foreign code,
 //! folders of pictures, downloads, waits between attempts, signing keys on disk, frames as plain values, and what the
 //! service manager is told.
+#![forbid(unsafe_code)]
 
 pub mod backoff;
 pub mod child;

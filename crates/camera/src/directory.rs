@@ -30,7 +30,6 @@ pub(super) struct DirectorySource {
 }
 
 impl DirectorySource {
-    /// Lists the folder.
     pub fn open(settings: &Settings) -> Result<Self, CameraError> {
         let root = PathBuf::from(&settings.path);
         let files = walk(&root, Links::Follow).map_err(|error| {

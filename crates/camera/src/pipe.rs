@@ -34,7 +34,6 @@ pub(super) struct PipeSource {
 }
 
 impl PipeSource {
-    /// Starts the command.
     pub fn open(settings: &Settings) -> Result<Self, CameraError> {
         let demux =
             Demux::new(settings.format, settings.width, settings.height).map_err(CameraError::settings)?;
@@ -92,7 +91,6 @@ fn start(command: &str) -> Result<(Child, ChildStdout), CameraError> {
     }
 }
 
-/// The reading thread.
 fn read(
     mut stdout: ChildStdout,
     mut demux: Demux,

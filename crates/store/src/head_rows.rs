@@ -12,7 +12,6 @@ pub(super) const KEPT_FILES: i64 = 10;
 /// The class a sample was predicted as by a head that never saw its burst.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldOut {
-    /// The sample.
     pub sample: i64,
     /// The predicted class, one of the head's.
     pub class: String,
@@ -21,7 +20,6 @@ pub struct HeldOut {
 /// A stored head without its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadRow {
-    /// Its version.
     pub version: i64,
     /// SHA-256 of the file in hex.
     pub sha256: String,
@@ -29,19 +27,16 @@ pub struct HeadRow {
     pub bytes: u64,
     /// Whether the file is still there: old ones go.
     pub has_file: bool,
-    /// The signed manifest.
     pub manifest: String,
     /// How it was trained.
     pub method: String,
     /// The round's metrics as JSON.
     pub metrics: String,
-    /// The gate's verdict.
     pub gate: String,
     /// The version that was active when it was trained.
     pub parent: Option<i64>,
     /// For a roll back: the version whose weights these are.
     pub restored_from: Option<i64>,
-    /// The backbone's digest.
     pub backbone: String,
     /// The class list in the head's order.
     pub classes: Vec<String>,
@@ -55,7 +50,6 @@ pub struct HeadRow {
     pub published_ms: Option<i64>,
 }
 
-/// Which heads serve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Serving {
     /// The head in use.

@@ -18,7 +18,6 @@ pub struct NewHead {
     pub version: i64,
     /// The head file (safetensors).
     pub file: Vec<u8>,
-    /// The signed manifest.
     pub manifest: String,
     /// How it was trained.
     pub method: String,
@@ -30,7 +29,6 @@ pub struct NewHead {
     pub parent: Option<i64>,
     /// For a roll back: the version whose weights these are.
     pub restored_from: Option<i64>,
-    /// The backbone's digest.
     pub backbone: String,
     /// The class list in the head's order.
     pub classes: Vec<String>,

@@ -23,7 +23,7 @@ pub enum Opened {
     /// It passed its checks.
     Ok,
     /// It did not pass: it lies, unchanged, under `path`; a fresh one was made and filled with what could be saved, by
-    /// this start or by one that was interrupted. Say so loudly.
+    /// this start or by one that was interrupted. Say so loudly, then call [`Store::rescue_told`].
     MovedAside {
         /// Where the old database is now (its `-wal` beside it).
         path: PathBuf,
@@ -65,10 +65,15 @@ impl Store {
         quota::reserve(&store.dir, &store.limits, &store.free);
         store.read(|conn| spare::keep_floor(dir, conn))?;
         spare::mend(&mut store)?;
-        if matches!(opened, Opened::MovedAside { .. }) {
-            store.drop_state(rescue::REPORT)?;
-        }
         Ok((store, opened))
+    }
+
+    /// Notes that [`Opened::MovedAside`] was told: until then each start answers it again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn rescue_told(&mut self) -> Result<(), StoreError> {
+        self.drop_state(rescue::REPORT)
     }
 
     /// Checks every page of the database, images and embeddings included. Slow: it reads the whole file.

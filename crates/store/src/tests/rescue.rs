@@ -87,6 +87,7 @@ fn complaint(dir: &Path, origin: &Path, told: bool) -> Option<String> {
     if next <= HEAD {
         return Some(format!("version {next} again"));
     }
+    store.rescue_told().expect("noted");
     drop(store);
     // Aside lies the damaged database with its log, under one number and unchanged; nothing half-made is left.
     for part in ["", "-wal"] {
@@ -192,9 +193,10 @@ fn the_spare_keeps_the_floor_of_the_versions() {
 
 /// The child: one start.
 pub fn start(folder: &Path) {
-    let (_store, opened) = opened(folder).expect("opens");
+    let (mut store, opened) = opened(folder).expect("opens");
     if matches!(opened, Opened::MovedAside { .. }) {
         say("told");
+        store.rescue_told().expect("noted");
     }
 }
 
