@@ -4,7 +4,7 @@ use super::pair::change::PairChange;
 use super::picture::Picture;
 use graft_backbone::Backbone;
 use graft_base::frame::Rgb;
-use graft_camera::Glance;
+use graft_camera::FrameCheck;
 use graft_control::{Origin, Version};
 use graft_learn::{Head, Prediction};
 use std::fmt;
@@ -146,7 +146,7 @@ pub struct Observation {
     /// The frame as the ring keeps it.
     pub seen: SeenFrame,
     /// What the whole picture looks like.
-    pub glance: Glance,
+    pub glance: FrameCheck,
     /// The crop's picture is encoded for the ring: false means that this frame cannot be labelled.
     pub kept: bool,
     /// The head's prediction; `None` without a head.

@@ -5,7 +5,7 @@ use super::event::{Done, Event, Inbox};
 use super::frames::{ActiveHead, Embedded, FRESH, Installed, Network, Observation, Order, SeenFrame};
 use super::picture::{Picture, Promise};
 use graft_base::frame::{Frame, Rgb};
-use graft_camera::{self as camera, Glance, Slot};
+use graft_camera::{self as camera, FrameCheck, Slot};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -141,7 +141,7 @@ impl Inference {
         let Memory { active, rgb, embedded, .. } = memory;
         let age_ms = begun.saturating_duration_since(frame.taken).as_secs_f32() * 1e3;
         camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
-        let glance = Glance::at(rgb);
+        let glance = FrameCheck::of(rgb);
         let CropSettings { roi, change_gate, .. } = self.crops;
         let earlier = embedded.take_if(|(taken, _)| frame.taken.saturating_duration_since(*taken) < REUSE);
         let levels = if earlier.is_some() { change_gate } else { 0.0 };

@@ -20,7 +20,7 @@ use super::provenance::Provenance;
 use super::watch::Watch;
 use crate::config::{self, Settings, Sources, Surroundings};
 use crate::web::Answer;
-use graft_camera::Glance;
+use graft_camera::FrameCheck;
 use graft_control::{Control, Event as ControlEvent, Hold, JobIds, Wanted};
 use graft_store::{Limits, Store};
 use graft_wire::messages::BackboneRef;
@@ -112,7 +112,7 @@ pub fn context(now: Now, settings: &Arc<Settings>) -> Context {
 pub fn observation(now: Now, frame: u64, embedding: &[f32], head: Option<&ActiveHead>) -> Observation {
     let embedding: Arc<[f32]> = embedding.into();
     Observation {
-        glance: Glance { black: false, saturated: false, print: frame },
+        glance: FrameCheck { black: false, saturated: false, print: frame },
         kept: true,
         prediction: head.map(|head| (head.clone(), head.head.predict(&embedding))),
         reused: false,

@@ -8,9 +8,7 @@ use crate::daemon::event;
 use crate::daemon::store_thread::Question;
 use graft_camera as camera;
 use graft_control::JobId;
-use graft_store::{
-    Folder, FolderOptions, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, StoreError,
-};
+use graft_store::{Folder, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, StoreError};
 use std::path::{Path, PathBuf};
 
 /// One import.
@@ -44,7 +42,7 @@ impl Import {
     }
 
     fn import(&self, access: &Access) -> Result<Imported, StoreError> {
-        let folder = Folder::open(&self.path, &FolderOptions::default())?;
+        let folder = Folder::open(&self.path)?;
         let done = Imported { skipped: folder.skipped().to_vec(), ..Imported::default() };
         let mut work = Work { of: self, access, step: ImportStep::default(), group: Vec::new(), done };
         work.classes(folder.classes().to_vec())?;

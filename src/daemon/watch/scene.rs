@@ -75,7 +75,7 @@ impl Scene {
         self.begun.get_or_insert(seen.taken);
         self.frames += 1;
         let glance = observation.glance;
-        let frozen = self.print.replace(glance.print) == Some(glance.print);
+        let frozen = self.print.replace(glance.fingerprint) == Some(glance.fingerprint);
         for (count, fault) in self.faults.iter_mut().zip([glance.black, glance.saturated, frozen]) {
             *count += u32::from(fault);
         }

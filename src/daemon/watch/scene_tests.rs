@@ -2,7 +2,7 @@ use super::*;
 use crate::daemon::frames::{ActiveHead, SeenFrame};
 use graft_backbone::{self as backbone, Backbone};
 use graft_base::frame::Rgb;
-use graft_camera::Glance;
+use graft_camera::FrameCheck;
 use graft_camera::pattern::{CLASSES, PatternSettings, Scene as Pattern};
 use graft_learn::{Alone, Options, Snapshot, train};
 use std::ops::{ControlFlow, Range};
@@ -18,7 +18,7 @@ const NEAR: f32 = 0.98;
 struct Shown {
     class: usize,
     appearance: u64,
-    glance: Glance,
+    glance: FrameCheck,
     embedding: Arc<[f32]>,
 }
 
@@ -37,7 +37,7 @@ impl Rig {
 
     fn show(&mut self, picture: &Rgb) -> Shown {
         let embedding = self.backbone.embed(picture, None).unwrap().into();
-        Shown { class: 0, appearance: 0, glance: Glance::at(picture), embedding }
+        Shown { class: 0, appearance: 0, glance: FrameCheck::of(picture), embedding }
     }
 
     fn play(&mut self, pattern: &Pattern, appearances: Range<u64>) -> Vec<Shown> {

@@ -5,7 +5,7 @@ use super::Publication;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Todo,
-    Flying,
+    Sent,
     Done,
 }
 
@@ -51,7 +51,7 @@ impl Sequence {
 
     pub fn sent(&mut self, index: usize) {
         if let Some(part) = self.parts.get_mut(index) {
-            *part = Part::Flying;
+            *part = Part::Sent;
         }
     }
 
@@ -86,13 +86,13 @@ impl Sequence {
     }
 }
 
-/// What finished sequences left at the broker, in the order in which it has to come back if the broker loses it.
+/// The retained publications of finished sequences, in the order in which they are published again at a connect.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct RetainedSequences {
     kept: Vec<(u64, Vec<Vec<Publication>>)>,
 }
 
-impl Standing {
+impl RetainedSequences {
     /// Keeps the retained publications of a finished sequence; older ones on the same topics are forgotten.
     pub fn add(&mut self, id: u64, mut stages: Vec<Vec<Publication>>) {
         for publication in stages.iter().flatten() {
@@ -116,7 +116,7 @@ impl Standing {
         self.kept.retain(|(kept, _)| *kept != id);
     }
 
-    /// Everything that stands, as sequences to be published again.
+    /// All of it, as sequences to be published again.
     pub fn repeats(&self) -> Vec<Sequence> {
         self.kept.iter().map(|(id, stages)| Sequence::new(*id, None, true, stages.clone())).collect()
     }

@@ -1,13 +1,17 @@
-//! What only a device knows: its formats, sizes and kind.
+//! What a device says about itself: its formats, sizes and kind.
 
-use super::capture::call;
 use super::choice::{self, Code, Offer, Sizes};
-use super::listing::DeviceListing;
-use super::trouble::{NodeKind, RECIPES, explain};
+use super::errors::{NodeKind, RECIPES, explain};
+use graft_base::contain::contain;
 use std::io;
 use v4l::framesize::FrameSizeEnum;
 use v4l::video::Capture;
 use v4l::{Device, FourCC};
+
+/// Calls into the binding; a panic inside becomes an error.
+pub(super) fn call<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    contain(work).unwrap_or_else(|panic| Err(io::Error::other(format!("the V4L2 binding failed ({panic})"))))
+}
 
 /// The formats and sizes of a device.
 pub(super) fn offers(device: &Device) -> io::Result<Vec<Offer>> {
@@ -35,34 +39,44 @@ fn sizes(device: &Device, code: FourCC) -> Sizes {
     if list.is_empty() { Sizes::Unknown } else { Sizes::List(list) }
 }
 
-/// Fills in what only the device knows.
-pub(super) fn ask(listing: &mut DeviceListing) {
-    let path = listing.path.clone();
-    let note = |what: &'static str| {
-        let path = path.clone();
-        move |error: io::Error| explain(&path, what, &error).to_string()
-    };
-    let asked = call(|| Device::with_path(&path)).map_err(note("opening")).and_then(|device| {
-        let caps = call(|| device.query_caps()).map_err(note("asking what it is"))?;
+/// What a device says about itself.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    /// Driver and bus; empty where the device cannot be asked.
+    pub driver: String,
+    pub kind: Option<NodeKind>,
+    /// Formats and sizes, such as `MJPG 1280x720 640x480`.
+    pub formats: Vec<String>,
+    /// Why it cannot be used and what to do; empty if it can.
+    pub note: String,
+}
+
+/// Asks the device at `path`.
+pub(super) fn describe(path: &str) -> Description {
+    let failed = |what: &'static str| move |error: io::Error| explain(path, what, &error).to_string();
+    let opened = call(|| Device::with_path(path)).map_err(failed("opening")).and_then(|device| {
+        let caps = call(|| device.query_caps()).map_err(failed("asking what it is"))?;
         Ok((device, caps))
     });
-    let (device, caps) = match asked {
-        Ok(asked) => asked,
-        Err(text) => {
-            listing.note = text;
-            return;
-        }
+    let (device, caps) = match opened {
+        Ok(opened) => opened,
+        Err(note) => return Description { note, ..Default::default() },
     };
     let kind = NodeKind::of(caps.capabilities.bits());
-    listing.driver = format!("{} {}", caps.driver.trim(), caps.bus.trim()).trim().into();
-    listing.kind = Some(kind);
-    listing.note = kind.hint(&path);
     let offers = offers(&device).unwrap_or_default();
-    listing.formats = offers.iter().map(described).collect();
-    if kind == NodeKind::Capture && !offers.iter().any(|offer| choice::layout(offer.code).is_some()) {
+    let is_readable = |offer: &Offer| choice::layout(offer.code).is_some();
+    let note = if kind == NodeKind::Capture && !offers.iter().any(is_readable) {
         let bayer = offers.iter().any(|offer| choice::is_bayer(offer.code));
         let recipe = if bayer { RECIPES } else { "Set camera.source = \"pipe\" with ffmpeg" };
-        listing.note = format!("none of its formats can be read here. {recipe}");
+        format!("none of its formats can be read here. {recipe}")
+    } else {
+        kind.hint(path)
+    };
+    Description {
+        driver: format!("{} {}", caps.driver.trim(), caps.bus.trim()).trim().into(),
+        kind: Some(kind),
+        formats: offers.iter().map(described).collect(),
+        note,
     }
 }
 
