@@ -11,11 +11,11 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use super::cancel::Proceed;
 use super::matmul::fused::{BLOCK, Columns, Isa, Rows, add_combined, add_scaled, scores, stride};
 use super::matmul::{Matrix, MatrixMut, Real, multiply_in_pieces};
 use super::objective::Samples;
 use super::orthonormal::{are_orthonormal, orthonormalise};
-use super::problem::Proceed;
 use super::snapshot::LearnError;
 
 /// Least and most directions.

@@ -3,14 +3,17 @@
 
 mod advice;
 mod calibration;
+mod cancel;
 mod candidates;
 mod cholesky;
 mod comparison;
 mod coordinates;
 mod curve;
+mod dot;
 mod drift;
 mod evaluation;
 mod head;
+mod held_out;
 mod imprint;
 mod lbfgs;
 mod leading;
@@ -40,13 +43,14 @@ pub use curve::CurvePoint;
 pub use drift::{Assessment, Burst, Drift, Reference, Tally, WINDOW as DRIFT_WINDOW};
 pub use evaluation::{Estimate, Report, evaluate};
 pub use head::{ABSENT_BIAS, Head, Prediction};
+pub use held_out::HeldOut;
 pub use notes::Note;
 pub use options::{Choice, Method, Options, Progress};
 pub use reject::Reject;
 pub use snapshot::{LearnError, MAX_CLASSES, MAX_WIDTH, Snapshot};
 pub use statistics::{Balance, Statistics};
 pub use suspects::{Suspect, suspects};
-pub use train::{Candidate, HeldOut, Round, train};
+pub use train::{Candidate, Round, train};
 pub use workers::{Alone, Workers};
 
 #[cfg(test)]

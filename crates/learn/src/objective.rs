@@ -7,8 +7,8 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use super::cancel::Proceed;
 use super::matmul::fused::{BLOCK, Columns, Isa, Rows, pass, stride, widen};
-use super::problem::Proceed;
 use super::snapshot::LearnError;
 use super::workers::Workers;
 

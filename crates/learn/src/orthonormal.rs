@@ -3,8 +3,8 @@
 //! orthogonal to the others to rounding ("twice is enough": Parlett 1980, section 6.9, after Kahan; Giraud, Langou &
 //! Rozložník 2005). No Gram matrix is made, so nothing is squared, and nothing is divided by but lengths above zero.
 
+use super::cancel::Proceed;
 use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, dot, project};
-use super::problem::Proceed;
 use super::snapshot::LearnError;
 
 /// Directions that are made orthogonal to the earlier ones together: one matrix product.

@@ -5,10 +5,10 @@
 //! matrix at the wrong `h` is worse than none; in the form `U·diag(e)·Uᵀ + bulk·(I − U·Uᵀ)` it can be divided by at any
 //! `h`, and `h` is known from every pass. `U` comes from randomised subspace iteration (Halko, Martinsson & Tropp 2011).
 
+use super::cancel::Proceed;
 use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, pass, project};
 use super::objective::{BIAS, Samples};
 use super::orthonormal::orthonormalise;
-use super::problem::Proceed;
 use super::snapshot::LearnError;
 
 /// Directions that are kept, of problems with few and with many numbers a column.
