@@ -11,6 +11,7 @@ mod cut;
 mod error;
 pub mod export;
 pub mod fetch;
+mod file;
 #[cfg(test)]
 mod graphs;
 mod inspect;
@@ -32,8 +33,9 @@ pub use admission::Golden;
 pub use card::{Card, Crop, IMAGENET_MEAN, IMAGENET_STD, Layout, MAX_SIZE};
 pub use cut::Found;
 pub use error::BackboneError;
+pub use file::{MAX_WIDTH, read_file};
 pub use inspect::{CutReport, Inspection, Timing, inspect};
-pub use plan::{Backbone, Identity, MAX_WIDTH, OperatorTime, peak_gflops, read_file};
+pub use plan::{Backbone, Identity, OperatorTime, peak_gflops};
 pub use preprocess::{Preprocessor, Rect, crop_rect, cut_out};
 pub use recipes::{recipes, tiny};
 pub use returned::{ReturnedError, same_interface};

@@ -5,7 +5,7 @@
 
 use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
-use sha2::{Digest, Sha256};
+use graft_wire::digest::sha256;
 
 use super::BackboneError;
 use super::card::{Card, Crop, Layout};
@@ -73,7 +73,7 @@ pub fn digest(card: &Card) -> String {
         list(card.mean),
         list(card.std),
     );
-    super::plan::hex_digest(Sha256::digest(recipe.as_bytes()).as_slice())
+    sha256(recipe.as_bytes())
 }
 
 /// Resizes and normalises with buffers that are kept between frames.

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::BackboneError;
 use super::card::Card;
+use super::file::read_file;
 use super::inspect::macs;
 use super::load::load;
-use super::plan::{Backbone, OperatorTime, Runner, read_file};
+use super::plan::{Backbone, OperatorTime, Runner};
 
 /// Speed of one file.
 #[derive(Clone, Debug, Serialize)]

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use graft_wire::digest::hex;
 use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
 use super::super::BackboneError;
 use super::super::contain::contained;
-use super::hex_digest;
 use super::kernels::{Isa, Team};
 use super::program::Program;
 use super::rewrite::{Rewritten, rewrite};
@@ -66,7 +66,7 @@ pub(super) fn agree(wanted: &[f32], found: &[f32], quantised: bool) -> bool {
 pub(super) fn digest(embedding: &[f32]) -> String {
     let mut all = Sha256::new();
     embedding.iter().for_each(|value| all.update(value.to_bits().to_le_bytes()));
-    hex_digest(&all.finalize())
+    format!("sha256:{}", hex(&all.finalize()))
 }
 
 impl Runner {
