@@ -7,7 +7,7 @@ use std::arch::aarch64::{
 };
 use std::arch::asm;
 
-use super::isa::Instructions;
+use super::instructions::Instructions;
 use super::lanes::{Kernel, Lanes};
 
 /// Four lanes.
@@ -17,7 +17,6 @@ pub(super) struct Neon(float32x4_t);
 // SAFETY of every block below: NEON is part of every aarch64 CPU that this is built for; pointers are the caller's.
 impl Lanes for Neon {
     const INSTRUCTIONS: Instructions = Instructions::Neon;
-    const WIDTH: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

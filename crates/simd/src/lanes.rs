@@ -1,6 +1,6 @@
 //! A vector of f32 as loops see it.
 
-use super::isa::Instructions;
+use super::instructions::Instructions;
 
 /// A SIMD register of [`Lanes::WIDTH`] f32. Every method is inlined into a function that enables the CPU features, see
 /// [`Kernel`].
@@ -11,7 +11,7 @@ pub trait Lanes: Copy {
     /// The instructions that it needs.
     const INSTRUCTIONS: Instructions;
     /// Numbers per register, a divisor of 16.
-    const WIDTH: usize;
+    const WIDTH: usize = Self::INSTRUCTIONS.lanes();
 
     /// Every lane the same.
     ///

@@ -33,6 +33,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
+mod instructions;
 mod isa;
 mod lanes;
 mod peak;
@@ -44,7 +45,8 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
-pub use isa::{Instructions, Isa, IsaError};
+pub use instructions::Instructions;
+pub use isa::{Isa, IsaError};
 pub use lanes::{Kernel, Lanes};
 pub use peak::spin;
 pub use portable::{Portable, half_to_single};

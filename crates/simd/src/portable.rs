@@ -1,6 +1,6 @@
 //! Four lanes that any compiler can vectorise.
 
-use super::isa::Instructions;
+use super::instructions::Instructions;
 use super::lanes::{Kernel, Lanes};
 
 /// Four lanes of any CPU.
@@ -16,7 +16,6 @@ impl Portable {
 
 impl Lanes for Portable {
     const INSTRUCTIONS: Instructions = Instructions::Portable;
-    const WIDTH: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

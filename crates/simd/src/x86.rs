@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::isa::Instructions;
+use super::instructions::Instructions;
 use super::lanes::{Kernel, Lanes};
 
 /// Rounds to the nearest whole number, ties to even, and raises no flag.
@@ -10,7 +10,7 @@ const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
 /// Writes one implementation out of single calls.
 macro_rules! lanes {
-    ($(#[$doc:meta])* $name:ident, $inner:ty, $instructions:ident, $width:literal,
+    ($(#[$doc:meta])* $name:ident, $inner:ty, $instructions:ident,
      splat $splat:expr, load $load:expr, load_half $load_half:expr, store $store:expr,
      add $add:expr, mul $mul:expr, divide $divide:expr, add_product $add_product:expr,
      larger $larger:expr, smaller $smaller:expr, round $round:expr, power_of_two $power:expr, sum $sum:expr) => {
@@ -21,7 +21,6 @@ macro_rules! lanes {
         // SAFETY of every block below: the instructions are the caller's promise (`Lanes`), and pointers as well.
         impl Lanes for $name {
             const INSTRUCTIONS: Instructions = Instructions::$instructions;
-            const WIDTH: usize = $width;
 
             #[inline(always)]
             unsafe fn splat(value: f32) -> Self {
@@ -100,7 +99,7 @@ macro_rules! lanes {
 
 lanes!(
     /// Sixteen lanes.
-    Avx512, __m512, Avx512, 16,
+    Avx512, __m512, Avx512,
     splat _mm512_set1_ps, load _mm512_loadu_ps,
     load_half load_half_16,
     store _mm512_storeu_ps, add _mm512_add_ps, mul _mm512_mul_ps, divide _mm512_div_ps,
@@ -111,7 +110,7 @@ lanes!(
 );
 lanes!(
     /// Eight lanes.
-    Avx2, __m256, Avx2, 8,
+    Avx2, __m256, Avx2,
     splat _mm256_set1_ps, load _mm256_loadu_ps,
     load_half load_half_8,
     store _mm256_storeu_ps, add _mm256_add_ps, mul _mm256_mul_ps, divide _mm256_div_ps,
