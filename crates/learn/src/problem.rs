@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::cancel::Proceed;
-use super::matmul::fused::{Isa, Rows, add_scaled, dot, widen};
+use super::matmul::fused::{Rows, add_scaled, dot, widen};
 use super::objective::Samples;
 use super::snapshot::{LearnError, Snapshot};
+use graft_simd::Isa;
 
 /// What every solver of a round works on.
 ///

@@ -6,10 +6,11 @@
 //! `h`, and `h` is known from every pass. `U` comes from randomised subspace iteration (Halko, Martinsson & Tropp 2011).
 
 use super::cancel::Proceed;
-use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, pass, project};
+use super::matmul::fused::{Columns, add_combined, add_scaled, pass, project};
 use super::objective::{BIAS, Samples};
 use super::orthonormal::orthonormalise;
 use super::snapshot::LearnError;
+use graft_simd::Isa;
 
 /// Directions that are kept, of problems with few and with many numbers a column.
 const RANKS: [usize; 2] = [16, 32];
