@@ -1,5 +1,5 @@
-//! Head training on the board, pure: a [`Snapshot`] of labelled embeddings in, a [`Head`] and an honest [`Report`]
-//! out. No files, clocks, threads or randomness from outside.
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
 
 mod advice;
 mod calibration;
