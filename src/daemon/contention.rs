@@ -1,7 +1,6 @@
 //! What a round does to the pace of predictions, measured with the daemon's own parts.
 
 use super::budget::Budget;
-use super::hands::Hands;
 use super::trainer;
 use graft_backbone::Backbone;
 use graft_camera::pattern::{PatternSettings, Scene};
@@ -80,18 +79,18 @@ impl Contention {
         let beside = std::thread::scope(|scope| {
             scope.spawn(|| {
                 trainer::nice(self.nice);
+                let threads = trainer::threads(self.threads);
                 while !stop.load(Ordering::Relaxed) {
                     let mut since = Instant::now();
-                    let round =
-                        learn::train(snapshot, &Options::default(), &Hands(self.threads), &mut |_| {
-                            longest.fetch_max(since.elapsed().as_micros() as u64, Ordering::Relaxed);
-                            if stop.load(Ordering::Relaxed) {
-                                return ControlFlow::Break(());
-                            }
-                            pace.step();
-                            since = Instant::now();
-                            ControlFlow::Continue(())
-                        });
+                    let round = learn::train(snapshot, &Options::default(), &threads, &mut |_| {
+                        longest.fetch_max(since.elapsed().as_micros() as u64, Ordering::Relaxed);
+                        if stop.load(Ordering::Relaxed) {
+                            return ControlFlow::Break(());
+                        }
+                        pace.step();
+                        since = Instant::now();
+                        ControlFlow::Continue(())
+                    });
                     rounds.fetch_add(u64::from(round.is_ok()), Ordering::Relaxed);
                 }
             });

@@ -16,7 +16,6 @@ mod drift;
 mod files;
 mod findings;
 mod gpio;
-mod hands;
 mod heads;
 mod heartbeat;
 mod inference;

@@ -1,10 +1,10 @@
 //! The trainer thread: snapshot → round → outcome. Niced, one round at a time, cancelled between
 //! two steps.
 
-use super::hands::Hands;
 use super::inference::ActiveHead;
 use graft_control::{RoundOutcome, Share};
 use graft_learn::{self as learn, Comparison, LearnError, Options, Progress, Round, Snapshot};
+use graft_simd::{ThreadPool, Waiting};
 use graft_store::{HeldOut, Labelled};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -68,7 +68,7 @@ pub fn run(
     let round = learn::train(
         &assignment.snapshot,
         &assignment.options,
-        &Hands(assignment.threads),
+        &threads(assignment.threads),
         &mut |progress| {
             if cancel.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
@@ -102,6 +102,14 @@ pub fn run(
         ids: assignment.ids.clone(),
         labels: assignment.snapshot.labels.clone(),
         millis,
+    })
+}
+
+/// The threads of a round; the caller's alone where the system gives no more. They take over its niceness.
+pub fn threads(count: usize) -> ThreadPool {
+    ThreadPool::new(count, "train", Waiting::Parked, |_| ()).unwrap_or_else(|error| {
+        tracing::warn!(%error, count, "the round has one thread: the system gives no more");
+        ThreadPool::default()
     })
 }
 
