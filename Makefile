@@ -12,7 +12,7 @@ GRAFT := $(CARGO_TARGET_DIR)/debug/graft
 FEATURES := --features host
 ALL := --workspace --exclude graft-fuzz $(FEATURES)
 
-.PHONY: help demo demo-offload test test-full test-vm test-vm-short test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
+.PHONY: help demo demo-offload test test-full test-bare test-vm test-vm-short test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,12 @@ test-full: test ## the slow ones too: more crashes, all pictures, fuzzing, the v
 	GRAFT_TEST_FULL=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	GRAFT_TEST_FULL=1 cargo test $(ALL) --lib --test graft
 	$(MAKE) fuzz
+	$(MAKE) test-bare
 	$(MAKE) test-vm
+
+test-bare: ## what a build needs, installed on a minimal Debian 12 and 13 in throw-away folders (needs root; some minutes)
+	@command -v mmdebstrap >/dev/null || scripts/install.sh vm
+	scripts/bare.sh bookworm trixie
 
 test-vm: ## the package in a virtual machine: real systemd, camera driver and broker (needs root; PARTS=soak SOAK=minutes: a long run)
 	scripts/install.sh build deb vm
@@ -58,6 +63,7 @@ test-aarch64: ## learning core, wire, store, backbone kernels and the whole job,
 	CROSS_PROFILE=dev cross/build.sh test
 
 lint: deps-build ## format, clippy
+	@scripts/install.sh lint
 	cargo fmt --check
 	cargo clippy $(ALL) --all-targets -- -D warnings
 

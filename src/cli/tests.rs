@@ -79,10 +79,10 @@ fn wrong_use_is_refused() {
 #[test]
 fn every_body_is_a_command_of_the_interface() {
     let cases = [
-        ("capture start --class ok --seconds 10", r#"{"action":"start","class":"ok","hz":4.0,"max":40}"#),
+        ("capture start --class ok --seconds 10", r#"{"action":"start","class":"ok","seconds":10.0}"#),
         (
-            "capture start --class ok --seconds 3 --hz 1.5 --burst b1",
-            r#"{"action":"start","class":"ok","hz":1.5,"max":5,"burst":"b1"}"#,
+            "capture start --class ok --seconds 3 --hz 1.5 --max 5 --burst b1",
+            r#"{"action":"start","class":"ok","hz":1.5,"seconds":3.0,"max":5,"burst":"b1"}"#,
         ),
         ("capture start --class ok", r#"{"action":"start","class":"ok"}"#),
         ("capture stop", r#"{"action":"stop"}"#),
@@ -122,7 +122,7 @@ fn every_body_is_a_command_of_the_interface() {
     ];
     for (line, expected) in cases {
         let (op, body) = match parsed(line).command {
-            Command::Capture(command) => (Op::Capture, capture::request(&command).unwrap()),
+            Command::Capture(command) => (Op::Capture, capture::request(&command)),
             Command::Label(command) => (Op::Label, label::request(&command)),
             Command::Dataset(command) => (Op::Dataset, dataset::request(&command).unwrap()),
             Command::Train(args) => (Op::Train, train::request(&args)),
@@ -140,15 +140,10 @@ fn every_body_is_a_command_of_the_interface() {
 #[test]
 fn what_cannot_be_sent_is_said_before_sending() {
     let request = |line: &str| match parsed(line).command {
-        Command::Capture(command) => capture::request(&command),
         Command::Dataset(command) => dataset::request(&command),
         other => panic!("{other:?}"),
     };
-    for line in
-        ["capture start --class ok --seconds 0", "capture start --class ok --seconds 9999", "dataset clear"]
-    {
-        assert_eq!(exit_code(&request(line).unwrap_err()), 2, "{line}");
-    }
+    assert_eq!(exit_code(&request("dataset clear").unwrap_err()), 2);
     let relative = request("dataset import here").unwrap();
     assert!(relative["path"].as_str().unwrap().starts_with('/'), "{relative}");
 }

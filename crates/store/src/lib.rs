@@ -17,6 +17,7 @@ mod ops;
 mod pairs;
 mod quota;
 mod recover;
+mod rescue;
 mod rows;
 mod salvage;
 mod samples;

@@ -74,7 +74,7 @@ fn check(wrap: &[&str], recovers: bool) -> HashMap<String, usize> {
     words
 }
 
-fn strace() -> bool {
+pub fn strace() -> bool {
     let works = Command::new("strace")
         .args(["-o", "/dev/null", "true"])
         .status()
