@@ -105,9 +105,11 @@ impl Lanes for Neon {
     }
 }
 
+/// No instructions have to be switched on, so that it can be part of its caller, by whose name a disassembly shows it.
+///
 /// # Safety
 /// What the kernel asks of its caller.
-#[inline(never)]
+#[inline(always)]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller's promise; every aarch64 CPU has these instructions.
     unsafe { kernel.run::<Neon>() }

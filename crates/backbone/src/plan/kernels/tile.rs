@@ -160,22 +160,36 @@ macro_rules! with_tile {
 /// The pointers of the job are good for what its runs, spans and rows read and write, and nobody else uses what is
 /// written. `vectors` and the spans' widths are sizes of the [`tiling`] of these instructions.
 pub(super) unsafe fn conv(isa: Isa, vectors: usize, step: usize, job: &ConvRows) {
-    macro_rules! run {
-        ($($vectors:literal)*) => {
-            // SAFETY: the caller's promise.
-            unsafe {
-                match (vectors, step) {
-                    $(($vectors, 0) => isa.run(Conv::<$vectors, { STEPS[0] }>(job)),
-                    ($vectors, 1) => isa.run(Conv::<$vectors, { STEPS[1] }>(job)),
-                    ($vectors, 2) => isa.run(Conv::<$vectors, { STEPS[2] }>(job)),
-                    ($vectors, 3) => isa.run(Conv::<$vectors, { STEPS[3] }>(job)),
-                    ($vectors, 4) => isa.run(Conv::<$vectors, { STEPS[4] }>(job)),)*
-                    _ => unreachable!("a panel or step that no kernel has"),
-                }
-            }
-        };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match vectors {
+            1 => conv_panel::<1>(isa, step, job),
+            2 => conv_panel::<2>(isa, step, job),
+            4 => conv_panel::<4>(isa, step, job),
+            _ => unreachable!("a panel that no kernel has"),
+        }
     }
-    run!(1 2 4)
+}
+
+unsafe fn conv_panel<const N: usize>(isa: Isa, step: usize, job: &ConvRows) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match step {
+            0 => conv_rows::<N, { STEPS[0] }>(isa, job),
+            1 => conv_rows::<N, { STEPS[1] }>(isa, job),
+            2 => conv_rows::<N, { STEPS[2] }>(isa, job),
+            3 => conv_rows::<N, { STEPS[3] }>(isa, job),
+            4 => conv_rows::<N, { STEPS[4] }>(isa, job),
+            _ => unreachable!("a step that no kernel has"),
+        }
+    }
+}
+
+/// A function of its own, which `cross/loops.py` finds by its name.
+#[inline(never)]
+unsafe fn conv_rows<const N: usize, const STEP: usize>(isa: Isa, job: &ConvRows) {
+    // SAFETY: the caller's promise.
+    unsafe { isa.run(Conv::<N, STEP>(job)) }
 }
 
 struct Conv<'a, const N: usize, const STEP: usize>(&'a ConvRows<'a>);
@@ -215,15 +229,22 @@ pub(super) unsafe fn depthwise(isa: Isa, kernel: usize, stride: usize, job: &Dep
     // SAFETY: the caller's promise.
     unsafe {
         match (kernel, stride) {
-            (3, 1) => isa.run(Depthwise::<3, 1>(job)),
-            (3, 2) => isa.run(Depthwise::<3, 2>(job)),
-            (5, 1) => isa.run(Depthwise::<5, 1>(job)),
-            (5, 2) => isa.run(Depthwise::<5, 2>(job)),
-            (7, 1) => isa.run(Depthwise::<7, 1>(job)),
-            (7, 2) => isa.run(Depthwise::<7, 2>(job)),
+            (3, 1) => depthwise_rows::<3, 1>(isa, job),
+            (3, 2) => depthwise_rows::<3, 2>(isa, job),
+            (5, 1) => depthwise_rows::<5, 1>(isa, job),
+            (5, 2) => depthwise_rows::<5, 2>(isa, job),
+            (7, 1) => depthwise_rows::<7, 1>(isa, job),
+            (7, 2) => depthwise_rows::<7, 2>(isa, job),
             _ => unreachable!("a filter that no kernel has"),
         }
     }
+}
+
+/// A function of its own, which `cross/loops.py` finds by its name.
+#[inline(never)]
+unsafe fn depthwise_rows<const K: usize, const STRIDE: usize>(isa: Isa, job: &DepthRows) {
+    // SAFETY: the caller's promise.
+    unsafe { isa.run(Depthwise::<K, STRIDE>(job)) }
 }
 
 struct Depthwise<'a, const K: usize, const STRIDE: usize>(&'a DepthRows<'a>);
