@@ -120,11 +120,11 @@ for what in "$@"; do
         # The package starts a service of its own; graft brings up its own broker on loopback.
         [ -d /run/systemd/system ] && as_root systemctl disable --now mosquitto >/dev/null 2>&1 || true
       } ;;
-    # The reference that exported files are compared with; the tests say when they go without it.
+    # The reference that exported files are compared with; `make test` lists what was not compared.
     onnxruntime) pip_need python3 onnxruntime onnxruntime "the comparison with it will be skipped" ;;
-    # The peer of `graft bench head`, which says when it goes without.
+    # The peer of `lab bench head`, which says when it goes without.
     scikit-learn) pip_need python3 sklearn scikit-learn "its rows will be left out" ;;
-    # An S3-compatible server for the test of the host's store in a bucket; that test says when it goes without.
+    # An S3-compatible server for the test of the host's store in a bucket; `make test` lists it where it is left out.
     moto)
       pip_need "${GRAFT_MOTO_PYTHON:-python3}" moto.server 'moto[server]' "the test of a store in a bucket will be skipped" ;;
     # Debian's own compiler for ARM, beside rustup's.
@@ -138,6 +138,8 @@ for what in "$@"; do
     vm-arm64) apt_need qemu-system-arm ipxe-qemu qemu-user-static arch-test ;;
     # Makes the certificates of the tests of TLS.
     openssl) command -v openssl >/dev/null || apt_need openssl ;;
+    # Makes the disk fail in the tests of the store.
+    strace) command -v strace >/dev/null || apt_need strace ;;
     # Only to look at the unit.
     systemd) command -v systemd-analyze >/dev/null || apt_need systemd ;;
     deb)

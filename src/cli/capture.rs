@@ -41,7 +41,6 @@ pub struct StartArgs {
     burst: Option<String>,
 }
 
-/// Runs it.
 pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
     let sent = request(command);
     common.send(Op::Capture, &sent, |data| match command {
@@ -64,7 +63,6 @@ pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
     })
 }
 
-/// The command's body.
 pub(super) fn request(command: &CaptureCommand) -> Value {
     match command {
         CaptureCommand::Stop => body("stop", &[]),

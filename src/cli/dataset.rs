@@ -87,7 +87,6 @@ pub enum DatasetCommand {
     },
 }
 
-/// Runs it.
 pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
     if let DatasetCommand::Statistics { out } = command {
         let bytes = common.client().get_bytes("/v1/dataset/statistics", &[])?;
@@ -123,7 +122,6 @@ pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
     }
 }
 
-/// The command's body.
 pub(super) fn request(command: &DatasetCommand) -> Result<Value> {
     let class = |class: &String| ("class", json!(class));
     Ok(match command {

@@ -24,7 +24,6 @@ pub struct TrainArgs {
     cancel: bool,
 }
 
-/// Runs it.
 pub fn run(args: &TrainArgs, common: &Common) -> Result<()> {
     let sent = request(args);
     if args.cancel {
@@ -34,7 +33,6 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<()> {
     common.output().show(&json!(job), |_| if args.wait { figures(&job) } else { format!("job {}", job.id) })
 }
 
-/// The command's body.
 pub(super) fn request(args: &TrainArgs) -> Value {
     match args.cancel {
         true => body("cancel", &[]),

@@ -68,7 +68,7 @@ pub fn run(
     let round = learn::train(
         &assignment.snapshot,
         &assignment.options,
-        &threads(assignment.threads),
+        &round_threads(assignment.threads),
         &mut |progress| {
             if cancel.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
@@ -106,7 +106,7 @@ pub fn run(
 }
 
 /// The threads of a round; the caller's alone where the system gives no more. They take over its niceness.
-pub fn threads(count: usize) -> ThreadPool {
+pub fn round_threads(count: usize) -> ThreadPool {
     ThreadPool::new(count, "train", Waiting::Parked, |_| ()).unwrap_or_else(|error| {
         tracing::warn!(%error, count, "the round has one thread: the system gives no more");
         ThreadPool::default()

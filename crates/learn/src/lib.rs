@@ -1,5 +1,15 @@
 #![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::disallowed_macros,
+        reason = "tests read files, and tell"
+    )
+)]
 
 mod advice;
 mod calibration;
@@ -15,15 +25,16 @@ mod evaluation;
 mod head;
 mod held_out;
 mod imprint;
+pub mod lab;
 mod lbfgs;
 mod leading;
 mod linear;
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod matmul;
 mod notes;
 mod objective;
 mod options;
 mod orthonormal;
-pub mod probe;
 mod problem;
 mod reduced;
 mod reject;
@@ -55,3 +66,5 @@ pub use workers::{Alone, Workers};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wall;

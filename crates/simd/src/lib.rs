@@ -29,20 +29,29 @@
 //! No dependencies. The standard library is used for three things: to ask the CPU what it has, to remember the answer,
 //! and to start threads. Nothing reads files, clocks or the environment; see [`Isa::choose`] for the override.
 
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 #[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code, reason = "vectors")]
 mod arm;
 mod instructions;
+#[allow(unsafe_code, reason = "functions with other instructions")]
 mod isa;
+#[allow(unsafe_code, reason = "vectors")]
 mod lanes;
+#[allow(unsafe_code, reason = "a loop in vectors")]
 mod peak;
+#[allow(unsafe_code, reason = "vectors")]
 mod portable;
+#[allow(unsafe_code, reason = "threads that share what their caller borrowed")]
 mod threads;
 #[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vectors")]
 mod x86;
 
 #[cfg(test)]
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod tests;
 
 pub use instructions::Instructions;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::*;
 
 mod facts;
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod kernels;
 mod network;
 mod profile;
@@ -40,7 +41,6 @@ pub struct Identity {
     pub name: String,
     /// SHA-256 of the ONNX file, `sha256:<hex>`.
     pub digest: String,
-    /// The cut tensor.
     pub tensor: String,
     /// SHA-256 of the preprocessing recipe, `sha256:<hex>`.
     pub preprocess: String,
@@ -162,8 +162,8 @@ impl Backbone {
         self.proof.as_deref()
     }
 
-    /// How the time of its frames so far went by our operators, the slowest first.
-    pub fn operators(&self) -> Vec<OperatorTime> {
+    /// How the time of its frames so far went by our operators; none where tract runs it.
+    pub(super) fn operators(&self) -> Vec<OperatorTime> {
         profile::operators(self.runner.programs())
     }
 
@@ -306,8 +306,8 @@ fn golden(size: u32) -> Rgb {
     picture
 }
 
-/// The most that one core does here, in billions of floating-point operations a second.
-pub fn peak_gflops() -> f64 {
+/// See [`super::lab::peak_gflops`].
+pub(super) fn peak_gflops() -> f64 {
     const ROUNDS: usize = 200_000;
     let speeds = (0..20).map(|_| {
         let start = std::time::Instant::now();

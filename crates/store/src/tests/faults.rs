@@ -80,7 +80,7 @@ pub fn strace() -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        eprintln!("skipped: strace is not here or may not trace");
+        graft_testing::skip("strace", "strace is not here (apt-get install strace) or may not trace");
     }
     works
 }
