@@ -2,7 +2,7 @@
 //!
 //! A file goes through [`scan`](mod@scan) (limits, before anything is allocated), is cut where its classifier begins,
 //! ends in one row of numbers, and is then run by tract with a batch of one. Pictures reach it by one path only.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod admission;
 mod card;

@@ -4,8 +4,8 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::PoolSpec;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
-use super::kernels::Filter;
 use super::network::Dims;
+use graft_kernels::Filter;
 
 /// The concrete shape of an outlet.
 pub(super) fn shape(model: &TypedModel, outlet: OutletId) -> Option<&[usize]> {

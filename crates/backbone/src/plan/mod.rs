@@ -6,8 +6,6 @@ use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::*;
 
 mod facts;
-#[allow(unsafe_code, reason = "loops in vectors")]
-mod kernels;
 mod network;
 mod profile;
 mod program;
@@ -28,8 +26,8 @@ use super::file::read_file;
 use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
 use graft_base::frame::Rgb;
+pub(super) use graft_kernels::planes;
 use graft_wire::digest::sha256;
-pub(super) use kernels::planes;
 pub use profile::OperatorTime;
 use runner::Chosen;
 pub(super) use runner::Runner;

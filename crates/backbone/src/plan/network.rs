@@ -3,7 +3,7 @@
 
 use tract_onnx::prelude::{Arc, Tensor};
 
-use super::kernels::{End, Filter};
+use graft_kernels::{End, Filter};
 
 /// An input of at most so many channels is read as it comes, plane by plane.
 pub(super) const PLANAR: usize = 4;

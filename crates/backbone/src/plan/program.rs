@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 
 use graft_simd::Isa;
 
-use super::kernels::{BLOCK, Buffer, Conv, Depthwise, End, Filter, Grid, Halo, Weights};
 use super::network::{Dims, Layer, Network, Op, PLANAR};
+use graft_kernels::{BLOCK, Buffer, Conv, Depthwise, End, Filter, Grid, Halo, Weights};
 
 /// A value in memory: the block of channels that it starts at lies `start` floats into a slot.
 #[derive(Clone, Copy, Debug)]

@@ -16,8 +16,8 @@ use tract_onnx::tract_core::ops::nn::{HardSwish, Reduce, Reducer, Sigmoid, Silu}
 use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
 
 use super::facts::{constant, floats, is_channels, per_channel, plain_dims, shape, uses, window};
-use super::kernels::{BLOCK, End, Filter};
 use super::network::{Dims, Network, Op, PLANAR};
+use graft_kernels::{BLOCK, End, Filter};
 
 /// A part of a graph on its way into a [`Network`].
 #[derive(Default)]

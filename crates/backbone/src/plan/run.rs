@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use graft_simd::{for_each_chunk, thread_count, thread_index};
 
-use super::kernels::{BLOCK, Buffer, Grid, affine, combine, pool};
 use super::program::{Between, Memory, Pair, Place, Program, Step, Work};
+use graft_kernels::{BLOCK, Buffer, Grid, affine, combine, pool};
 
 impl Place {
     fn of<'a>(&self, slots: &'a [Buffer]) -> (&'a [f32], &Grid) {

@@ -291,7 +291,7 @@ fn ends_are_put_where_they_belong() {
     let scaled = network.affine(x, vec![0.5; 2], vec![0.0; 2]);
     assert_ne!(scaled, x, "a value with two readers is not changed");
     network.layers[scaled].uses = 1;
-    let clamp = |low, high| super::kernels::End::Clamp { low, high };
+    let clamp = |low, high| graft_kernels::End::Clamp { low, high };
     assert_eq!(network.end(scaled, clamp(0.0, f32::INFINITY)), scaled);
     network.layers[scaled].uses = 1;
     assert_eq!(network.affine(scaled, vec![2.0; 2], vec![1.0; 2]), scaled);

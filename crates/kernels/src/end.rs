@@ -2,7 +2,7 @@
 
 /// What is done to each number at the end of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum End {
+pub enum End {
     /// Bounded on both sides; ReLU and nothing at all are of this kind.
     Clamp { low: f32, high: f32 },
     /// x · (`slope·x + offset` bounded to 0…`high`).
@@ -17,10 +17,10 @@ pub(crate) enum End {
 
 impl End {
     /// Leaves numbers as they are.
-    pub(crate) const NOTHING: Self = Self::Clamp { low: f32::NEG_INFINITY, high: f32::INFINITY };
+    pub const NOTHING: Self = Self::Clamp { low: f32::NEG_INFINITY, high: f32::INFINITY };
 
     /// Of one number.
-    pub(crate) fn of(self, value: f32) -> f32 {
+    pub fn of(self, value: f32) -> f32 {
         match self {
             // NaN is neither below nor above, and stays.
             Self::Clamp { low, .. } if value < low => low,

@@ -32,7 +32,7 @@ fn stretches(
 ///
 /// # Panics
 /// When a slice is shorter than its grid says.
-pub(crate) fn combine(
+pub fn combine(
     isa: Isa,
     product: bool,
     a: (&[f32], &Grid),
@@ -56,7 +56,7 @@ pub(crate) fn combine(
 ///
 /// # Panics
 /// When a slice is shorter than its grid says.
-pub(crate) fn affine(
+pub fn affine(
     isa: Isa,
     a: (&[f32], &Grid),
     scale: &[f32],
@@ -78,7 +78,7 @@ pub(crate) fn affine(
 ///
 /// # Panics
 /// When a slice is shorter than its grid says.
-pub(crate) fn pool(
+pub fn pool(
     isa: Isa,
     largest: bool,
     factor: Option<f32>,

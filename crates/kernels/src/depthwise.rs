@@ -11,7 +11,7 @@ use super::tile::{self, DepthRows, tiling};
 
 /// A depthwise convolution 3×3, 5×5 or 7×7 at stride 1 or 2 for fixed grids of blocks.
 #[derive(Clone, Debug)]
-pub(crate) struct Depthwise {
+pub struct Depthwise {
     isa: Isa,
     /// 3, 5 or 7.
     kernel: usize,
@@ -34,14 +34,14 @@ pub(crate) struct Depthwise {
 
 impl Depthwise {
     /// Is a filter one that it can be?
-    pub(crate) fn knows(filter: &Filter) -> bool {
+    pub fn knows(filter: &Filter) -> bool {
         matches!(filter.kernel, [3, 3] | [5, 5] | [7, 7])
             && matches!(filter.stride, [1, 1] | [2, 2])
             && filter.dilation == [1, 1]
     }
 
     /// Packs the weights, one filter for each channel. `None` for other kernels and strides, and for a halo too small.
-    pub(crate) fn new(
+    pub fn new(
         isa: Isa,
         filter: &Filter,
         weights: &Weights,
@@ -85,7 +85,7 @@ impl Depthwise {
     }
 
     /// Height and width of the filter.
-    pub(crate) fn kernel(&self) -> [usize; 2] {
+    pub fn kernel(&self) -> [usize; 2] {
         [self.kernel; 2]
     }
 
@@ -93,7 +93,7 @@ impl Depthwise {
     ///
     /// # Panics
     /// When a slice is shorter than its grid says.
-    pub(crate) fn run(&self, block: usize, input: &[f32], out: &mut [f32]) {
+    pub fn run(&self, block: usize, input: &[f32], out: &mut [f32]) {
         assert!(input.len() >= self.first + self.reach, "a convolution past its input");
         assert!(out.len() >= self.output.plane(), "a convolution past its output");
         let job = DepthRows {

@@ -15,31 +15,31 @@ const PIECES: usize = 4;
 
 /// Where a filter looks; pairs are vertical, horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Filter {
-    pub(crate) kernel: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    pub(crate) dilation: [usize; 2],
+pub struct Filter {
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
     /// Above and to the left.
-    pub(crate) pad: [usize; 2],
+    pub pad: [usize; 2],
 }
 
 impl Filter {
     /// Do the kernels know its stride, where `block` channels of the input lie side by side?
-    pub(crate) fn is_known(&self, block: usize) -> bool {
+    pub fn is_known(&self, block: usize) -> bool {
         STEPS.contains(&(self.stride[1] * block))
     }
 }
 
 /// A filter's numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weights<'a> {
+pub struct Weights<'a> {
     /// `[output channels, input channels ∕ groups, kernel, kernel]`
-    pub(crate) values: &'a [f32],
+    pub values: &'a [f32],
     /// `[output channels]`: factors of the above.
-    pub(crate) scale: &'a [f32],
+    pub scale: &'a [f32],
     /// `[output channels]`
-    pub(crate) bias: &'a [f32],
-    pub(crate) groups: usize,
+    pub bias: &'a [f32],
+    pub groups: usize,
 }
 
 /// Output channels that are computed together.
@@ -54,7 +54,7 @@ struct Panel {
 
 /// A convolution with its weights packed for one kind of processor and for fixed grids.
 #[derive(Clone, Debug)]
-pub(crate) struct Conv {
+pub struct Conv {
     isa: Isa,
     kernel: [usize; 2],
     step: usize,
@@ -82,7 +82,7 @@ struct Tap {
 
 impl Conv {
     /// Packs the weights. `None` where the stride is not one that the kernels know, or the input's halo is too small.
-    pub(crate) fn new(
+    pub fn new(
         isa: Isa,
         filter: &Filter,
         weights: &Weights,
@@ -166,17 +166,17 @@ impl Conv {
     }
 
     /// Height and width of the filter.
-    pub(crate) fn kernel(&self) -> [usize; 2] {
+    pub fn kernel(&self) -> [usize; 2] {
         self.kernel
     }
 
     /// How many panels of output channels there are.
-    pub(crate) fn panels(&self) -> usize {
+    pub fn panels(&self) -> usize {
         self.panels.len()
     }
 
     /// The blocks of output channels that a panel makes.
-    pub(crate) fn blocks(&self, panel: usize) -> Range<usize> {
+    pub fn blocks(&self, panel: usize) -> Range<usize> {
         let Panel { block, vectors, .. } = self.panels[panel];
         block..block + vectors * self.isa.instructions().lanes() / BLOCK
     }
@@ -185,7 +185,7 @@ impl Conv {
     ///
     /// # Panics
     /// When a slice is shorter than its grid says.
-    pub(crate) fn run(&self, input: &[f32], out: &mut [f32], residual: Option<&[f32]>) {
+    pub fn run(&self, input: &[f32], out: &mut [f32], residual: Option<&[f32]>) {
         let residual = residual.zip(self.residual);
         assert!(input.len() >= self.reach, "a convolution past its input");
         assert!(out.len() >= self.output.len(), "a convolution past its output");
@@ -208,7 +208,7 @@ impl Conv {
     ///
     /// # Panics
     /// When a slice is shorter than its grid says, or there is a residual.
-    pub(crate) fn run_panel(&self, panel: usize, input: &[f32], out: &mut [f32]) {
+    pub fn run_panel(&self, panel: usize, input: &[f32], out: &mut [f32]) {
         let blocks = self.blocks(panel).len();
         assert!(self.residual.is_none(), "a residual is missing");
         assert!(input.len() >= self.reach, "a convolution past its input");

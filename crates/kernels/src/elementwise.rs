@@ -75,13 +75,7 @@ pub(super) fn apply(isa: Isa, values: &mut [f32], end: End) {
 }
 
 /// `scale·byte + shift` of every pixel's three bytes, as three planes. As many as the shorter of both has.
-pub(crate) fn planes(
-    isa: Isa,
-    pixels: &[[u8; 3]],
-    scale: [f32; 3],
-    shift: [f32; 3],
-    planes: [&mut [f32]; 3],
-) {
+pub fn planes(isa: Isa, pixels: &[[u8; 3]], scale: [f32; 3], shift: [f32; 3], planes: [&mut [f32]; 3]) {
     // SAFETY: nothing but the instructions is asked for.
     unsafe { isa.run(Planes { pixels, scale, shift, planes }) }
 }
