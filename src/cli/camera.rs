@@ -72,7 +72,7 @@ fn list(common: &Common) -> Result<()> {
     common.output().show(&found, |found| {
         if found.is_empty() {
             return "no video device here; a CSI camera or a stream is read through camera.source = \"pipe\", see \
-                    docs/cameras.md"
+                    docs/guide/cameras.md"
                 .to_owned();
         }
         let rows = found.iter().map(|device| {

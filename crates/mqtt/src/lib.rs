@@ -2,7 +2,7 @@
 //!
 //! This room knows topics as strings and payloads as bytes, nothing of what they mean. It owns what the
 //! broker cannot be trusted with: the retained topics (published again at every connect), the outbox, and
-//! the order of a head's publication. See `docs/decisions/0006-mqtt-client-and-session.md`.
+//! the order of a head's publication. See `docs/design/decisions/0006-mqtt-client-and-session.md`.
 //!
 //! ```text
 //! Handle ──▶ Outbox (behind a mutex: queues, window, retained topics) ──▶ session task ──▶ driver task (rumqttc)

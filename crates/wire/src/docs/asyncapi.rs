@@ -1,4 +1,4 @@
-//! `docs/asyncapi.yaml`: the interface for tools.
+//! `docs/reference/asyncapi.yaml`: the interface for tools.
 
 use serde_json::{Map, Value, json};
 
