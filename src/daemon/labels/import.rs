@@ -8,9 +8,7 @@ use crate::daemon::event;
 use crate::daemon::store_thread::Question;
 use graft_camera as camera;
 use graft_control::JobId;
-use graft_store::{
-    Folder, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, StoreError,
-};
+use graft_store::{Folder, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, StoreError};
 use std::path::{Path, PathBuf};
 
 /// One import.
