@@ -18,8 +18,7 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Makes ring what TLS is done with wherever nothing else was said, once for the whole program.
-
+/// Makes ring the crypto provider of TLS for the whole program.
 pub fn use_ring() {
     // An error: somebody did it before.
     let _ = rustls::crypto::ring::default_provider().install_default();
