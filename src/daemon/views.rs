@@ -8,7 +8,7 @@ use crate::web::{Answer, View};
 use bytes::Bytes;
 use graft_backbone::export;
 use graft_store::{Filter, HeadRow, SampleRow, Store, StoreError};
-use graft_wire::{Code, Error, HeadFile, error, timestamp};
+use graft_wire::{Code, Error, HeadFile, timestamp};
 use serde_json::{Value, json};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -21,12 +21,7 @@ fn answer_json(value: &Value) -> Answer {
 }
 
 pub(super) fn refusal(error: &Error) -> Answer {
-    let body = json!({ "error": error });
-    Answer {
-        status: error::http_status(error.code),
-        content_type: "application/json",
-        body: body.to_string().into(),
-    }
+    Answer::error(error)
 }
 
 /// A sample as it is listed.

@@ -80,7 +80,7 @@ pub enum Request {
         op: String,
         /// The message.
         body: Bytes,
-        /// Who asks: `cli:<uid>`.
+        /// Who asks: `cli:<uid>`, or `http` where the listener cannot tell.
         by: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
