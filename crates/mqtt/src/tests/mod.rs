@@ -22,6 +22,8 @@ use super::broker::{self, Broker, Options};
 use super::handle::start_with;
 use super::operator::{Message, Operator};
 use super::pause::Pause;
+use graft_wire::topic::{Address, Topic};
+
 use super::{Handle, Incoming, Publication, Report, Settings, Tls, probe};
 
 /// For what surely comes, on a machine that is busy.
@@ -144,6 +146,11 @@ fn event(text: &str, token: u64) -> Publication {
         token: Some(token),
         ..Publication::default()
     }
+}
+
+/// What the broker shall hold, with nobody waiting for the acknowledgement.
+fn held(topic: &str, payload: impl Into<Bytes>) -> Publication {
+    Publication::on(Address::new(Topic::STATE, topic), payload)
 }
 
 fn kept(topic: &str, payload: impl Into<Bytes>) -> Publication {
