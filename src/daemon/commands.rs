@@ -9,6 +9,7 @@ use graft_learn::{Choice, Method};
 use graft_mqtt::{Ack, Incoming, Publication};
 use graft_wire::{
     self as wire, Code, Command, Envelope, Error, Op, Reply, Status, command, messages::EventType,
+    topic::Address,
 };
 use std::collections::HashMap;
 use tokio::sync::oneshot;
@@ -17,8 +18,8 @@ use tokio::sync::oneshot;
 pub enum ReplyTo {
     /// To the sender's response topic, or to `reply/<op>`; then the command is acknowledged.
     Mqtt {
-        /// MQTT 5 response topic, checked.
-        topic: String,
+        /// MQTT 5 response topic, checked, or the one of replies.
+        address: Address,
         /// MQTT 5 correlation data.
         correlation: Option<Bytes>,
         /// PUBACK of the command.
@@ -90,12 +91,14 @@ impl Daemon {
             self.event(EventType::RetainedCommand, |e| e.with("op", word.as_str()).because(error));
             return self.acknowledge(incoming.ack);
         }
-        let fallback = format!("{}/reply/{word}", self.topics.root());
-        let topic = match incoming.response_topic {
-            Some(topic) if self.topics.allows_response(&topic, &self.response_prefixes) => topic,
-            _ => fallback,
+        let address = self.topics.reply(&word);
+        let address = match incoming.response_topic {
+            Some(topic) if self.topics.allows_response(&topic, &self.response_prefixes) => {
+                Address::new(address.topic, topic)
+            }
+            _ => address,
         };
-        let to = ReplyTo::Mqtt { topic, correlation: incoming.correlation, ack: incoming.ack };
+        let to = ReplyTo::Mqtt { address, correlation: incoming.correlation, ack: incoming.ack };
         if incoming.expiry_s == Some(0) {
             let error = Error::new(Code::Expired, "the command's message expiry had passed when it arrived");
             return self.send(to, &Reply::error(command::peek_id(&incoming.payload), error).to_json());
@@ -242,15 +245,9 @@ impl Daemon {
 
     fn send(&mut self, to: ReplyTo, json: &str) {
         match to {
-            ReplyTo::Mqtt { topic, correlation, ack } => {
+            ReplyTo::Mqtt { address, correlation, ack } => {
                 if let Some(mqtt) = &self.mqtt {
-                    mqtt.publish(Publication {
-                        topic,
-                        payload: Bytes::copy_from_slice(json.as_bytes()),
-                        qos1: true,
-                        correlation,
-                        ..Publication::default()
-                    });
+                    mqtt.publish(Publication { correlation, ..Publication::on(address, json.to_owned()) });
                 }
                 self.acknowledge(ack);
             }

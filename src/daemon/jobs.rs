@@ -69,9 +69,12 @@ impl Daemon {
             message.progress = None;
         }
         let payload = graft_wire::messages::to_json(message);
-        self.retain(self.topics.job(&job.to_string()), payload.clone());
+        self.say(self.topics.job(&job.to_string()), payload.clone());
         self.watch("job", &payload);
         self.state_changed = true;
+        if ended {
+            self.persist_quietly(KEY, self.jobs.to_json());
+        }
     }
 
     /// How far a job is.

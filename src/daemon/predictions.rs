@@ -4,7 +4,6 @@ use super::Daemon;
 use super::inference::{ActiveHead, Observation};
 use graft_control::Hold;
 use graft_learn::Prediction;
-use graft_mqtt::Publication;
 use graft_wire::messages::{self, NO_LABEL, PredictionMessage, TopClass, to_json};
 use graft_wire::timestamp;
 
@@ -96,7 +95,7 @@ impl Daemon {
     fn say_label(&self) {
         let label = self.vote.label();
         self.watch("label", &serde_json::Value::from(label).to_string());
-        self.retain(self.topics.label(), label.to_owned());
+        self.say(self.topics.label(), label.to_owned());
     }
 
     /// Nothing is seen any more: takes the label back. `reasons` of `state` says why.
@@ -131,14 +130,7 @@ impl Daemon {
         };
         let payload = to_json(&message);
         self.watch("prediction", &payload);
-        if let Some(mqtt) = &self.mqtt {
-            mqtt.publish(Publication {
-                topic: self.topics.prediction(),
-                payload: payload.into(),
-                expiry_s: Some(10),
-                ..Publication::default()
-            });
-        }
+        self.say(self.topics.prediction(), payload);
     }
 }
 

@@ -6,16 +6,17 @@ use graft_control::Version;
 use graft_mqtt::Publication;
 use graft_store::HeadRow;
 use graft_wire::messages::{Event, EventType, to_json};
+use graft_wire::topic::{Address, Topic};
 use graft_wire::{Error, Manifest, home_assistant, parts, timestamp};
 
 /// Sequence tokens are told from outbox tokens by this bit.
 const HEAD_TOKEN: u64 = 1 << 62;
 
 impl Daemon {
-    /// Publishes a topic that the broker keeps.
-    pub(super) fn retain(&self, topic: String, payload: String) {
+    /// Publishes to a topic as its row says.
+    pub(super) fn say(&self, address: Address, payload: String) {
         if let Some(mqtt) = &self.mqtt {
-            mqtt.retain(topic, payload);
+            mqtt.say(address, payload);
         }
     }
 
@@ -25,7 +26,7 @@ impl Daemon {
             let version = env!("CARGO_PKG_VERSION");
             let (topic, payload) =
                 home_assistant::discovery(prefix, &self.topics, version, &self.board.name());
-            mqtt.retain(topic, payload);
+            mqtt.say(topic, payload);
         }
     }
 
@@ -49,7 +50,7 @@ impl Daemon {
         self.store_then(
             {
                 let (topic, payload) = (topic.clone(), payload.clone());
-                move |store| store.push(&topic, payload.as_bytes(), false)
+                move |store| store.push(&topic.name, payload.as_bytes(), false)
             },
             move |daemon, stored| {
                 let token =
@@ -59,9 +60,9 @@ impl Daemon {
         );
     }
 
-    fn send_event(&self, topic: String, payload: Bytes, token: Option<u64>) {
+    fn send_event(&self, address: Address, payload: Bytes, token: Option<u64>) {
         if let Some(mqtt) = &self.mqtt {
-            mqtt.publish(Publication { topic, payload, qos1: true, token, ..Publication::default() });
+            mqtt.publish(Publication { token, ..Publication::on(address, payload) });
         }
     }
 
@@ -73,7 +74,7 @@ impl Daemon {
                 Ok(pending) => {
                     for outgoing in pending {
                         daemon.send_event(
-                            outgoing.topic,
+                            Address::new(Topic::EVENT, outgoing.topic),
                             outgoing.payload.into(),
                             u64::try_from(outgoing.seq).ok(),
                         );
@@ -152,22 +153,15 @@ impl Daemon {
         file: &[u8],
         all: &[HeadRow],
     ) -> Result<Vec<Vec<Publication>>, String> {
-        let kept = |topic: String, payload: Bytes| Publication {
-            topic,
-            payload,
-            retain: true,
-            qos1: true,
-            ..Publication::default()
-        };
         let (list, bytes) = parts::split(file).map_err(|e| e.to_string())?;
         let body = list
             .iter()
             .zip(bytes)
             .map(|(part, bytes)| {
-                kept(self.topics.head_part(row.version.unsigned_abs(), part.n), Bytes::copy_from_slice(bytes))
+                Publication::on(self.topics.head_part(row.version.unsigned_abs(), part.n), bytes.to_vec())
             })
             .collect();
-        let manifest = vec![kept(self.topics.head(), Bytes::copy_from_slice(row.manifest.as_bytes()))];
+        let manifest = vec![Publication::on(self.topics.head(), row.manifest.clone())];
         // The head before this one stays, for whoever is just fetching it.
         let mut published: Vec<&HeadRow> =
             all.iter().filter(|r| r.published_ms.is_some() && r.version != row.version).collect();
@@ -177,7 +171,7 @@ impl Daemon {
             .skip(1)
             .filter_map(|old| serde_json::from_str::<Manifest>(&old.manifest).ok().map(|m| (old.version, m)))
             .flat_map(|(version, old)| old.parts.into_iter().map(move |part| (version, part.n)))
-            .map(|(version, n)| kept(self.topics.head_part(version.unsigned_abs(), n), Bytes::new()))
+            .map(|(version, n)| Publication::on(self.topics.head_part(version.unsigned_abs(), n), ""))
             .collect();
         Ok(vec![body, manifest, cleared])
     }
@@ -188,6 +182,6 @@ impl Daemon {
         self.say_info();
         self.offload_connected();
         self.say_state();
-        self.retain(self.topics.label(), self.vote.label().to_owned());
+        self.say(self.topics.label(), self.vote.label().to_owned());
     }
 }

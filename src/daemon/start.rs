@@ -108,7 +108,7 @@ async fn serve(settings: Settings) -> Result<()> {
         }
         mqtt::start(
             session,
-            (daemon.topics.availability(), Bytes::from_static(OFFLINE.as_bytes())),
+            (daemon.topics.availability().name, Bytes::from_static(OFFLINE.as_bytes())),
             Bytes::from_static(ONLINE.as_bytes()),
             vec![daemon.topics.cmd_filter()],
             reports,

@@ -3,7 +3,6 @@
 use super::Daemon;
 use crate::board;
 use graft_control::{self as control, Hold, Wanted};
-use graft_mqtt::Publication;
 use graft_wire::messages::{
     self, Adaptation, Clock, Limits, Percentiles, Phase, Reason, RunMode, State, Stats, WantedMode, to_json,
 };
@@ -93,7 +92,7 @@ impl Daemon {
         self.pulse.seq += 1;
         let payload = to_json(&self.state());
         self.watch("state", &payload);
-        self.retain(self.topics.state(), payload);
+        self.say(self.topics.state(), payload);
         graft_base::systemd::status(&self.status_line());
     }
 
@@ -194,13 +193,6 @@ impl Daemon {
         self.pulse.frames = 0;
         let payload = to_json(&stats);
         self.watch("stats", &payload);
-        if let Some(mqtt) = &self.mqtt {
-            mqtt.publish(Publication {
-                topic: self.topics.stats(),
-                payload: payload.into(),
-                expiry_s: Some(60),
-                ..Publication::default()
-            });
-        }
+        self.say(self.topics.stats(), payload);
     }
 }

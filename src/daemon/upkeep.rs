@@ -69,7 +69,7 @@ impl Daemon {
 
     /// Publishes what this device is.
     pub(super) fn say_info(&self) {
-        self.retain(self.topics.info(), to_json(&self.info()));
+        self.say(self.topics.info(), to_json(&self.info()));
     }
 
     /// Lets the store purge, checkpoint and look at its space now and then.

@@ -232,7 +232,7 @@ impl Daemon {
             move |store| store.put_state(KEY, &kept),
             move |daemon, stored| match stored {
                 // On disk, then said: a host that was told yes is remembered.
-                Ok(()) => daemon.retain(topic, payload),
+                Ok(()) => daemon.say(topic, payload),
                 Err(error) => tracing::warn!(%error, "the offer could not be stored: it is not published"),
             },
         );
