@@ -71,9 +71,9 @@ impl Daemon {
                     return self.finish(token, Err(error));
                 }
                 let job = self.control.new_job();
-                let by = self.pending.get(token).map_or("", |w| w.by);
+                let by = self.asked_by(token);
                 let source = Source { job, url, token: secret, own: false };
-                self.job_begins(job, "backbone", "fetch", by);
+                self.job_begins(job, "backbone", "fetch", &by);
                 self.receive(*manifest, source, move |daemon, taken| match taken {
                     Ok(()) => daemon.finish(token, Ok(Reply::accepted(None, job.to_string()))),
                     Err(error) => {

@@ -33,8 +33,8 @@ pub enum ReplyTo {
 pub struct Waiting {
     /// Its idempotency key.
     pub id: Option<String>,
-    /// Who asked: `mqtt` or `http`.
-    pub by: &'static str,
+    /// Who asked: `mqtt`, `cli:<uid>`, `button`.
+    pub by: String,
     to: Vec<ReplyTo>,
 }
 
@@ -53,8 +53,8 @@ impl Pending {
     }
 
     /// Who sent the newest command that still waits.
-    pub fn last_by(&self) -> Option<&'static str> {
-        self.waiting.get(&self.next).map(|w| w.by)
+    pub fn last_by(&self) -> Option<&str> {
+        self.waiting.get(&self.next).map(|w| w.by.as_str())
     }
 
     fn add(&mut self, waiting: Waiting) -> Token {
@@ -106,13 +106,9 @@ impl Daemon {
         self.accept(&word, &incoming.payload, to, "mqtt");
     }
 
-    /// A request on the command socket.
-    pub(super) fn http_command(&mut self, op: &str, body: &Bytes, reply: oneshot::Sender<web::Answer>) {
-        self.accept(op, body, ReplyTo::Http(reply), "http");
-    }
-
     /// Reads a command of `by`, carries it out and answers once.
-    pub(super) fn accept(&mut self, word: &str, body: &[u8], to: ReplyTo, by: &'static str) {
+    pub(super) fn accept(&mut self, word: &str, body: &[u8], to: ReplyTo, by: &str) {
+        let by = by.to_owned();
         let read = Op::parse(word)
             .ok_or_else(|| {
                 let ops: Vec<&str> = Op::ALL.iter().map(|op| op.as_str()).collect();

@@ -145,7 +145,9 @@ impl Daemon {
         match input {
             Input::Camera(status) => self.camera_says(status),
             Input::Mqtt(report) => self.mqtt_says(report),
-            Input::Web(web::Request::Command { op, body, reply, .. }) => self.http_command(&op, &body, reply),
+            Input::Web(web::Request::Command { op, body, by, reply }) => {
+                self.accept(&op, &body, commands::ReplyTo::Http(reply), &by)
+            }
             Input::Web(web::Request::View { view, reply }) => self.view(view, reply),
             Input::Continue(then) => then(self),
         }

@@ -40,8 +40,8 @@ impl Daemon {
         let taught = incoming.map(|incoming| Arc::clone(&incoming.taught)).unwrap_or_default();
         let provenance = incoming.map_or(&self.provenance, |incoming| &incoming.provenance).clone();
         if incoming.is_none() {
-            let by = self.pending.last_by().unwrap_or("adaptation");
-            self.job_begins(job, "train", "snapshot", by);
+            let by = self.pending.last_by().unwrap_or("adaptation").to_owned();
+            self.job_begins(job, "train", "snapshot", &by);
         }
         let cancel = Cancel::default();
         let (new, old) = (Arc::clone(&provenance.embeddings), Arc::clone(&self.provenance.embeddings));

@@ -180,8 +180,8 @@ impl Daemon {
         }
     }
 
-    fn asked_by(&self, token: Token) -> &'static str {
-        self.pending.get(token).map_or("", |w| w.by)
+    pub(super) fn asked_by(&self, token: Token) -> String {
+        self.pending.get(token).map_or_else(String::new, |w| w.by.clone())
     }
 
     pub(super) fn label_command(&mut self, token: Token, if_rev: Option<i64>, label: command::Label) {
@@ -222,7 +222,7 @@ impl Daemon {
             Err(error) => return self.finish(token, Err(error)),
         };
         let burst = burst.unwrap_or_else(|| self.bursts.of(class, seen.taken));
-        let sample = self.sample(&seen, class, &burst, self.asked_by(token));
+        let sample = self.sample(&seen, class, &burst, &self.asked_by(token));
         let earlier = seen.sample;
         self.change(token, if_rev, Some(EventType::Labelled), move |tx, now_ms| {
             tx.ensure_class(&sample.class, now_ms)?;
@@ -254,7 +254,7 @@ impl Daemon {
                 }
                 let burst = burst.unwrap_or_else(|| self.bursts.fresh());
                 let class = class.as_str().to_owned();
-                let by = self.asked_by(token).to_owned();
+                let by = self.asked_by(token);
                 let usual = &self.settings.capture;
                 let most = max.unwrap_or(if seconds.is_some() { u32::MAX } else { usual.max });
                 let (hz, skip) = (hz.unwrap_or(usual.hz), usual.skip_above);

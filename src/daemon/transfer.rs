@@ -63,8 +63,8 @@ impl Daemon {
             return None;
         }
         let job = self.control.new_job();
-        let by = self.pending.get(token).map_or("", |w| w.by);
-        self.job_begins(job, "dataset", step, by);
+        let by = self.asked_by(token);
+        self.job_begins(job, "dataset", step, &by);
         self.transfer_cancel = Cancel::default();
         self.finish(token, Ok(Reply::accepted(None, job.to_string())));
         Some(Teller { job, inbox: self.inbox.clone(), cancel: self.transfer_cancel.clone() })

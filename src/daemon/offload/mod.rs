@@ -104,8 +104,8 @@ impl Daemon {
         }
         let recipe = recipe.or(self.settings.offload.recipe.parse().ok()).unwrap_or_default();
         let job = self.control.new_job();
-        let by = self.pending.get(token).map_or("adaptation", |w| w.by);
-        self.job_begins(job, "offload", "offer", by);
+        let by = self.pending.get(token).map_or_else(|| "adaptation".to_owned(), |w| w.by.clone());
+        self.job_begins(job, "offload", "offer", &by);
         let gathering = dataset::Gathering {
             device: self.topics.device().to_owned(),
             line: self.line.clone(),
