@@ -46,7 +46,6 @@ impl DatasetView {
             classes: self.classes.iter().map(|c| c.name.clone()).collect(),
             counts: self.classes.iter().map(|c| (c.name.clone(), c.samples as u64)).collect(),
             bursts: self.classes.iter().map(|c| (c.name.clone(), c.bursts as u64)).collect(),
-            review: 0,
             bytes: self.bytes,
         }
     }

@@ -25,6 +25,8 @@ pub struct Pulse {
     infer_ms: Vec<f32>,
     frames: u64,
     received: u64,
+    /// Processor time at the last statistics.
+    cpu: Option<Duration>,
     /// Connections to the broker since the start.
     pub connects: u64,
 }
@@ -173,13 +175,19 @@ impl Daemon {
             times.get(index).map_or(0.0, |v| f64::from(*v))
         };
         let received = self.slot.received();
+        let cpu = board::cpu_time();
+        let cpu_percent = self
+            .pulse
+            .cpu
+            .replace(cpu)
+            .map(|before| (cpu.saturating_sub(before)).as_secs_f64() / elapsed * 100.0);
         let stats = Stats {
             schema: messages::Schema1,
             ts: timestamp::rfc3339(self.clock.wall_ms()),
             camera_fps: received.saturating_sub(self.pulse.received) as f64 / elapsed,
             fps: self.pulse.frames as f64 / elapsed,
             infer_ms: Percentiles { p50: at(0.5), p95: at(0.95) },
-            cpu_percent: None,
+            cpu_percent,
             temperature_c: self.board.temperature_c(),
             throttled: self.board.throttle().map(|throttle| throttle.slowed),
             rss_bytes: self.board.rss_bytes(),
