@@ -1,4 +1,5 @@
-//! The jobs of this start: rounds, exports, imports. Each is told on `job/<id>` until it is cleared.
+//! Rounds, exports, imports and what hosts do. Each is told on `job/<id>` until it is cleared; the store keeps them, so
+//! that a restart ends what it cut off and clears what is old.
 
 use super::Daemon;
 use graft_control::{Event, JobId, JobStep, RoundFailure, Token};
@@ -7,8 +8,12 @@ use graft_wire::{Code, Error, Reply, command, timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// How many ended jobs are remembered.
+/// How many jobs are remembered.
 const REMEMBERED: usize = 32;
+/// The message of an ended job is cleared after so many milliseconds.
+const KEPT_MS: i64 = 86_400_000;
+/// State key of the store: every job.
+pub const KEY: &str = "jobs";
 
 /// Jobs by id, oldest first.
 #[derive(Default)]
@@ -25,6 +30,40 @@ impl Jobs {
         self.0.get(&id.parse().ok()?)
     }
 
+    /// Whether this job is not ended.
+    pub fn runs(&self, id: &str) -> bool {
+        self.get(id).is_some_and(|job| !job.status.is_final())
+    }
+
+    /// The jobs that the last start has left, as the store has them: those that it cut off end now.
+    pub fn after(kept: Option<&str>, now_ms: i64) -> Self {
+        let kept: Vec<JobMessage> = kept.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let ended = |mut job: JobMessage| {
+            if !job.status.is_final() {
+                let message = "the device was restarted before the job had ended; start it again";
+                job.error = Some(Error::new(Code::Canceled, message));
+                (job.status, job.progress) = (JobStatus::Canceled, None);
+                job.ts = Some(timestamp::rfc3339(now_ms));
+            }
+            Some((job.id.parse().ok()?, job))
+        };
+        Self(kept.into_iter().filter_map(ended).collect())
+    }
+
+    /// As the store keeps them.
+    fn to_json(&self) -> String {
+        graft_wire::messages::to_json(&self.0.values().collect::<Vec<_>>())
+    }
+
+    /// The jobs that ended a day ago.
+    fn old(&self, now_ms: i64) -> Vec<JobId> {
+        let is_old = |job: &&JobMessage| {
+            let ended = job.ts.as_deref().and_then(timestamp::parse_rfc3339);
+            job.status.is_final() && ended.is_none_or(|ended| ended + KEPT_MS < now_ms)
+        };
+        self.0.values().filter(is_old).filter_map(|job| job.id.parse().ok()).collect()
+    }
+
     /// The running job that is no round.
     fn transfer(&self) -> Option<JobId> {
         self.0.iter().find(|(_, job)| job.op == "dataset" && !job.status.is_final()).map(|(id, _)| *id)
@@ -39,24 +78,40 @@ impl Daemon {
         message.step = Some(step.to_owned());
         message.by = Some(by.to_owned());
         self.jobs.0.insert(job, message);
-        while self.jobs.0.len() > REMEMBERED {
-            if let Some((old, _)) = self.jobs.0.pop_first() {
-                let topic = self.topics.job(&old.to_string());
-                if let Some(mqtt) = &self.mqtt {
-                    mqtt.clear(topic);
-                }
-            }
+        while self.jobs.0.len() > REMEMBERED
+            && let Some(oldest) = self.jobs.0.keys().next().copied()
+        {
+            self.forget_job(oldest);
         }
         self.job_changed(job, |_| {});
         // The id is not used again after a restart.
-        self.store_then(
-            move |store| store.put_state("job", &job.to_string()),
-            |_, stored| {
-                if let Err(error) = stored {
-                    tracing::warn!(%error, "the job counter could not be stored");
-                }
-            },
-        );
+        self.persist_quietly("job", job.to_string());
+        self.persist_quietly(KEY, self.jobs.to_json());
+    }
+
+    /// Tells the broker of the jobs that the last start has left.
+    pub(super) fn tell_jobs(&self) {
+        for job in self.jobs.0.values() {
+            self.say(self.topics.job(&job.id), graft_wire::messages::to_json(job));
+        }
+    }
+
+    /// Takes the messages of jobs that ended a day ago from the broker.
+    pub(super) fn clear_old_jobs(&mut self) {
+        let old = self.jobs.old(self.clock.wall_ms());
+        for job in &old {
+            self.forget_job(*job);
+        }
+        if !old.is_empty() {
+            self.persist_quietly(KEY, self.jobs.to_json());
+        }
+    }
+
+    fn forget_job(&mut self, job: JobId) {
+        self.jobs.0.remove(&job);
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.clear(self.topics.job(&job.to_string()));
+        }
     }
 
     /// Changes a job's message and publishes it.
@@ -65,7 +120,8 @@ impl Daemon {
         let Some(message) = self.jobs.0.get_mut(&job) else { return };
         change(message);
         message.ts = Some(ts);
-        if message.status.is_final() {
+        let ended = message.status.is_final();
+        if ended {
             message.progress = None;
         }
         let payload = graft_wire::messages::to_json(message);
@@ -147,10 +203,8 @@ impl Daemon {
         let ended = self.jobs.0.get(&number).is_none_or(|m| m.status.is_final());
         match job {
             command::Job::Clear { .. } if ended => {
-                self.jobs.0.remove(&number);
-                if let Some(mqtt) = &self.mqtt {
-                    mqtt.clear(self.topics.job(id));
-                }
+                self.forget_job(number);
+                self.persist_quietly(KEY, self.jobs.to_json());
                 self.finish(token, Ok(Reply::ok(None)));
             }
             command::Job::Clear { .. } => self.finish(token, Err(Error::busy(id))),
@@ -173,5 +227,31 @@ impl Daemon {
     /// Refuses a second export or import while one runs.
     pub(super) fn transfer_free(&self) -> Result<(), Error> {
         self.jobs.transfer().map_or(Ok(()), |job| Err(Error::busy(&job.to_string())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_ends_what_it_cut_off_and_a_day_ends_the_rest() {
+        let (began, now) = (1_772_366_400_000, 1_772_366_460_000);
+        let job = |id: &str, status| JobMessage {
+            status,
+            ts: Some(timestamp::rfc3339(began)),
+            ..JobMessage::new(id, "train")
+        };
+        let kept = vec![job("3", JobStatus::Executing), job("4", JobStatus::Successful)];
+        let jobs = Jobs::after(Some(&serde_json::to_string(&kept).unwrap()), now);
+        let cut = jobs.get("3").unwrap();
+        assert_eq!((cut.status, cut.ts.as_deref()), (JobStatus::Canceled, Some("2026-03-01T12:01:00.000Z")));
+        assert!(cut.error.as_ref().unwrap().message.contains("restarted") && !jobs.runs("3"));
+        assert_eq!(jobs.get("4"), Some(&kept[1]));
+        // The one that was cut off ended a minute later.
+        assert_eq!(jobs.old(began + KEPT_MS + 1), [4]);
+        assert_eq!(jobs.old(now + KEPT_MS + 1), [3, 4]);
+        assert_eq!(Jobs::after(Some(&jobs.to_json()), now + 5).to_json(), jobs.to_json());
+        assert!(Jobs::after(None, now).0.is_empty() && Jobs::after(Some("nonsense"), now).0.is_empty());
     }
 }

@@ -115,6 +115,7 @@ async fn serve(settings: Settings) -> Result<()> {
         )
     });
     daemon.send_outbox();
+    daemon.tell_jobs();
     daemon.begin(rolled_back);
     systemd::ready(&daemon.status_line());
     tracing::info!(
@@ -227,6 +228,8 @@ fn assemble(
         .and_then(|job| job.parse::<u64>().ok())
         .map_or(1, |job| job + 1);
     let trained_rev = store.get_state("trained_rev").map_err(read)?.and_then(|rev| rev.parse::<i64>().ok());
+    let jobs = store.get_state(jobs::KEY).map_err(read)?;
+    let jobs = jobs::Jobs::after(jobs.as_deref(), clock.wall_ms());
     let serving = store.serving().map_err(read)?;
     let (trial, to_serve) = trial::at_start(&mut store, &provenance, clock.wall_ms()).map_err(read)?;
     if let Some(reason) = trial.taken_back {
@@ -341,7 +344,7 @@ fn assemble(
         transfer_cancel: trainer::Cancel::default(),
         pending: commands::Pending::default(),
         persist_error: None,
-        jobs: jobs::Jobs::default(),
+        jobs,
         findings,
         scene,
     };

@@ -79,6 +79,7 @@ impl Daemon {
         }
         self.maintained = Some(Instant::now());
         crate::log::tell_repeats();
+        self.clear_old_jobs();
         let now_ms = self.clock.wall_ms();
         self.store_then(
             move |store| store.maintain(now_ms),

@@ -162,7 +162,7 @@ impl Daemon {
         };
         let cancel = Cancel::default();
         let (job, own) = (source.job, source.own);
-        if self.jobs.get(&job.to_string()).is_none() {
+        if !self.jobs.runs(&job.to_string()) {
             self.job_begins(job, if own { "offload" } else { "backbone" }, "fetch", "restart");
         }
         self.arrival = Some(Arrival { job, row: row.id, own, cancel: cancel.clone() });

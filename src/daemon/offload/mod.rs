@@ -170,7 +170,7 @@ impl Daemon {
             Some(claim) => Stage::Claimed { host: claim.host.clone(), fed: record.fed },
             None => Stage::Offered,
         };
-        if self.jobs.get(&record.offer.job).is_none() {
+        if !self.jobs.runs(&record.offer.job) {
             self.job_begins(record.job, "offload", "offer", "restart");
         }
         let (machine, actions) = Offload::new(stage, self.clock.now());
