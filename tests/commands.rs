@@ -4,7 +4,7 @@
 mod documented;
 
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order, refused};
-use graft_mqtt::operator::Message;
+use graft_testing::operator::Message;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

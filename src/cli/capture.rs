@@ -41,7 +41,6 @@ pub struct StartArgs {
     burst: Option<String>,
 }
 
-/// Runs it.
 pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
     common.send(&request(command), |data| match command {
         CaptureCommand::Start(args) => {

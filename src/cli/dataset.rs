@@ -88,7 +88,6 @@ pub enum DatasetCommand {
     },
 }
 
-/// Runs it.
 pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
     if let DatasetCommand::Statistics { out } = command {
         let bytes = common.client().get_bytes("/v1/dataset/statistics", &[])?;

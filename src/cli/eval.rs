@@ -100,7 +100,6 @@ struct Suspicion {
     margin: f32,
 }
 
-/// Runs it.
 pub fn run(args: &EvalArgs, output: Output) -> Result<()> {
     let (train, val) = (classed(&args.train, output)?, classed(&args.val, output)?);
     let classes = union(&train, &val)?;

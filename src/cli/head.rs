@@ -51,7 +51,6 @@ pub enum HeadCommand {
     Export(ExportArgs),
 }
 
-/// Runs it.
 pub fn run(command: &HeadCommand, common: &Common) -> Result<()> {
     if let Some(sent) = request(command) {
         return common.send(&sent, |data| match command {
@@ -101,7 +100,6 @@ pub(super) fn request(command: &HeadCommand) -> Option<Command> {
     Some(Command::Head(sent))
 }
 
-/// The active version.
 pub(super) fn active(common: &Common) -> Result<u64> {
     let heads: Value = common.get("/v1/heads")?;
     let none = || NotFound("there is no head yet; label some bursts, then `graft train`".to_owned());

@@ -33,7 +33,6 @@ pub enum JobCommand {
     },
 }
 
-/// Runs it.
 pub fn run(command: &JobCommand, common: &Common) -> Result<()> {
     match command {
         JobCommand::Show { job, wait } => {

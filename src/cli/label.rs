@@ -37,7 +37,6 @@ pub enum LabelCommand {
     Undo,
 }
 
-/// Runs it.
 pub fn run(command: &LabelCommand, common: &Common) -> Result<()> {
     common.send(&request(command), |data| match command {
         LabelCommand::Set { .. } => {

@@ -32,7 +32,6 @@ pub(super) fn request(mode: Mode) -> command::Mode {
     }
 }
 
-/// Runs it.
 pub fn run(mode: Mode, common: &Common) -> Result<()> {
     let mode = request(mode);
     common.send(&Command::Mode(mode), |_| format!("mode {}", mode.as_str()))

@@ -32,7 +32,6 @@ pub enum OffloadCommand {
     Status,
 }
 
-/// Runs it.
 pub fn run(command: &OffloadCommand, common: &Common) -> Result<()> {
     let Some(sent) = request(command) else {
         return common.output().show(&common.get::<Value>("/v1/offload")?, status);

@@ -17,7 +17,6 @@ fn the_arguments_are_consistent() {
 fn the_lines_of_the_manual_are_understood() {
     let lines = [
         "run --config /etc/graft/config.toml --set mqtt.host=broker",
-        "demo --keep --seed 3 --broker 127.0.0.1:1883 --state /tmp/x",
         "config check",
         "config show --origin --json",
         "config default",

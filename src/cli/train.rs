@@ -26,7 +26,6 @@ pub struct TrainArgs {
     cancel: bool,
 }
 
-/// Runs it.
 pub fn run(args: &TrainArgs, common: &Common) -> Result<()> {
     let sent = request(args);
     if args.cancel {

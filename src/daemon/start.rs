@@ -211,6 +211,7 @@ fn assemble(
         Store::open(&settings.store.dir, limits).map_err(|e| StartError::Io(e.to_string()))?;
     if let Opened::MovedAside { path, reason, samples_saved, head_saved } = &opened {
         tracing::error!(path = %path.display(), reason, samples_saved, head_saved, "the database was damaged and moved aside");
+        store.rescue_told().map_err(|e| StartError::Io(e.to_string()))?;
     }
     let key = key_file::load_or_make(&settings.store.dir.join("device.key"))
         .map_err(|e| StartError::Io(format!("{e:#}")))?;

@@ -4,9 +4,9 @@ use crate::offload::host::{TOKEN, TestHost, made, noted, now_ms};
 use crate::offload::{ended, taught};
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order};
 use graft_lab::docs::{Before, Example, Facts, Replies, compare, examples, mqtt_markdown, refusals};
-use graft_mqtt::operator::{Message, Operator};
+use graft_testing::operator::{Message, Operator};
 use graft_wire::offload::Claim;
-use graft_wire::{Op, timestamp};
+use graft_wire::{Op, Reply, timestamp};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::time::Instant;
@@ -206,7 +206,8 @@ fn two_settings(reply: &mut Value) {
 }
 
 fn text(reply: &Value) -> String {
-    reply.to_string().replace("\"<n>\"", "<n>").replace("\"…\":true", "…")
+    let reply: Reply = serde_json::from_value(reply.clone()).unwrap();
+    reply.to_json().replace("\"<n>\"", "<n>").replace("\"…\":true", "…")
 }
 
 #[test]
@@ -237,7 +238,7 @@ fn every_documented_command_gets_the_reply_that_its_page_shows() {
         for (op, payload) in refusals() {
             let reply = guide.send(op, payload).await;
             assert_eq!(reply["status"], "error", "{payload}");
-            replies.refusals.push(reply.to_string());
+            replies.refusals.push(text(&reply));
         }
         replies
     });
@@ -249,7 +250,7 @@ fn every_documented_command_gets_the_reply_that_its_page_shows() {
 fn what_differs_has_a_placeholder() {
     let reply = json!({"status": "ok", "data": {"sample": 12, "burst": "b-7", "text": "sample 12: a -> b-2", "n": [
         {"id": 3, "taken": "2026-03-01T12:00:00Z", "class": "7"}]}, "job": "4"});
-    let expected = r#"{"data":{"burst":"<burst>","n":[{"class":"7","id":<n>,"taken":"<time>"}],"sample":<n>,"text":"sample <n>: a -> b-<n>"},"job":"<job>","status":"ok"}"#;
+    let expected = r#"{"status":"ok","job":"<job>","data":{"burst":"<burst>","n":[{"class":"7","id":<n>,"taken":"<time>"}],"sample":<n>,"text":"sample <n>: a -> b-<n>"}}"#;
     assert_eq!(text(&shown(&reply, "ok")), expected);
     let kept: Map<String, Value> = Map::from_iter([("burst".to_owned(), json!("tray-17"))]);
     assert_eq!(shown(&json!(kept), r#"{"burst":"tray-17"}"#), json!(kept));

@@ -4,6 +4,7 @@
 //! Everything that was promised is on disk before it is said: a job is one folder with one state file ([`book`]), and
 //! each phase begins when what it builds on is there. So a host that was killed goes on where it was, and what it says
 //! twice does no harm. The loop in [`run`] is the only place that decides.
+#![forbid(unsafe_code)]
 
 mod advance;
 mod blobs;

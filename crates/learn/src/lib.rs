@@ -1,5 +1,16 @@
 //! Head training on the board, pure: a [`Snapshot`] of labelled embeddings in, a [`Head`] and an honest [`Report`]
 //! out. No files, clocks, threads or randomness from outside.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::disallowed_macros,
+        reason = "tests read files, and tell"
+    )
+)]
 
 mod advice;
 mod calibration;
@@ -12,15 +23,16 @@ mod drift;
 mod evaluation;
 mod head;
 mod imprint;
+pub mod lab;
 mod lbfgs;
 mod leading;
 mod linear;
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod matmul;
 mod notes;
 mod objective;
 mod options;
 mod orthonormal;
-pub mod probe;
 mod problem;
 mod reduced;
 mod reject;
@@ -51,3 +63,5 @@ pub use workers::{Alone, Workers};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wall;

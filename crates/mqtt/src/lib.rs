@@ -8,13 +8,12 @@
 //! Handle ──▶ Outbox (behind a mutex: queues, window, retained topics) ──▶ session task ──▶ driver task (rumqttc)
 //!    Report ◀── forwarding task ◀──────────── reports ◀──────────────────────┘
 //! ```
+#![forbid(unsafe_code)]
 
 use bytes::Bytes;
 
-pub mod broker;
 mod connection;
 mod handle;
-pub mod operator;
 mod outbox;
 mod pause;
 mod probe;
@@ -70,7 +69,6 @@ pub enum Report {
 pub struct Incoming {
     /// Topic it was published on.
     pub topic: String,
-    /// The message.
     pub payload: Bytes,
     /// Published with the retain flag (also when it was delivered live), or kept by the broker from before.
     pub retain: bool,

@@ -38,7 +38,7 @@ impl Array {
     }
 }
 
-/// The arrays of one feature file; none, said aloud, where it is not there.
+/// The arrays of one feature file; `None` where it is not there and a test may go without.
 pub(crate) fn read(name: &str) -> Option<BTreeMap<String, Array>> {
     read_shared(&format!("data/features/{name}"))
 }
@@ -49,7 +49,7 @@ pub(crate) fn read_shared(path: &str) -> Option<BTreeMap<String, Array>> {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let path = root.join(path);
     let Ok(file) = std::fs::File::open(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
+        graft_testing::skip("shared", &format!("{} is not there (set GRAFT_SHARED)", path.display()));
         return None;
     };
     let mut archive = zip::ZipArchive::new(file).unwrap();
