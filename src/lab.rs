@@ -3,4 +3,4 @@
 //! Nothing is defined here, and nothing of the product uses it.
 
 pub use crate::cli::{BackboneArgs, Output, Silent, exit_code, table, text};
-pub use crate::daemon::{Budget, Hands, nice};
+pub use crate::daemon::{Budget, Pace, RoundThreads, nice};

@@ -72,7 +72,7 @@ fn list(common: &Common) -> Result<()> {
     common.output().show(&found, |found| {
         if found.is_empty() {
             return "no video device here; a CSI camera or a stream is read through camera.source = \"pipe\", see \
-                    docs/cameras.md"
+                    docs/guide/cameras.md"
                 .to_owned();
         }
         let rows = found.iter().map(|device| {
@@ -113,7 +113,7 @@ pub struct Look {
 pub fn look(settings: &Settings, enough: u32, limit: Duration) -> Result<Look, CameraError> {
     let begun = Instant::now();
     let mut source = camera::open(settings)?;
-    let deadline = begun + source.patience().first;
+    let deadline = begun + source.timeouts().first;
     let mut seen: Option<(Instant, Frame)> = None;
     let mut count = 0;
     loop {

@@ -52,7 +52,7 @@ pub enum DatasetCommand {
     },
     /// Write the sums over all samples, from which `graft host merge` makes one head for several boards
     ///
-    /// They hold no picture, but tell much about them; docs/offload.md says what.
+    /// They hold no picture, but tell much about them; docs/guide/offload.md says what.
     Statistics {
         /// File to write
         #[arg(long, value_name = "FILE")]

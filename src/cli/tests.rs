@@ -149,15 +149,15 @@ fn what_cannot_be_sent_is_said_before_sending() {
     assert!(relative["path"].as_str().unwrap().starts_with('/'), "{relative}");
 }
 
-/// docs/cli.md names every command and every exit code.
+/// docs/reference/cli.md names every command and every exit code.
 #[test]
 fn the_page_about_the_command_line_is_whole() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
-    let page = std::fs::read_to_string(path).expect("docs/cli.md");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/cli.md");
+    let page = std::fs::read_to_string(path).expect("docs/reference/cli.md");
     fn check(page: &str, command: &clap::Command, name: &str) {
         for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
             let name = format!("{name} {}", below.get_name());
-            assert!(page.contains(&name), "docs/cli.md says nothing of `{name}`");
+            assert!(page.contains(&name), "docs/reference/cli.md says nothing of `{name}`");
             check(page, below, &name);
         }
     }
@@ -165,7 +165,7 @@ fn the_page_about_the_command_line_is_whole() {
     for (code, meaning) in CODES {
         assert!(
             page.contains(&format!("| {code} | {meaning}")),
-            "docs/cli.md lacks exit code {code}: {meaning}"
+            "docs/reference/cli.md lacks exit code {code}: {meaning}"
         );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The room knows paths, limits and how an answer looks; what a command or a view means is the daemon's, which
 //! receives [`Request`]s and answers each exactly once. The router does not know its listener, so a page on TCP
-//! can be put on it later. See `docs/decisions/0007-command-socket.md`.
+//! can be put on it later. See `docs/design/decisions/0007-command-socket.md`.
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -74,8 +74,8 @@ pub enum Request {
         /// Last part of the topic.
         op: String,
         body: Bytes,
-        /// Who asks: `cli:<uid>`, or `http` where the listener cannot tell.
-        by: String,
+        /// The user who asks, by number, where the listener can tell.
+        by: Option<u32>,
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
     },

@@ -26,7 +26,7 @@ const FORMATS: [&str; 3] = ["safetensors", "onnx", "merged-onnx"];
 
 /// Who is on the other end of the connection; absent on listeners that cannot tell.
 #[derive(Clone, Debug)]
-pub(super) struct Peer(pub String);
+pub(super) struct Peer(pub u32);
 
 /// What the handlers have in common.
 #[derive(Clone)]
@@ -127,7 +127,7 @@ async fn command(
         Ok(body) => body,
         Err(answer) => return answer,
     };
-    let by = peer.map_or_else(|| "http".into(), |Extension(Peer(by))| by);
+    let by = peer.map(|Extension(Peer(user))| user);
     let (reply, answer) = oneshot::channel();
     api.ask(Request::Command { op, body, by, reply }, answer).await
 }

@@ -1,4 +1,4 @@
-//! Every example of docs/mqtt.md is sent to a real daemon, and the page shows the reply that came.
+//! Every example of docs/reference/mqtt.md is sent to a real daemon, and the page shows the reply that came.
 
 use crate::offload::host::{TOKEN, TestHost, made, noted, now_ms};
 use crate::offload::{ended, taught};
@@ -242,7 +242,7 @@ fn every_documented_command_gets_the_reply_that_its_page_shows() {
         }
         replies
     });
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mqtt.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/mqtt.md");
     compare(&page, &mqtt_markdown(&replies)).unwrap();
 }
 

@@ -228,7 +228,7 @@ fn documents_point_at_what_is_there() {
 fn decisions_are_whole() {
     let mut numbers = BTreeSet::new();
     let mut offences = Vec::new();
-    for (name, text) in texts(&["docs/decisions"], &[".md"]) {
+    for (name, text) in texts(&["docs/design/decisions"], &[".md"]) {
         let file = name.rsplit('/').next().unwrap_or_default();
         if file != "README.md" {
             offences.extend(missing_in_decision(file, &text).iter().map(|part| format!("{name}: {part}")));

@@ -1,4 +1,4 @@
-//! The job folder: what the training engine is given. docs/offload.md describes it.
+//! The job folder: what the training engine is given. docs/reference/trainer.md describes it.
 
 use std::fmt::Write;
 use std::fs;

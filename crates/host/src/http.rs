@@ -1,4 +1,4 @@
-//! The HTTP side: boards put their files here and fetch their backbones. docs/offload.md is its description.
+//! The HTTP side: boards put their files here and fetch their backbones. docs/reference/offload.md is its description.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -123,7 +123,7 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/jobs/{job}/manifest", put(manifest))
         .route("/v1/blobs/{hex}", get(download).head(offset).put(upload))
         .fallback(async || {
-            Refused::from(Error::new(Code::NotFound, "there is nothing here; see docs/offload.md"))
+            Refused::from(Error::new(Code::NotFound, "there is nothing here; see docs/reference/offload.md"))
         })
         .with_state(desk)
 }

@@ -1,5 +1,5 @@
 //! `graft host`: takes fine-tuning jobs over MQTT, receives their files over HTTP, lets the training engine do them,
-//! checks the result with tract, signs it and gives it back. docs/offload.md tells the story from outside.
+//! checks the result with tract, signs it and gives it back. docs/guide/offload.md tells the story from outside.
 //!
 //! Everything that was promised is on disk before it is said: a job is one folder with one state file ([`book`]), and
 //! each phase begins when what it builds on is there. So a host that was killed goes on where it was, and what it says

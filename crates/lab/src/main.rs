@@ -73,12 +73,12 @@ mod tests {
 
     #[test]
     fn the_page_about_the_command_line_names_every_command() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
-        let page = std::fs::read_to_string(path).expect("docs/cli.md");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+        let page = std::fs::read_to_string(path).expect("docs/reference/cli.md");
         fn check(page: &str, command: &clap::Command, name: &str) {
             for below in command.get_subcommands() {
                 let name = format!("{name} {}", below.get_name());
-                assert!(page.contains(&format!("`{name}")), "docs/cli.md says nothing of `{name}`");
+                assert!(page.contains(&format!("`{name}")), "docs/reference/cli.md says nothing of `{name}`");
                 check(page, below, &name);
             }
         }

@@ -128,7 +128,7 @@ impl Topic {
             "offload/{job}",
             Payload::Json("Offer"),
             "A fine-tuning job that waits for a training host, or that a host has claimed. Cleared with an empty \
-             message when it is over. See [offload.md](offload.md).",
+             message when it is over. See [offload.md](../guide/offload.md).",
         )
     };
     /// The answer to a command.

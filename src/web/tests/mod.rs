@@ -80,7 +80,7 @@ async fn daemon(mut inbox: mpsc::Receiver<Request>, asked: Arc<Mutex<Vec<String>
     while let Some(request) = inbox.recv().await {
         match request {
             Request::Command { op, body, by, reply } => {
-                asked.lock().unwrap().push(format!("{op} {} {by}", String::from_utf8_lossy(&body)));
+                asked.lock().unwrap().push(format!("{op} {} {by:?}", String::from_utf8_lossy(&body)));
                 let answer = match op.as_str() {
                     "train" => Answer::json_with(202, &json!({"status": "accepted", "job": "j1"})),
                     "head" => Answer::error(&Error::new(Code::Busy, "job j1 is running")),
@@ -186,8 +186,8 @@ async fn commands_are_the_same_as_on_mqtt() {
         .await;
     let asked = bench.asked();
     let uid = std::fs::metadata(bench.dir.path()).map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap();
-    assert_eq!(asked[0], format!("mode adapt cli:{uid}"));
-    assert_eq!(asked[1], format!("train {{\"action\":\"start\"}} cli:{uid}"));
+    assert_eq!(asked[0], format!("mode adapt Some({uid})"));
+    assert_eq!(asked[1], format!("train {{\"action\":\"start\"}} Some({uid})"));
 }
 
 #[tokio::test]

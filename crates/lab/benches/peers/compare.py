@@ -1,4 +1,4 @@
-"""Times backbones in graft and in onnxruntime, in turn, on one core: the table of docs/performance.md.
+"""Times backbones in graft and in onnxruntime, in turn, on one core: the table of docs/lab/performance.md.
 
     python3 crates/lab/benches/peers/compare.py FILE.onnx … [--lab target/release/lab] [--rounds 5] [--frames 20] [--core 1] [--json]
 

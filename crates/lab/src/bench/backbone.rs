@@ -50,7 +50,7 @@ pub fn run(args: &BackboneArgs, output: Output) -> Result<()> {
     output.show(&json!({"peak_gflops": peak, "rows": told}), |_| text(&rows, peak))
 }
 
-/// A row as docs/performance.md describes it; the peer's columns are filled by benches/peers.
+/// A row as docs/lab/performance.md describes it; the peer's columns are filled by benches/peers.
 fn row_json(row: &Speed, peak: f64) -> serde_json::Value {
     let mut value = json!(row);
     for column in ["peer", "peer_ms", "ratio"] {

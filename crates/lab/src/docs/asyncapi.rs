@@ -1,4 +1,4 @@
-//! `docs/asyncapi.json`: the interface for tools.
+//! `docs/reference/asyncapi.json`: the interface for tools.
 
 use super::schemas::{command_name, schemas};
 use graft_wire::command::Op;

@@ -1,4 +1,4 @@
-//! `docs/mqtt.md`: the interface for people.
+//! `docs/reference/mqtt.md`: the interface for people.
 
 use super::examples::{Facts, examples, refusals};
 use super::schemas::{PATH, command_name, schemas};

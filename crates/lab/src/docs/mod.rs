@@ -1,5 +1,5 @@
-//! The documents that are written from the types and tables by which the daemon works: `docs/mqtt.md`,
-//! `docs/asyncapi.json`, `docs/head-format.md`. Tests compare them with the files; `GRAFT_BLESS=1` writes the files.
+//! The documents that are written from the types and tables by which the daemon works: `docs/reference/mqtt.md`,
+//! `docs/reference/asyncapi.json`, `docs/reference/head-format.md`. Tests compare them with the files; `GRAFT_BLESS=1` writes the files.
 
 mod asyncapi;
 mod example;

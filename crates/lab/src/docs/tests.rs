@@ -14,7 +14,7 @@ fn command_schema(op: Op) -> Value {
 }
 
 fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
 }
 
 /// The page with the bodies alone as replies: what a daemon answers is compared in tests/commands.rs.

@@ -1,4 +1,4 @@
-//! The traps that are known (docs/learning.md), each shown and each avoided.
+//! The traps that are known (docs/design/learning.md), each shown and each avoided.
 
 use super::{Recipe, clusters, round};
 use crate::candidates;

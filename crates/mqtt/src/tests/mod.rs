@@ -23,10 +23,9 @@ use graft_testing::operator::{Message, Operator};
 use graft_testing::skip;
 
 use super::handle::start_with;
-use super::pause::Pause;
-use graft_wire::topic::{Address, Topic};
-
+use super::reconnect::ReconnectDelay;
 use super::{Handle, Incoming, Publication, Report, Settings, Tls, probe};
+use graft_wire::topic::{Address, Topic};
 
 /// For what surely comes, on a machine that is busy.
 const LONG: Duration = Duration::from_secs(30);
@@ -69,8 +68,14 @@ impl Board {
         let (tx, reports) = mpsc::channel(16);
         let will = (AVAILABILITY.into(), Bytes::from_static(b"offline"));
         let subscriptions = vec![format!("{ROOT}/cmd/+")];
-        let handle =
-            start_with(settings, will, Bytes::from_static(b"online"), subscriptions, tx, Pause::short());
+        let handle = start_with(
+            settings,
+            will,
+            Bytes::from_static(b"online"),
+            subscriptions,
+            tx,
+            ReconnectDelay::short(),
+        );
         Self { handle, reports, acked: Vec::new(), refused: Vec::new() }
     }
 

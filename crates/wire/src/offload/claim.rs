@@ -35,7 +35,7 @@ pub struct Claim {
     /// Short name of the key that signed it.
     #[serde(with = "As::<Text<16>>")]
     pub key_id: String,
-    /// Base64 Ed25519 signature over the claim's statement, see docs/offload.md.
+    /// Base64 Ed25519 signature over the claim's statement, see docs/reference/offload.md.
     #[serde(with = "As::<Text<128>>")]
     pub sig: String,
 }
