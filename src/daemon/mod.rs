@@ -43,8 +43,7 @@ mod views;
 mod watch;
 mod worker;
 
-pub use adapt::threads::RoundThreads;
-pub use adapt::trainer::{Pace, nice};
+pub use adapt::trainer::{Pace, nice, round_threads};
 pub use board::budget::Budget;
 pub use clock::Clock;
 pub use event_loop::run;

@@ -6,7 +6,6 @@ mod findings;
 mod heads;
 mod rounds;
 pub mod tasks;
-pub mod threads;
 pub mod trainer;
 
 use self::heads::Heads;

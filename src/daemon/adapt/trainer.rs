@@ -1,11 +1,11 @@
 //! The trainer thread: snapshot → round → outcome. Niced, one round at a time, cancelled between
 //! two steps.
 
-use super::threads::RoundThreads;
 use crate::daemon::cancel::Cancel;
 use crate::daemon::frames::ActiveHead;
 use graft_control::{JobId, RoundOutcome, Share};
 use graft_learn::{self as learn, Comparison, LearnError, Options, Progress, Round, Snapshot};
+use graft_simd::{ThreadPool, Waiting};
 use graft_store::{HeldOut, Labelled};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -72,7 +72,7 @@ pub fn run(
     let round = learn::train(
         &assignment.snapshot,
         &assignment.options,
-        &RoundThreads(assignment.threads),
+        &round_threads(assignment.threads),
         &mut |progress| {
             if cancel.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
@@ -106,6 +106,14 @@ pub fn run(
         ids: assignment.ids.clone(),
         labels: assignment.snapshot.labels.clone(),
         millis,
+    })
+}
+
+/// The threads of a round; the caller's alone where the system gives no more. They take over its niceness.
+pub fn round_threads(count: usize) -> ThreadPool {
+    ThreadPool::new(count, "train", Waiting::Parked, |_| ()).unwrap_or_else(|error| {
+        tracing::warn!(%error, count, "the round has one thread: the system gives no more");
+        ThreadPool::default()
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a round does to the pace of predictions, measured with the daemon's own parts.
 
-use graft::lab::{Budget, Pace, RoundThreads, nice};
+use graft::lab::{Budget, Pace, nice, round_threads};
 use graft_backbone::Backbone;
 use graft_camera::pattern::{PatternSettings, Scene};
 use graft_learn::{self as learn, Head, Options, Snapshot};
@@ -80,18 +80,18 @@ impl Contention {
         let beside = std::thread::scope(|scope| {
             scope.spawn(|| {
                 nice(self.nice);
+                let threads = round_threads(self.threads);
                 while !stop.load(Ordering::Relaxed) {
                     let mut since = Instant::now();
-                    let round =
-                        learn::train(snapshot, &Options::default(), &RoundThreads(self.threads), &mut |_| {
-                            longest.fetch_max(since.elapsed().as_micros() as u64, Ordering::Relaxed);
-                            if stop.load(Ordering::Relaxed) {
-                                return ControlFlow::Break(());
-                            }
-                            pace.step();
-                            since = Instant::now();
-                            ControlFlow::Continue(())
-                        });
+                    let round = learn::train(snapshot, &Options::default(), &threads, &mut |_| {
+                        longest.fetch_max(since.elapsed().as_micros() as u64, Ordering::Relaxed);
+                        if stop.load(Ordering::Relaxed) {
+                            return ControlFlow::Break(());
+                        }
+                        pace.step();
+                        since = Instant::now();
+                        ControlFlow::Continue(())
+                    });
                     rounds.fetch_add(u64::from(round.is_ok()), Ordering::Relaxed);
                 }
             });
