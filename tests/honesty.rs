@@ -4,7 +4,7 @@ use crate::support::{Board, PATIENCE, block_on, broker, operator};
 use graft_base::frame::Rgb;
 use graft_camera::encode_jpeg;
 use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
-use graft_mqtt::operator::Message;
+use graft_testing::operator::Message;
 use serde_json::json;
 use std::path::Path;
 
