@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A board's view of itself. Cheap: nothing is kept open.
 #[derive(Clone, Debug)]
@@ -109,6 +110,12 @@ impl Board {
     }
 }
 
+/// Processor time of this process so far, all threads and cores together.
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// Free space for us where `folder` lies, in bytes.
 pub fn free_bytes(folder: &Path) -> Option<u64> {
     let fs = rustix::fs::statvfs(folder).ok()?;
@@ -175,6 +182,16 @@ mod tests {
         assert_eq!(throttle(&[device(0, "pwm-fan", "3")]), None);
         assert_eq!(throttle(&[device(0, "thermal-cpufreq-0", "0"), device(1, "pwm-fan", "3")]), Some(false));
         assert_eq!(throttle(&[device(0, "Processor", "0"), device(1, "Processor", "2")]), Some(true));
+    }
+
+    #[test]
+    fn work_takes_processor_time() {
+        let before = cpu_time();
+        let mut sum = 0u64;
+        while cpu_time() == before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(cpu_time() > before);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Commands that are wrong, late, doubled or retained: each is answered with its code, none has a partial
 //! effect.
 
+mod documented;
+
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order, refused};
 use graft_testing::operator::Message;
 use serde_json::{Value, json};
@@ -105,6 +107,32 @@ fn a_retained_command_is_ignored_and_told() {
         operator.wait_for(0, PATIENCE, "the retained command's event", told).await.unwrap();
     });
     assert_eq!(board.json(&["status"])["wanted"], "infer");
+}
+
+/// A round is under way when the power fails: its message at the broker does not stay `executing`.
+#[test]
+fn a_job_that_a_kill_cut_off_is_told_as_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(dir.path()) else { return };
+    let host = graft_wire::Key::from_seed(&mut [7; 32]);
+    let mut board = crate::offload::taught(Board::on(&broker), &host.public());
+    let job = block_on(async {
+        let mut operator = operator(&broker).await;
+        let reply = order(&mut operator, "train", json!("start")).await;
+        reply["job"].as_str().unwrap().to_owned()
+    });
+    board.kill();
+    board.start();
+    let told = block_on(async {
+        let mut operator = operator(&broker).await;
+        let topic = format!("/job/{job}");
+        let ended = |m: &Message| m.topic.ends_with(&topic) && body(m)["status"] != "executing";
+        body(&operator.wait_for(0, PATIENCE, "the end of the job", ended).await.unwrap())
+    });
+    assert_eq!(board.json(&["job", "show", &job])["status"], told["status"]);
+    if told["status"] == "canceled" {
+        assert!(told["error"]["message"].as_str().unwrap().contains("restarted"), "{told}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `graft backbone`: look at ONNX files, write their cards, fetch well-known ones.
 
 use super::backbone_admit::{self, AdmitArgs};
-use super::client::{body, word};
+use super::client::word;
 use super::output::{Output, percent, table};
 use super::{Common, NotFound, Usage, head_export};
 use crate::config::bytes_text;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use graft_backbone::admission::{self, Question};
 use graft_backbone::{self as backbone, Card, Crop, Inspection};
-use graft_wire::Op;
+use graft_wire::{Command, command};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,7 @@ pub fn run(command: &BackboneCommand, common: &Common) -> Result<()> {
     match command {
         BackboneCommand::Admit(args) => backbone_admit::run(args, output),
         BackboneCommand::List => output.show(&common.get::<Value>("/v1/backbones")?, list),
-        BackboneCommand::Rollback => common.send(Op::Backbone, &body("rollback", &[]), |data| {
+        BackboneCommand::Rollback => common.send(&Command::Backbone(command::Backbone::Rollback), |data| {
             format!(
                 "the backbone before is active again, with its head as version {}",
                 word(data, "/version")

@@ -1,11 +1,11 @@
 //! `graft capture`: keep frames of one class as samples.
 
 use super::Common;
-use super::client::{body, word};
+use super::client::word;
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use graft_wire::Op;
-use serde_json::{Value, json};
+use graft_wire::command::Capture;
+use graft_wire::{ClassName, Command};
 
 /// Keep frames of one class as samples
 #[derive(Subcommand, Clone, Debug)]
@@ -17,7 +17,7 @@ pub enum CaptureCommand {
     Snap {
         /// Class of the sample [default: that of the last capture]
         #[arg(long, value_name = "CLASS")]
-        class: Option<String>,
+        class: Option<ClassName>,
     },
 }
 
@@ -26,7 +26,7 @@ pub enum CaptureCommand {
 pub struct StartArgs {
     /// Class of the samples; made if it is new
     #[arg(long, value_name = "CLASS")]
-    class: String,
+    class: ClassName,
     /// End by itself after so many seconds, 0.1 to 600
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
@@ -35,15 +35,14 @@ pub struct StartArgs {
     hz: Option<f64>,
     /// End by itself after so many samples, 1 to 1000
     #[arg(long, value_name = "N")]
-    max: Option<u64>,
+    max: Option<u32>,
     /// Burst the samples belong to: the same name for captures that show the same thing at the same place
     #[arg(long, value_name = "NAME")]
     burst: Option<String>,
 }
 
 pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
-    let sent = request(command);
-    common.send(Op::Capture, &sent, |data| match command {
+    common.send(&request(command), |data| match command {
         CaptureCommand::Start(args) => {
             let end = match args.seconds {
                 Some(seconds) => format!("it ends after {seconds} s"),
@@ -63,19 +62,13 @@ pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
     })
 }
 
-pub(super) fn request(command: &CaptureCommand) -> Value {
-    match command {
-        CaptureCommand::Stop => body("stop", &[]),
-        CaptureCommand::Snap { class } => body("snap", &[("class", json!(class))]),
-        CaptureCommand::Start(args) => {
-            let fields = [
-                ("class", json!(args.class)),
-                ("hz", json!(args.hz)),
-                ("seconds", json!(args.seconds)),
-                ("max", json!(args.max)),
-                ("burst", json!(args.burst)),
-            ];
-            body("start", &fields)
+/// The command that is sent.
+pub(super) fn request(command: &CaptureCommand) -> Command {
+    Command::Capture(match command.clone() {
+        CaptureCommand::Stop => Capture::Stop,
+        CaptureCommand::Snap { class } => Capture::Snap { class },
+        CaptureCommand::Start(StartArgs { class, seconds, hz, max, burst }) => {
+            Capture::Start { class, hz, seconds, max, burst }
         }
-    }
+    })
 }

@@ -7,9 +7,9 @@ use crate::web::Client;
 use crate::web::client::encode;
 use anyhow::{Context, Result};
 use graft_wire::messages::{JobMessage, JobStatus};
-use graft_wire::{Op, Reply};
+use graft_wire::{Command, Reply};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ impl Common {
     }
 
     /// Sends a command and gives its reply. A refusal is an error.
-    pub(super) fn command(&self, op: Op, body: &Value) -> Result<Reply> {
-        let value = self.client().command(op.as_str(), body)?;
+    pub(super) fn command(&self, command: &Command) -> Result<Reply> {
+        let value = self.client().command(command.op().as_str(), &command.to_value())?;
         let reply: Reply = serde_json::from_value(value).context("the daemon's reply cannot be read")?;
         match reply.error {
             Some(error) => Err(error.into()),
@@ -48,8 +48,8 @@ impl Common {
     }
 
     /// Sends a command and shows the reply: whole as JSON, or what `text` makes of its `data`.
-    pub(super) fn send(&self, op: Op, body: &Value, text: impl FnOnce(&Value) -> String) -> Result<()> {
-        let reply = self.command(op, body)?;
+    pub(super) fn send(&self, command: &Command, text: impl FnOnce(&Value) -> String) -> Result<()> {
+        let reply = self.command(command)?;
         self.output().show(&reply, |reply| text(reply.data.as_ref().unwrap_or(&Value::Null)))
     }
 
@@ -61,12 +61,11 @@ impl Common {
     }
 
     /// Sends a command that becomes a job; waits for its end where wanted. The job as last seen.
-    pub(super) fn job(&self, op: Op, body: &Value, wait: bool) -> Result<JobMessage> {
-        let id =
-            self.command(op, body)?.job.context("the daemon named no job; is it of the same version?")?;
+    pub(super) fn job(&self, command: &Command, wait: bool) -> Result<JobMessage> {
+        let id = self.command(command)?.job.context("the daemon named no job; is it of the same version?")?;
         if !wait {
             self.output().note(&format!("job {id} runs; `graft job show {id}` tells how far it is"));
-            return Ok(JobMessage::new(id, op.as_str()));
+            return Ok(JobMessage::new(id, command.op().as_str()));
         }
         self.wait(&id, self.output())
     }
@@ -100,15 +99,6 @@ pub fn absolute(path: &Path) -> Result<String> {
         let text = format!("{} is not Unicode; use another name", path.to_string_lossy());
         super::Usage(text).into()
     })
-}
-
-/// A body without the fields that are not set.
-pub fn body(action: &str, fields: &[(&str, Value)]) -> Value {
-    let mut body = json!({"action": action});
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        body[*name] = value.clone();
-    }
-    body
 }
 
 /// A text of an answer, `-` where it is not there.

@@ -1,12 +1,12 @@
 //! `graft config`: look at the configuration, or set runtime keys of the running daemon.
 
-use super::client::body;
 use super::{Common, Usage};
 use crate::config::{self, DEFAULT_TOML, rules};
 use anyhow::Result;
 use clap::Subcommand;
-use graft_wire::Op;
-use serde_json::{Map, Value, json};
+use graft_wire::{Command, command};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Look at the configuration, or change it
 #[derive(Subcommand, Clone, Debug)]
@@ -44,14 +44,14 @@ pub fn run(command: ConfigCommand, common: &Common) -> Result<()> {
         ConfigCommand::Default => output.line(DEFAULT_TOML),
         ConfigCommand::Set { values } => {
             let values = read(&values)?;
-            common.send(Op::Config, &body("set", &[("values", values)]), |_| "set".to_owned())
+            common.send(&Command::Config(command::Config::Set { values }), |_| "set".to_owned())
         }
     }
 }
 
 /// `key=value` words as the JSON that the daemon reads; what it allows is for the daemon to say.
-fn read(words: &[String]) -> Result<Value> {
-    let mut values = Map::new();
+fn read(words: &[String]) -> Result<BTreeMap<String, Value>> {
+    let mut values = BTreeMap::new();
     for word in words {
         let (key, text) =
             word.split_once('=').ok_or_else(|| Usage(format!("{word:?}: write section.key=value")))?;
@@ -62,7 +62,7 @@ fn read(words: &[String]) -> Result<Value> {
         };
         values.insert(key.to_owned(), value);
     }
-    Ok(Value::Object(values))
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
             ["predict.vote=4", "learn.head=ridge", "predict.threshold=", "odd.key=1"].map(str::to_owned);
         let expected =
             json!({"predict.vote": 4, "learn.head": "ridge", "predict.threshold": null, "odd.key": "1"});
-        assert_eq!(read(&words).unwrap(), expected);
+        assert_eq!(json!(read(&words).unwrap()), expected);
         assert!(read(&["x".to_owned()]).is_err());
     }
 }

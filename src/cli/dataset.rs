@@ -1,11 +1,12 @@
 //! `graft dataset`: the stored samples as a whole.
 
-use super::client::{absolute, body, word};
+use super::client::{absolute, word};
 use super::output::table;
 use super::{Common, Usage};
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use graft_wire::Op;
+use graft_wire::command::Dataset;
+use graft_wire::{ClassName, Command};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub enum DatasetCommand {
     Ls {
         /// Only of this class
         #[arg(long, value_name = "CLASS")]
-        class: Option<String>,
+        class: Option<ClassName>,
         /// At most so many, 1 to 1000
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: u32,
@@ -60,19 +61,19 @@ pub enum DatasetCommand {
     /// Add an empty class
     AddClass {
         /// Its name
-        class: String,
+        class: ClassName,
     },
     /// Rename a class; its samples stay
     RenameClass {
         /// Its name now
-        class: String,
+        class: ClassName,
         /// Its new name
-        to: String,
+        to: ClassName,
     },
     /// Remove a class with its samples; without --yes only tell how many that are
     RemoveClass {
         /// Its name
-        class: String,
+        class: ClassName,
         /// Really do it
         #[arg(long)]
         yes: bool,
@@ -97,61 +98,51 @@ pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
     let sent = request(command)?;
     match command {
         DatasetCommand::Import { wait, .. } | DatasetCommand::Export { wait, .. } => {
-            let job = common.job(Op::Dataset, &sent, *wait)?;
+            let job = common.job(&sent, *wait)?;
             common.output().show(&json!(job), |job| match (wait, job.get("result")) {
                 (true, Some(result)) => result.to_string(),
                 _ => format!("job {}", word(job, "/id")),
             })
         }
         DatasetCommand::Ls { .. } => {
-            let rows = common.command(Op::Dataset, &sent)?.data.unwrap_or_default();
+            let rows = common.command(&sent)?.data.unwrap_or_default();
             common.output().show(&rows, samples)
         }
         DatasetCommand::Suspects { save, .. } => {
-            let rows = common.command(Op::Dataset, &sent)?.data.unwrap_or_default();
+            let rows = common.command(&sent)?.data.unwrap_or_default();
             if let Some(dir) = save {
                 pictures(&rows, dir, common)?;
             }
             common.output().show(&rows, suspects)
         }
-        DatasetCommand::RemoveClass { class, yes: false } => common.send(Op::Dataset, &sent, |data| {
+        DatasetCommand::RemoveClass { class, yes: false } => common.send(&sent, |data| {
             format!("{} samples of {class} would go; add --yes to do it", word(data, "/affected"))
         }),
-        DatasetCommand::Seal => common.send(Op::Dataset, &sent, |_| "burst closed".to_owned()),
-        _ => common.send(Op::Dataset, &sent, |data| word(data, "/text")),
+        DatasetCommand::Seal => common.send(&sent, |_| "burst closed".to_owned()),
+        _ => common.send(&sent, |data| word(data, "/text")),
     }
 }
 
-pub(super) fn request(command: &DatasetCommand) -> Result<Value> {
-    let class = |class: &String| ("class", json!(class));
-    Ok(match command {
-        DatasetCommand::Import { dir, .. } => body("import", &[("path", json!(absolute(dir)?))]),
+/// The command that is sent; `statistics` is a view and sends none.
+pub(super) fn request(command: &DatasetCommand) -> Result<Command> {
+    Ok(Command::Dataset(match command.clone() {
+        DatasetCommand::Import { dir, .. } => Dataset::Import { path: absolute(&dir)? },
         DatasetCommand::Export { dir, .. } => {
-            let path = dir.as_deref().map(absolute).transpose()?;
-            body("export", &[("path", json!(path))])
+            Dataset::Export { path: dir.as_deref().map(absolute).transpose()? }
         }
-        DatasetCommand::Ls { class, limit, offset } => {
-            body("list", &[("class", json!(class)), ("limit", json!(limit)), ("offset", json!(offset))])
-        }
-        DatasetCommand::Suspects { limit, .. } => body("suspects", &[("limit", json!(limit))]),
-        DatasetCommand::AddClass { class: name } => body("add_class", &[class(name)]),
-        DatasetCommand::RenameClass { class: name, to } => {
-            body("rename_class", &[class(name), ("to", json!(to))])
-        }
-        DatasetCommand::RemoveClass { class: name, yes } => {
-            body("remove_class", &[class(name), ("dry_run", json!(!yes))])
-        }
-        DatasetCommand::Seal => body("seal", &[]),
-        // A view, which changes nothing and has no body.
-        DatasetCommand::Statistics { .. } => Value::Null,
+        DatasetCommand::Ls { class, limit, offset } => Dataset::List { class, limit, offset },
+        DatasetCommand::Suspects { limit, .. } => Dataset::Suspects { limit },
+        DatasetCommand::AddClass { class } => Dataset::AddClass { class },
+        DatasetCommand::RenameClass { class, to } => Dataset::RenameClass { class, to },
+        DatasetCommand::RemoveClass { class, yes } => Dataset::RemoveClass { class, dry_run: !yes },
+        DatasetCommand::Seal => Dataset::Seal,
+        DatasetCommand::Clear { yes: true } => Dataset::Clear,
         DatasetCommand::Clear { yes: false } => {
-            return Err(Usage(
-                "this deletes all samples (`graft label undo` takes it back); add --yes".into(),
-            )
-            .into());
+            let text = "this deletes all samples (`graft label undo` takes it back); add --yes";
+            return Err(Usage(text.into()).into());
         }
-        DatasetCommand::Clear { yes: true } => body("clear", &[]),
-    })
+        DatasetCommand::Statistics { .. } => return Err(Usage("statistics are read, not sent".into()).into()),
+    }))
 }
 
 fn samples(data: &Value) -> String {

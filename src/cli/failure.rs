@@ -1,4 +1,5 @@
-//! Exit codes: the one place that gives them out.
+//! Exit codes: what they mean, and which one an error has. Those of the daemon's errors stand in their own table
+//! (`graft_wire::error`).
 
 use crate::config::ConfigError;
 use crate::daemon::StartError;
@@ -45,6 +46,12 @@ pub const CODES: [(u8, &str); 13] = [
     (78, "configuration is wrong"),
 ];
 
+/// The codes for the help.
+pub fn codes_help() -> String {
+    let listed = CODES.map(|(code, meaning)| format!("{code} {meaning}"));
+    format!("Exit codes: {}", listed.join("; "))
+}
+
 /// The exit code of an error: that of the innermost cause that has one.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().rev().find_map(code_of).unwrap_or(1)
@@ -54,10 +61,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 fn of_client(error: &ClientError) -> u8 {
     match error {
         ClientError::Unreachable { .. } => 3,
-        ClientError::Refused { code, .. } => {
-            let known = wire::Code::ALL.into_iter().find(|known| known.as_str() == code);
-            known.map_or(1, wire::error::exit_code)
-        }
+        ClientError::Refused { error, .. } => wire::error::exit_code(error.code),
         ClientError::Broken(_) => 1,
         ClientError::TimedOut(_) => 75,
     }
@@ -162,6 +166,9 @@ mod tests {
         for (error, code) in cases {
             assert_eq!(exit_code(&error), code, "{error:?}");
             assert!(CODES.iter().any(|(known, _)| *known == code));
+        }
+        for code in Code::ALL {
+            assert!(CODES.iter().any(|(known, _)| *known == code.row().exit), "{code}");
         }
     }
 

@@ -1,14 +1,15 @@
 //! `graft head`: which head is active, and which there were.
 
-use super::client::{body, word};
+use super::client::word;
 use super::head_export::{ExportArgs, export};
 use super::head_verify::{VerifyArgs, verify};
 use super::output::{percent, table};
 use super::{Common, NotFound};
 use anyhow::Result;
 use clap::Subcommand;
-use graft_wire::Op;
-use serde_json::{Value, json};
+use graft_wire::Command;
+use graft_wire::command::Head;
+use serde_json::Value;
 
 /// Look at heads, go back to one, take one out, check one
 #[derive(Subcommand, Clone, Debug)]
@@ -51,6 +52,19 @@ pub enum HeadCommand {
 }
 
 pub fn run(command: &HeadCommand, common: &Common) -> Result<()> {
+    if let Some(sent) = request(command) {
+        return common.send(&sent, |data| match command {
+            HeadCommand::Apply { version, .. } => {
+                format!("head {version} is active again, as version {}", word(data, "/version"))
+            }
+            HeadCommand::Rollback { .. } => {
+                format!("rolled back; active is version {}", word(data, "/version"))
+            }
+            HeadCommand::Pin { off: true } => "not pinned any more".to_owned(),
+            HeadCommand::Pin { off: false } => "pinned".to_owned(),
+            _ => "published".to_owned(),
+        });
+    }
     match command {
         HeadCommand::List { limit } => {
             let mut heads: Value = common.get("/v1/heads")?;
@@ -66,35 +80,30 @@ pub fn run(command: &HeadCommand, common: &Common) -> Result<()> {
         }
         HeadCommand::Verify(args) => verify(args, common.output()),
         HeadCommand::Export(args) => export(args, common),
-        HeadCommand::Apply { version, .. } => common.send(Op::Head, &request(command), |data| {
-            format!("head {version} is active again, as version {}", word(data, "/version"))
-        }),
-        HeadCommand::Rollback { .. } => common.send(Op::Head, &request(command), |data| {
-            format!("rolled back; active is version {}", word(data, "/version"))
-        }),
-        HeadCommand::Pin { off } => common.send(Op::Head, &request(command), |_| {
-            if *off { "not pinned any more".to_owned() } else { "pinned".to_owned() }
-        }),
-        HeadCommand::Publish => common.send(Op::Head, &request(command), |_| "published".to_owned()),
+        // Sent above.
+        _ => Ok(()),
     }
+}
+
+/// The command that is sent; the ones that only look send none.
+pub(super) fn request(command: &HeadCommand) -> Option<Command> {
+    let sent = match command.clone() {
+        HeadCommand::Apply { version, digest } => Head::Apply { version, digest },
+        HeadCommand::Rollback { to } => Head::Rollback { to },
+        HeadCommand::Pin { off } => Head::Pin { on: !off },
+        HeadCommand::Publish => Head::Publish,
+        HeadCommand::List { .. }
+        | HeadCommand::Show { .. }
+        | HeadCommand::Verify(_)
+        | HeadCommand::Export(_) => return None,
+    };
+    Some(Command::Head(sent))
 }
 
 pub(super) fn active(common: &Common) -> Result<u64> {
     let heads: Value = common.get("/v1/heads")?;
     let none = || NotFound("there is no head yet; label some bursts, then `graft train`".to_owned());
     Ok(heads.get("active").and_then(Value::as_u64).ok_or_else(none)?)
-}
-
-/// The command's body; the ones that only look have none.
-pub(super) fn request(command: &HeadCommand) -> Value {
-    match command {
-        HeadCommand::Apply { version, digest } => {
-            body("apply", &[("version", json!(version)), ("digest", json!(digest))])
-        }
-        HeadCommand::Rollback { to } => body("rollback", &[("to", json!(to))]),
-        HeadCommand::Pin { off } => body("pin", &[("on", json!(!off))]),
-        _ => body("publish", &[]),
-    }
 }
 
 fn list(data: &Value) -> String {

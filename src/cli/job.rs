@@ -1,14 +1,14 @@
 //! `graft job`: rounds, imports and exports that run in the background.
 
 use super::Common;
-use super::client::{body, word};
+use super::client::word;
 use super::train::figures;
 use crate::web::client::encode;
 use anyhow::Result;
 use clap::Subcommand;
-use graft_wire::Op;
 use graft_wire::messages::JobMessage;
-use serde_json::{Value, json};
+use graft_wire::{Command, command};
+use serde_json::json;
 
 /// Look at a job, wait for it, or cancel it
 #[derive(Subcommand, Clone, Debug)]
@@ -53,17 +53,12 @@ pub fn run(command: &JobCommand, common: &Common) -> Result<()> {
             })
         }
         JobCommand::Cancel { job } => {
-            common.send(Op::Job, &request(command), |_| format!("job {job} cancelled"))
+            let sent = command::Job::Cancel { job: job.clone() };
+            common.send(&Command::Job(sent), |_| format!("job {job} cancelled"))
         }
         JobCommand::Clear { job } => {
-            common.send(Op::Job, &request(command), |_| format!("job {job} forgotten"))
+            let sent = command::Job::Clear { job: job.clone() };
+            common.send(&Command::Job(sent), |_| format!("job {job} forgotten"))
         }
-    }
-}
-
-pub(super) fn request(command: &JobCommand) -> Value {
-    match command {
-        JobCommand::Cancel { job } => body("cancel", &[("job", json!(job))]),
-        JobCommand::Show { job, .. } | JobCommand::Clear { job } => body("clear", &[("job", json!(job))]),
     }
 }

@@ -1,11 +1,11 @@
 //! `graft label`: give, change and take back the class of frames and samples.
 
 use super::Common;
-use super::client::{body, word};
+use super::client::word;
 use anyhow::Result;
 use clap::Subcommand;
-use graft_wire::Op;
-use serde_json::{Value, json};
+use graft_wire::command::Label;
+use graft_wire::{ClassName, Command};
 
 /// Give, change or take back the class of frames and samples
 #[derive(Subcommand, Clone, Debug)]
@@ -13,7 +13,7 @@ pub enum LabelCommand {
     /// Store a frame as a sample of a class
     Set {
         /// The class; made if it is new
-        class: String,
+        class: ClassName,
         /// The frame, by its number in the predictions [default: the newest]
         #[arg(long, value_name = "N")]
         frame: Option<u64>,
@@ -26,7 +26,7 @@ pub enum LabelCommand {
         /// The sample, by its number in `dataset ls`
         sample: i64,
         /// Its new class; made if it is new
-        class: String,
+        class: ClassName,
     },
     /// Delete a stored sample
     Delete {
@@ -38,7 +38,7 @@ pub enum LabelCommand {
 }
 
 pub fn run(command: &LabelCommand, common: &Common) -> Result<()> {
-    common.send(Op::Label, &request(command), |data| match command {
+    common.send(&request(command), |data| match command {
         LabelCommand::Set { .. } => {
             let part = |pointer| word(data, pointer);
             format!("sample {}: {}, burst {}", part("/sample"), part("/class"), part("/burst"))
@@ -47,15 +47,12 @@ pub fn run(command: &LabelCommand, common: &Common) -> Result<()> {
     })
 }
 
-pub(super) fn request(command: &LabelCommand) -> Value {
-    match command {
-        LabelCommand::Set { class, frame, burst } => {
-            body("set", &[("class", json!(class)), ("frame", json!(frame)), ("burst", json!(burst))])
-        }
-        LabelCommand::Relabel { sample, class } => {
-            body("relabel", &[("sample", json!(sample)), ("class", json!(class))])
-        }
-        LabelCommand::Delete { sample } => body("delete", &[("sample", json!(sample))]),
-        LabelCommand::Undo => body("undo", &[]),
-    }
+/// The command that is sent.
+pub(super) fn request(command: &LabelCommand) -> Command {
+    Command::Label(match command.clone() {
+        LabelCommand::Set { class, frame, burst } => Label::Set { class, frame, burst },
+        LabelCommand::Relabel { sample, class } => Label::Relabel { sample, class },
+        LabelCommand::Delete { sample } => Label::Delete { sample },
+        LabelCommand::Undo => Label::Undo,
+    })
 }

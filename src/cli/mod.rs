@@ -48,11 +48,7 @@ use std::process::ExitCode;
 /// Teaches a camera on the spot: trains, checks and publishes the last layer of a frozen network on the board itself
 #[derive(Parser, Debug)]
 #[command(name = "graft", version, disable_help_subcommand = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 busy or changed, 5 not found, \
-    6 not enough samples, 7 does not verify, 69 camera or broker not available, 74 file or disk, 75 try again, \
-    77 denied, 78 configuration"
-)]
+#[command(after_help = failure::codes_help())]
 pub struct Cli {
     #[command(flatten)]
     common: Common,

@@ -1,10 +1,9 @@
 //! `graft mode`: what the daemon is wanted to do.
 
 use super::Common;
-use super::client::body;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use graft_wire::Op;
+use graft_wire::{Command, command};
 
 /// Switch adaptation on or off; survives restarts
 #[derive(Args, Clone, Debug)]
@@ -24,17 +23,16 @@ pub enum Mode {
     Pause,
 }
 
-impl Mode {
-    /// The word in the command.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Adapt => "adapt",
-            Self::Infer => "infer",
-            Self::Pause => "pause",
-        }
+/// The command that is sent.
+pub(super) fn request(mode: Mode) -> command::Mode {
+    match mode {
+        Mode::Adapt => command::Mode::Adapt,
+        Mode::Infer => command::Mode::Infer,
+        Mode::Pause => command::Mode::Pause,
     }
 }
 
 pub fn run(mode: Mode, common: &Common) -> Result<()> {
-    common.send(Op::Mode, &body(mode.as_str(), &[]), |_| format!("mode {}", mode.as_str()))
+    let mode = request(mode);
+    common.send(&Command::Mode(mode), |_| format!("mode {}", mode.as_str()))
 }

@@ -1,12 +1,14 @@
 //! `graft offload`: fine-tuning of the backbone on a training host.
 
 use super::Common;
-use super::client::{body, word};
+use super::client::word;
 use super::train::figures;
 use anyhow::Result;
 use clap::Subcommand;
-use graft_wire::Op;
-use serde_json::{Value, json};
+use graft_wire::Command;
+use graft_wire::command::Offload;
+use graft_wire::offload::Recipe;
+use serde_json::Value;
 
 /// Have a training host fine-tune the backbone on this board's samples
 #[derive(Subcommand, Clone, Debug)]
@@ -16,7 +18,7 @@ pub enum OffloadCommand {
         /// auto, head, partial:K, gradual, full or scratch, with +frozen or +live where batch normalisation is to be
         /// put back [default: as configured]
         #[arg(long, value_name = "RECIPE")]
-        recipe: Option<String>,
+        recipe: Option<Recipe>,
         /// Wait until the result was judged
         #[arg(long)]
         wait: bool,
@@ -31,24 +33,26 @@ pub enum OffloadCommand {
 }
 
 pub fn run(command: &OffloadCommand, common: &Common) -> Result<()> {
+    let Some(sent) = request(command) else {
+        return common.output().show(&common.get::<Value>("/v1/offload")?, status);
+    };
     match command {
         OffloadCommand::Start { wait, .. } => {
-            let job = common.job(Op::Offload, &request(command), *wait)?;
+            let job = common.job(&sent, *wait)?;
             common.output().show(&job, |job| if *wait { figures(job) } else { format!("job {}", job.id) })
         }
-        OffloadCommand::Cancel { .. } => {
-            common.send(Op::Offload, &request(command), |_| "cancelled".to_owned())
-        }
-        OffloadCommand::Status => common.output().show(&common.get::<Value>("/v1/offload")?, status),
+        _ => common.send(&sent, |_| "cancelled".to_owned()),
     }
 }
 
-pub(super) fn request(command: &OffloadCommand) -> Value {
-    match command {
-        OffloadCommand::Start { recipe, .. } => body("start", &[("recipe", json!(recipe))]),
-        OffloadCommand::Cancel { job } => body("cancel", &[("job", json!(job))]),
-        OffloadCommand::Status => Value::Null,
-    }
+/// The command that is sent; `status` only looks.
+pub(super) fn request(command: &OffloadCommand) -> Option<Command> {
+    let sent = match command.clone() {
+        OffloadCommand::Start { recipe, .. } => Offload::Start { recipe },
+        OffloadCommand::Cancel { job } => Offload::Cancel { job },
+        OffloadCommand::Status => return None,
+    };
+    Some(Command::Offload(sent))
 }
 
 fn status(data: &Value) -> String {

@@ -1,6 +1,6 @@
 use super::*;
 use clap::CommandFactory;
-use graft_wire::{Op, parse};
+use graft_wire::parse;
 use serde_json::Value;
 
 fn parsed(line: &str) -> Cli {
@@ -58,6 +58,9 @@ fn wrong_use_is_refused() {
         "",
         "nonsense",
         "mode fast",
+        "label set a/b",
+        "offload start --recipe partial:0",
+        "train --method mlp",
         "train --cancel --wait",
         "capture start",
         "backbone card b.onnx --mean 1,2",
@@ -116,23 +119,22 @@ fn every_body_is_a_command_of_the_interface() {
         ("offload start", r#"{"action":"start"}"#),
         ("offload start --recipe partial:2", r#"{"action":"start","recipe":"partial:2"}"#),
         ("offload cancel 7", r#"{"action":"cancel","job":"7"}"#),
-        ("job cancel r-7", r#"{"action":"cancel","job":"r-7"}"#),
-        ("job clear r-7", r#"{"action":"clear","job":"r-7"}"#),
     ];
     for (line, expected) in cases {
-        let (op, body) = match parsed(line).command {
-            Command::Capture(command) => (Op::Capture, capture::request(&command)),
-            Command::Label(command) => (Op::Label, label::request(&command)),
-            Command::Dataset(command) => (Op::Dataset, dataset::request(&command).unwrap()),
-            Command::Train(args) => (Op::Train, train::request(&args)),
-            Command::Mode(args) => (Op::Mode, client::body(args.mode.as_str(), &[])),
-            Command::Head(command) => (Op::Head, head::request(&command)),
-            Command::Offload(command) => (Op::Offload, offload::request(&command)),
-            Command::Job(command) => (Op::Job, job::request(&command)),
+        let sent = match parsed(line).command {
+            Command::Capture(command) => capture::request(&command),
+            Command::Label(command) => label::request(&command),
+            Command::Dataset(command) => dataset::request(&command).unwrap(),
+            Command::Train(args) => train::request(&args),
+            Command::Mode(args) => graft_wire::Command::Mode(mode::request(args.mode)),
+            Command::Head(command) => head::request(&command).unwrap(),
+            Command::Offload(command) => offload::request(&command).unwrap(),
             other => panic!("{other:?}"),
         };
+        let body = sent.to_value();
         assert_eq!(body, serde_json::from_str::<Value>(expected).unwrap(), "{line}");
-        parse(op, body.to_string().as_bytes()).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let read = parse(sent.op(), body.to_string().as_bytes()).unwrap_or_else(|e| panic!("{line}: {e}"));
+        assert_eq!(read.command, sent, "{line}");
     }
 }
 
@@ -143,7 +145,7 @@ fn what_cannot_be_sent_is_said_before_sending() {
         other => panic!("{other:?}"),
     };
     assert_eq!(exit_code(&request("dataset clear").unwrap_err()), 2);
-    let relative = request("dataset import here").unwrap();
+    let relative = request("dataset import here").unwrap().to_value();
     assert!(relative["path"].as_str().unwrap().starts_with('/'), "{relative}");
 }
 

@@ -1,12 +1,14 @@
 //! `graft train`: one round, now.
 
 use super::Common;
-use super::client::{body, word};
+use super::client::word;
 use super::findings;
 use super::output::{percent, table};
 use anyhow::Result;
 use clap::Args;
-use graft_wire::Op;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use graft_wire::Command;
+use graft_wire::command::{Method, Train};
 use graft_wire::messages::JobMessage;
 use serde_json::{Map, Value, json};
 
@@ -17,8 +19,8 @@ pub struct TrainArgs {
     #[arg(long)]
     wait: bool,
     /// The head to train [default: as configured]
-    #[arg(long, value_parser = ["auto", "imprint", "ridge", "softmax"])]
-    method: Option<String>,
+    #[arg(long, value_parser = PossibleValuesParser::new(Method::WORDS).try_map(|word| word.parse::<Method>()))]
+    method: Option<Method>,
     /// Cancel the running round; the active head stays
     #[arg(long, conflicts_with_all = ["wait", "method"])]
     cancel: bool,
@@ -27,17 +29,18 @@ pub struct TrainArgs {
 pub fn run(args: &TrainArgs, common: &Common) -> Result<()> {
     let sent = request(args);
     if args.cancel {
-        return common.send(Op::Train, &sent, |_| "cancelled".to_owned());
+        return common.send(&sent, |_| "cancelled".to_owned());
     }
-    let job = common.job(Op::Train, &sent, args.wait)?;
+    let job = common.job(&sent, args.wait)?;
     common.output().show(&json!(job), |_| if args.wait { figures(&job) } else { format!("job {}", job.id) })
 }
 
-pub(super) fn request(args: &TrainArgs) -> Value {
-    match args.cancel {
-        true => body("cancel", &[]),
-        false => body("start", &[("method", json!(args.method))]),
-    }
+/// The command that is sent.
+pub(super) fn request(args: &TrainArgs) -> Command {
+    Command::Train(match args.cancel {
+        true => Train::Cancel,
+        false => Train::Start { method: args.method },
+    })
 }
 
 /// What a round brought: figures on bursts that the heads had not seen.

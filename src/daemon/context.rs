@@ -6,6 +6,7 @@ use super::pair::tasks::Floors;
 use super::provenance::Provenance;
 use crate::config::Settings;
 use graft_control::{Hold, JobId, Token, Version};
+use std::fmt;
 use std::sync::Arc;
 
 /// The daemon at the moment of one event.
@@ -35,6 +36,36 @@ pub struct Context {
     pub offered: Option<JobId>,
 }
 
+/// Who asks for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Somebody at the broker.
+    Mqtt,
+    /// A user of the device, by number.
+    Cli(u32),
+    /// Somebody at a listener that cannot tell.
+    Http,
+    /// The button on the board.
+    Button,
+    /// The daemon itself.
+    Adaptation,
+    /// The daemon itself, which goes on with a job of an earlier start.
+    Restart,
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mqtt => f.write_str("mqtt"),
+            Self::Cli(user) => write!(f, "cli:{user}"),
+            Self::Http => f.write_str("http"),
+            Self::Button => f.write_str("button"),
+            Self::Adaptation => f.write_str("adaptation"),
+            Self::Restart => f.write_str("restart"),
+        }
+    }
+}
+
 /// A command that is being carried out, as the component that does so sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -42,8 +73,8 @@ pub struct Asked {
     pub token: Token,
     /// Its idempotency key.
     pub id: Option<String>,
-    /// Who asked: `mqtt`, `http` or `button`.
-    pub by: &'static str,
+    /// Who asked.
+    pub by: By,
     /// Only to be carried out at this revision.
     pub if_rev: Option<i64>,
 }

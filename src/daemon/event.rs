@@ -4,7 +4,7 @@
 use super::adapt::tasks as adapt;
 use super::commands::tasks as commands;
 use super::configuration::tasks as configuration;
-use super::context::Asked;
+use super::context::{Asked, By};
 use super::frames::{ActiveHead, Installed, Observation};
 use super::labels::tasks as labels;
 use super::offload::tasks as offload;
@@ -54,6 +54,8 @@ pub enum Event {
         op: String,
         /// Its body.
         body: Bytes,
+        /// Who asks.
+        by: By,
         /// Where the answer goes.
         ticket: Ticket,
     },
@@ -220,7 +222,7 @@ pub enum JobChange {
         /// Its first step.
         step: &'static str,
         /// Who asked for it.
-        by: &'static str,
+        by: By,
     },
     /// It goes on after a restart, if it is not known yet.
     Resumes {

@@ -193,7 +193,7 @@ fn connect(daemon: &mut Daemon) -> Result<mpsc::Receiver<mqtt::Report>> {
     }
     if session.enabled {
         let topics = daemon.effects.topics();
-        let will = (topics.availability(), Bytes::from_static(OFFLINE.as_bytes()));
+        let will = (topics.availability().name, Bytes::from_static(OFFLINE.as_bytes()));
         let commands = vec![topics.cmd_filter()];
         let online = Bytes::from_static(ONLINE.as_bytes());
         let handle = mqtt::start(session, will, online, commands, reports);

@@ -3,7 +3,7 @@
 use graft_control::probation::Baseline;
 use graft_control::{JobId, Wanted};
 use graft_store::{Store, StoreError, Tx};
-use graft_wire::messages::{AdviceState, DriftState, to_json};
+use graft_wire::messages::{AdviceState, DriftState, JobMessage, to_json};
 use graft_wire::offload::Offer;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub trait Text: Sized {
 pub const WANTED: Key<Wanted> = Key::new("wanted");
 /// The newest job id; ids are not used twice.
 pub const JOB: Key<JobId> = Key::new("job");
+/// Every job that the broker still has a message of.
+pub const JOBS: Key<Json<Vec<JobMessage>>> = Key::new("jobs");
 /// The revision of the samples that the last round saw.
 pub const TRAINED_REV: Key<i64> = Key::new("trained_rev");
 /// The last drift verdict.
@@ -165,6 +167,8 @@ impl<T: Text> Key<T> {
 pub enum Fact {
     /// See [`JOB`].
     Job(JobId),
+    /// See [`JOBS`].
+    Jobs(Vec<JobMessage>),
     /// See [`TRAINED_REV`].
     TrainedRev(i64),
     /// See [`DRIFT`].
@@ -180,6 +184,7 @@ impl Fact {
     pub fn keep(self, store: &mut Store) {
         let (key, stored) = match self {
             Self::Job(job) => (JOB.name(), JOB.put(store, &job)),
+            Self::Jobs(jobs) => (JOBS.name(), JOBS.put(store, &Json(jobs))),
             Self::TrainedRev(rev) => (TRAINED_REV.name(), TRAINED_REV.put(store, &rev)),
             Self::Drift(state) => (DRIFT.name(), DRIFT.put(store, &Json(state))),
             Self::Findings(found) => (FINDINGS.name(), FINDINGS.put(store, &Json(found))),

@@ -147,8 +147,8 @@ impl Daemon {
                 outbox::delivered(&cx.now, token, refused, &mut self.effects);
             }
             Event::Message(message) => to!(self.commands, cx, commands::Input::Message(message)),
-            Event::Request { op, body, ticket } => {
-                to!(self.commands, cx, commands::Input::Request { op, body, ticket });
+            Event::Request { op, body, by, ticket } => {
+                to!(self.commands, cx, commands::Input::Request { op, body, by, ticket });
             }
             Event::Button(down) => to!(self.commands, cx, commands::Input::Button(down)),
             Event::View(view, ticket) => {
@@ -172,6 +172,7 @@ impl Daemon {
         let Beginning { head_taken_back: taken_back, pair_rolled_back: rolled_back } = beginning;
         outbox::resume(&mut self.effects);
         self.watch.introduce(cx, &mut self.effects);
+        to!(self.jobs, cx, jobs::Input::Begin);
         let classes = self.labels.dataset().names();
         to!(self.adapt, cx, adapt::Input::Begin { taken_back, classes });
         to!(self.pair, cx, pair::Input::Begin { rolled_back });
@@ -207,6 +208,7 @@ impl Daemon {
         to!(self.offload, cx, offload::Input::Tick);
         to!(self.pair, cx, pair::Input::Tick);
         to!(self.labels, cx, labels::Input::Tick);
+        to!(self.jobs, cx, jobs::Input::Tick);
         let (sample_bytes, records) = (self.labels.dataset().bytes, self.labels.records());
         to!(self.board, cx, board::Input::Tick { sample_bytes, records });
     }

@@ -110,7 +110,7 @@ pub fn assemble(
         adapt: Adapt::new(found.control, found.heads, found.findings),
         pair,
         offload: Offload::default(),
-        jobs: Jobs::default(),
+        jobs: found.jobs,
         board: BoardMonitor::new(systemd::watchdog_interval()),
         effects: Effects::live(live, topics, job_ids),
         settings: Arc::new(settings),
@@ -137,6 +137,7 @@ struct Found {
     heads: adapt::at_start::Heads,
     control: Control,
     next_job: u64,
+    jobs: Jobs,
     dataset: DatasetView,
     findings: kept::Findings,
     drift: Option<graft_wire::messages::DriftState>,
@@ -155,6 +156,8 @@ impl Found {
         let pair = configured::at_start(store, settings, key, now.wall_ms).map_err(config)?;
         let wanted = kept::WANTED.get(store).map_err(read)?.unwrap_or(Wanted::Infer);
         let next_job = kept::JOB.get(store).map_err(read)?.map_or(1, |job| job + 1);
+        let jobs = kept::JOBS.get(store).map_err(read)?.map_or_else(Vec::new, |kept| kept.0);
+        let jobs = Jobs::after(jobs, now.wall_ms);
         let trained_rev = kept::TRAINED_REV.get(store).map_err(read)?;
         let pinned = store.serving().map_err(read)?.pinned.is_some();
         let heads = adapt::at_start::heads(store, &pair.provenance, now.uptime, now.wall_ms).map_err(read)?;
@@ -175,6 +178,7 @@ impl Found {
             heads,
             control,
             next_job,
+            jobs,
             dataset,
             findings: findings.unwrap_or_default(),
             drift: kept::DRIFT.get(store).map_err(read)?.map(|told| told.0),

@@ -6,7 +6,7 @@ use super::adapt::{self, Adapt, trainer};
 use super::board::BoardMonitor;
 use super::clock::Now;
 use super::commands::Commands;
-use super::context::Context;
+use super::context::{By, Context};
 use super::effects::{Effect, Effects, Recorder};
 use super::event::{Beginning, Done, Event, Inbox, Message, Ticket};
 use super::frames::{ActiveHead, Observation, Order, SeenFrame};
@@ -255,7 +255,7 @@ impl Session {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let (op, body) = (op.to_owned(), body.as_bytes().to_vec().into());
-        self.tell(Event::Request { op, body, ticket });
+        self.tell(Event::Request { op, body, by: By::Http, ticket });
         ticket
     }
 

@@ -5,8 +5,9 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use graft_wire::{Error, error};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// What goes back to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Answer {
         match serde_json::to_vec(value) {
             Ok(body) => Self { status, content_type: "application/json", body: body.into() },
             Err(error) => {
-                Self::error("internal", &format!("the answer cannot be written as JSON: {error}"), false)
+                Self::error(&Error::internal(format!("the answer cannot be written as JSON: {error}")))
             }
         }
     }
@@ -39,31 +40,10 @@ impl Answer {
         Self { status: 200, content_type, body: body.into() }
     }
 
-    /// An error as on MQTT: `{"error": {"code", "message", "retryable"}}`. The status follows from the code.
-    pub fn error(code: &str, message: &str, retryable: bool) -> Self {
-        let body: Value = json!({"error": {"code": code, "message": message, "retryable": retryable}});
-        let (status, body) = (Self::status_of(code), body.to_string().into());
-        Self { status, content_type: "application/json", body }
-    }
-
-    /// The HTTP status that goes with an error code of the MQTT API.
-    pub fn status_of(code: &str) -> u16 {
-        match code {
-            "bad_request" | "unknown_field" | "retained_command" => 400,
-            "denied" => 403,
-            "not_found" => 404,
-            "busy" | "conflict" | "canceled" => 409,
-            "expired" => 410,
-            "too_large" => 413,
-            "bad_signature" | "digest_mismatch" | "incompatible" | "not_enough_data" | "diverged"
-            | "regression" => 422,
-            "unsupported" => 501,
-            "offload_unreachable" => 502,
-            "thermal" | "camera" => 503,
-            "timeout" => 504,
-            "disk_full" => 507,
-            _ => 500,
-        }
+    /// An error as on MQTT: `{"error": {"code", "message", …}}`. The status is that of its code.
+    pub fn error(error: &Error) -> Self {
+        let body = json!({ "error": error }).to_string().into();
+        Self { status: error::http_status(error.code), content_type: "application/json", body }
     }
 
     pub(super) fn with_status(mut self, status: u16) -> Self {

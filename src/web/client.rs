@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use graft_wire::Error;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -33,16 +34,13 @@ pub enum ClientError {
         reason: String,
     },
     /// The daemon says no.
-    #[error("{message} ({code})")]
+    #[error("{error} ({code})", code = .error.code)]
     Refused {
         /// HTTP status.
         status: u16,
-        /// Error code as on MQTT.
-        code: String,
-        /// For people.
-        message: String,
-        /// The same may work later.
-        retryable: bool,
+        /// The error, as on MQTT.
+        error: Error,
+        /// The whole reply.
         reply: Value,
     },
     /// The conversation broke off, or the answer makes no sense.
@@ -211,15 +209,10 @@ async fn refusal(response: Response<Incoming>) -> ClientError {
         Ok(reply) => reply,
         Err(error) => return ClientError::Broken(format!("status {status}, and then {error}")),
     };
-    let error = &reply["error"];
-    let text = |key: &str| error[key].as_str().map(ToOwned::to_owned);
-    ClientError::Refused {
-        status,
-        code: text("code").unwrap_or_else(|| "internal".into()),
-        message: text("message").unwrap_or_else(|| format!("the daemon answered with status {status}")),
-        retryable: error["retryable"].as_bool().unwrap_or(false),
-        reply,
-    }
+    // A daemon of a later version may have codes that are not known here.
+    let unknown = |_| Error::internal(format!("the daemon answered with status {status}: {reply}"));
+    let error = serde_json::from_value(reply["error"].clone()).unwrap_or_else(unknown);
+    ClientError::Refused { status, error, reply }
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, ClientError> {

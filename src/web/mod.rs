@@ -74,8 +74,8 @@ pub enum Request {
         /// Last part of the topic.
         op: String,
         body: Bytes,
-        /// Who asks: `cli:<uid>`.
-        by: String,
+        /// The user who asks, by number, where the listener can tell.
+        by: Option<u32>,
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
     },

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, http::header};
 use bytes::Bytes;
+use graft_wire::{Code, Error};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::json;
@@ -25,7 +26,7 @@ const FORMATS: [&str; 3] = ["safetensors", "onnx", "merged-onnx"];
 
 /// Who is on the other end of the connection; absent on listeners that cannot tell.
 #[derive(Clone, Debug)]
-pub(super) struct Peer(pub String);
+pub(super) struct Peer(pub u32);
 
 /// What the handlers have in common.
 #[derive(Clone)]
@@ -60,10 +61,8 @@ impl Api {
         });
         match asked.await {
             Ok(Some(answer)) => answer,
-            Ok(None) => Answer::error("internal", "the daemon is stopping", true).with_status(503),
-            Err(_) => {
-                Answer::error("timeout", &too_slow("the daemon did not answer", self.limits.answer), true)
-            }
+            Ok(None) => again(Code::Internal, "the daemon is stopping").with_status(503),
+            Err(_) => refuse(Code::Timeout, too_slow("the daemon did not answer", self.limits.answer)),
         }
     }
 }
@@ -105,12 +104,12 @@ pub(super) fn router(api: Api) -> Router {
                  backbones, offload, config, jobs, frame and watch",
                 uri.path()
             );
-            Answer::error("not_found", &message, false)
+            refuse(Code::NotFound, message)
         })
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             let message =
                 format!("{method} is not possible at {}: commands are POST, views are GET", uri.path());
-            Answer::error("unsupported", &message, false).with_status(405)
+            refuse(Code::Unsupported, message).with_status(405)
         })
         .with_state(api)
 }
@@ -122,13 +121,13 @@ async fn command(
     body: Body,
 ) -> Answer {
     if op.is_empty() || op.len() > 32 || !op.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
-        return Answer::error("not_found", "a command is named by lower-case letters", false);
+        return refuse(Code::NotFound, "a command is named by lower-case letters");
     }
     let body = match read(body, &api.limits).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
-    let by = peer.map_or_else(|| "http".into(), |Extension(Peer(by))| by);
+    let by = peer.map(|Extension(Peer(user))| user);
     let (reply, answer) = oneshot::channel();
     api.ask(Request::Command { op, body, by, reply }, answer).await
 }
@@ -136,7 +135,7 @@ async fn command(
 async fn read(body: Body, limits: &Limits) -> Result<Bytes, Answer> {
     let too_large = || {
         let message = format!("a command has at most {} bytes", limits.bytes);
-        Answer::error("too_large", &message, false)
+        refuse(Code::TooLarge, message)
     };
     // A length that is announced need not be waited for.
     if body.size_hint().lower() > limits.bytes as u64 {
@@ -145,12 +144,10 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, Answer> {
     match timeout(limits.body, Limited::new(body, limits.bytes).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => {
-            Err(Answer::error("bad_request", &format!("the body cannot be read: {error}"), true))
-        }
+        Ok(Err(error)) => Err(again(Code::BadRequest, format!("the body cannot be read: {error}"))),
         Err(_) => {
             let message = too_slow("the body did not arrive", limits.body);
-            Err(Answer::error("timeout", &message, true).with_status(408))
+            Err(refuse(Code::Timeout, message).with_status(408))
         }
     }
 }
@@ -170,7 +167,7 @@ async fn samples(State(api): State<Api>, query: Result<Query<SamplesQuery>, Quer
     };
     let limit = query.limit.unwrap_or(50);
     if !(1..=MAX_ROWS).contains(&limit) {
-        return Answer::error("bad_request", &format!("limit is {limit}, must be 1 to {MAX_ROWS}"), false);
+        return refuse(Code::BadRequest, format!("limit is {limit}, must be 1 to {MAX_ROWS}"));
     }
     let class = query.class.filter(|class| !class.is_empty());
     api.view(View::Samples { class, limit, offset: query.offset.unwrap_or(0) }).await
@@ -179,14 +176,14 @@ async fn samples(State(api): State<Api>, query: Result<Query<SamplesQuery>, Quer
 async fn sample_image(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     match id.parse() {
         Ok(id) => api.view(View::SampleImage(id)).await,
-        Err(_) => Answer::error("not_found", &format!("{id:?} is not the id of a sample"), false),
+        Err(_) => refuse(Code::NotFound, format!("{id:?} is not the id of a sample")),
     }
 }
 
 async fn head(State(api): State<Api>, Path(version): Path<String>) -> Answer {
     match version.parse() {
         Ok(version) => api.view(View::Head(version)).await,
-        Err(_) => Answer::error("not_found", &format!("{version:?} is not a head version (a number)"), false),
+        Err(_) => refuse(Code::NotFound, format!("{version:?} is not a head version (a number)")),
     }
 }
 
@@ -207,7 +204,7 @@ async fn head_file(
     };
     if !FORMATS.contains(&format.as_str()) {
         let message = format!("format is {format:?}, must be one of {}", FORMATS.join(", "));
-        return Answer::error("bad_request", &message, false);
+        return refuse(Code::BadRequest, message);
     }
     let version = match version.as_str() {
         "active" => None,
@@ -215,7 +212,7 @@ async fn head_file(
             Ok(version) => Some(version),
             Err(_) => {
                 let message = format!("{text:?} is not a head version (a number, or active)");
-                return Answer::error("not_found", &message, false);
+                return refuse(Code::NotFound, message);
             }
         },
     };
@@ -229,15 +226,24 @@ async fn job(State(api): State<Api>, Path(id): Path<String>) -> Answer {
 async fn watch_lines(State(api): State<Api>) -> Response {
     let Ok(permit) = Arc::clone(&api.watchers).try_acquire_owned() else {
         let message = format!("{} clients are watching already", api.limits.watchers);
-        return Answer::error("busy", &message, true).with_status(503).into_response();
+        return refuse(Code::Busy, message).with_status(503).into_response();
     };
     let body = watching::body(api.watch.subscribe(), permit, api.stopping);
     ([(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response()
 }
 
+fn refuse(code: Code, message: impl Into<String>) -> Answer {
+    Answer::error(&Error::new(code, message))
+}
+
+/// Refuses what may go well when it is sent again as it is, which the code alone does not say.
+fn again(code: Code, message: impl Into<String>) -> Answer {
+    Answer::error(&Error { retryable: true, ..Error::new(code, message) })
+}
+
 fn bad_query(error: &QueryRejection) -> Answer {
-    Answer::error("bad_request", &error.body_text(), false)
+    refuse(Code::BadRequest, error.body_text())
 }
 
 fn too_slow(what: &str, limit: Duration) -> String {

@@ -65,8 +65,8 @@ impl Door for UnixListener {
 
     async fn next(&self) -> io::Result<(UnixStream, Option<Peer>)> {
         let (stream, _) = self.accept().await?;
-        let peer = stream.peer_cred().map_or_else(|_| "cli".into(), |peer| format!("cli:{}", peer.uid()));
-        Ok((stream, Some(Peer(peer))))
+        let peer = stream.peer_cred().ok().map(|peer| Peer(peer.uid()));
+        Ok((stream, peer))
     }
 }
 

@@ -4,7 +4,7 @@
 mod admission;
 mod attacks;
 mod crash;
-mod host;
+pub mod host;
 
 use crate::service::scene;
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator};
@@ -52,9 +52,9 @@ fn send(board: &Board, op: &str, body: &Value) -> Result<Value, (String, String)
     let socket = board.path("graft.sock");
     let answer = std::thread::scope(|s| s.spawn(|| Client::new(socket).command(op, body)).join().unwrap());
     answer.map_err(|error| match error {
-        graft::web::ClientError::Refused { code, message, reply, .. } => {
+        graft::web::ClientError::Refused { error, reply, .. } => {
             let reason = reply.pointer("/error/detail/reason").and_then(Value::as_str);
-            (code, reason.map_or(message, str::to_owned))
+            (error.code.to_string(), reason.map_or(error.message, str::to_owned))
         }
         other => panic!("{op} {body}: {other}"),
     })

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use graft_wire::topic::Address;
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::Outbox;
@@ -90,21 +91,20 @@ impl Handle {
         Self { on: None }
     }
 
-    /// Sets what a topic shall hold at the broker. Only the newest payload is sent, again at every connect.
-    pub fn retain(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
-        let (topic, payload) = (topic.into(), payload.into());
-        let publication = Publication { topic, payload, retain: true, qos1: true, ..Default::default() };
-        self.with(|outbox| outbox.retain(publication, Instant::now()));
+    /// Publishes to a topic as its row says. Of a topic that the broker keeps only the newest payload is sent, again
+    /// at every connect.
+    pub fn say(&self, address: Address, payload: impl Into<Bytes>) {
+        self.publish(Publication::on(address, payload));
     }
 
     /// Empties a topic at the broker (a retained message without payload); it is not published again.
-    pub fn clear(&self, topic: impl Into<String>) {
-        self.retain(topic, Bytes::new());
+    pub fn clear(&self, address: Address) {
+        self.publish(Publication { expiry_s: None, ..Publication::on(address, Bytes::new()) });
     }
 
     /// Sends one message. QoS 0: kept while offline, the oldest of 256 dropped first. QoS 1: kept until the
-    /// broker has it; beyond 1,024 messages or 8 MiB it is refused (`queue_full`). QoS 1 with `retain` is
-    /// [`Handle::retain`] with an expiry and a token.
+    /// broker has it; beyond 1,024 messages or 8 MiB it is refused (`queue_full`). QoS 1 with `retain`: only the
+    /// newest payload of a topic is sent, again at every connect.
     pub fn publish(&self, publication: Publication) {
         self.with(|outbox| outbox.publish(publication, Instant::now()));
     }
@@ -112,7 +112,7 @@ impl Handle {
     /// Publishes stages one after the other, each when the one before is fully acknowledged, all at QoS 1;
     /// `token` is reported once at the end. A lost connection starts it again at the first stage. What a
     /// finished sequence left retained is published again, in the same order, at every connect, until another
-    /// sequence, [`Handle::retain`] or [`Handle::clear`] takes over the topic.
+    /// sequence, [`Handle::say`] or [`Handle::clear`] takes over the topic.
     pub fn sequence(&self, stages: Vec<Vec<Publication>>, token: Option<u64>) {
         self.with(|outbox| outbox.sequence(stages, token));
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use graft_wire::topic::Address;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 
@@ -14,7 +15,7 @@ pub struct Publication {
     /// What. Empty together with `retain` clears the topic at the broker.
     pub payload: Bytes,
     /// The broker keeps it for later subscribers. Together with `qos1` it is treated like
-    /// [`Handle::retain`](super::Handle::retain): published again at every connect until replaced or cleared.
+    /// [`Handle::say`](super::Handle::say): published again at every connect until replaced or cleared.
     pub retain: bool,
     /// At least once (acknowledged by the broker) rather than at most once.
     pub qos1: bool,
@@ -28,6 +29,19 @@ pub struct Publication {
 }
 
 impl Publication {
+    /// A message to a topic of the interface, as the row of that topic says.
+    pub fn on(address: Address, payload: impl Into<Bytes>) -> Self {
+        let Address { topic, name } = address;
+        Self {
+            topic: name,
+            payload: payload.into(),
+            retain: topic.retain,
+            qos1: topic.qos > 0,
+            expiry_s: topic.expiry_s,
+            ..Self::default()
+        }
+    }
+
     /// Why this can never be sent, if so: `word: explanation`.
     pub(super) fn fault(&self, limit: usize) -> Option<String> {
         if self.topic.is_empty() || self.topic.len() > 65_535 {
@@ -128,6 +142,16 @@ mod tests {
                 assert!(publication.fault(written.len() - 1).unwrap().starts_with("too_large:"));
             }
         }
+    }
+
+    #[test]
+    fn a_topic_says_how_it_is_published() {
+        let topics = graft_wire::Topics::new("graft", "cam").unwrap();
+        let stats = Publication::on(topics.stats(), "{}");
+        assert_eq!((stats.retain, stats.qos1, stats.expiry_s), (false, false, Some(60)));
+        let job = Publication::on(topics.job("7"), "{}");
+        assert_eq!((job.topic.as_str(), job.retain, job.qos1), ("graft/cam/job/7", true, true));
+        assert_eq!(job.expiry_s, Some(7 * 86_400));
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! <https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload> (Home Assistant 2024.11 or newer).
 
 use super::command::Op;
-use super::topic::Topics;
+use super::topic::{Address, Topic, Topics};
 use serde_json::{Value, json};
 
 /// Topic and payload, below the prefix that Home Assistant listens to (`homeassistant` usually).
-pub fn discovery(prefix: &str, topics: &Topics, version: &str, board: &str) -> (String, String) {
+pub fn discovery(prefix: &str, topics: &Topics, version: &str, board: &str) -> (Address, String) {
     let device = topics.device();
     let id = format!("graft_{}", device.replace('-', "_"));
     let part = |name: &str, platform: &str, more: Value| {
@@ -22,15 +22,15 @@ pub fn discovery(prefix: &str, topics: &Topics, version: &str, board: &str) -> (
             "label",
             "sensor",
             // The attribute tells why there is no label: camera_lost.
-            json!({"name": "Label", "icon": "mdi:tag", "state_topic": topics.label(),
-                "json_attributes_topic": topics.state(),
+            json!({"name": "Label", "icon": "mdi:tag", "state_topic": topics.label().name,
+                "json_attributes_topic": topics.state().name,
                 "json_attributes_template": "{{ {'reasons': value_json.reasons} | tojson }}"}),
         ),
         part(
             "accuracy",
             "sensor",
             json!({"name": "Accuracy", "icon": "mdi:target", "entity_category": "diagnostic",
-                "unit_of_measurement": "%", "state_class": "measurement", "state_topic": topics.state(),
+                "unit_of_measurement": "%", "state_class": "measurement", "state_topic": topics.state().name,
                 "value_template": "{{ (value_json.head.accuracy.value * 100) | round(1) \
                                    if value_json.head and value_json.head.accuracy else None }}"}),
         ),
@@ -38,21 +38,21 @@ pub fn discovery(prefix: &str, topics: &Topics, version: &str, board: &str) -> (
             "temperature",
             "sensor",
             json!({"name": "Temperature", "device_class": "temperature", "entity_category": "diagnostic",
-                "unit_of_measurement": "°C", "state_class": "measurement", "state_topic": topics.stats(),
+                "unit_of_measurement": "°C", "state_class": "measurement", "state_topic": topics.stats().name,
                 "value_template": "{{ value_json.temperature_c | default(None) }}"}),
         ),
         part(
             "problem",
             "binary_sensor",
             json!({"name": "Problem", "device_class": "problem", "entity_category": "diagnostic",
-                "state_topic": topics.state(),
+                "state_topic": topics.state().name,
                 "value_template": "{{ 'ON' if value_json.mode == 'degraded' else 'OFF' }}"}),
         ),
         part(
             "adaptation",
             "switch",
             json!({"name": "Adaptation", "icon": "mdi:school", "command_topic": topics.cmd(Op::Mode),
-                "payload_on": "start", "payload_off": "stop", "state_topic": topics.state(),
+                "payload_on": "start", "payload_off": "stop", "state_topic": topics.state().name,
                 "state_on": "on", "state_off": "off",
                 "value_template": "{{ 'on' if value_json.wanted == 'adapt' else 'off' }}"}),
         ),
@@ -63,11 +63,12 @@ pub fn discovery(prefix: &str, topics: &Topics, version: &str, board: &str) -> (
         "device": {"identifiers": [id], "name": format!("graft {device}"), "manufacturer": "graft", "model": board,
             "sw_version": version},
         "origin": {"name": "graft", "sw_version": version},
-        "availability_topic": topics.availability(),
+        "availability_topic": topics.availability().name,
         "qos": 1,
         "components": components,
     });
-    (format!("{prefix}/device/{id}/config"), payload.to_string())
+    let name = Topic::HOME_ASSISTANT.address.replace("{prefix}", prefix).replace("{id}", &id);
+    (Address::new(Topic::HOME_ASSISTANT, name), payload.to_string())
 }
 
 #[cfg(test)]
@@ -79,7 +80,7 @@ mod tests {
     fn every_part_names_our_topics_and_its_commands_are_understood() {
         let topics = Topics::new("graft", "line-3").unwrap();
         let (topic, payload) = discovery("homeassistant", &topics, "1.2.3", "Some board");
-        assert_eq!(topic, "homeassistant/device/graft_line_3/config");
+        assert_eq!(topic.name, "homeassistant/device/graft_line_3/config");
         let payload: Value = serde_json::from_str(&payload).unwrap();
         assert_eq!(payload["availability_topic"], "graft/line-3/availability");
         let parts = payload["components"].as_object().unwrap();
@@ -87,7 +88,7 @@ mod tests {
         let mut ids: Vec<&str> = parts.values().map(|part| part["unique_id"].as_str().unwrap()).collect();
         ids.dedup();
         assert_eq!(ids.len(), parts.len());
-        let ours = [topics.label(), topics.state(), topics.stats()];
+        let ours = [topics.label().name, topics.state().name, topics.stats().name];
         assert!(parts.values().all(|part| ours.contains(&part["state_topic"].as_str().unwrap().to_owned())));
         assert_eq!(parts["label"]["json_attributes_topic"], "graft/line-3/state");
         let switch = &parts["adaptation"];

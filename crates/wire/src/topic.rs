@@ -1,7 +1,190 @@
-//! Topic names as a type. The tree is `{base}/{device}/…`; the device writes everything except
-//! `cmd/…`, and reads only that.
+//! Topics: one row for each kind of topic, by which the daemon publishes and the documents are written, and their
+//! names as a type. The tree is `{base}/{device}/…`; the device writes everything except `cmd/…`, and reads only that.
+
+use std::fmt;
 
 use super::command::Op;
+use super::messages::{OFFLINE, ONLINE};
+
+/// One kind of topic that a device writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name below `{base}/{device}`, with `{…}` for what varies.
+    pub address: &'static str,
+    /// What it carries.
+    pub payload: Payload,
+    /// Kept by the broker for later subscribers.
+    pub retain: bool,
+    /// Quality of service: 0 or 1.
+    pub qos: u8,
+    /// Seconds after which the broker drops a message.
+    pub expiry_s: Option<u32>,
+    /// What it says, for people.
+    pub about: &'static str,
+}
+
+/// What a topic carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// JSON of the type of this name.
+    Json(&'static str),
+    /// Plain text, one of these words.
+    Word(&'static [&'static str]),
+    /// Plain text.
+    Text,
+    /// The bytes of a part of a head file.
+    Bytes,
+}
+
+const fn kept(address: &'static str, payload: Payload, about: &'static str) -> Topic {
+    Topic { address, payload, retain: true, qos: 1, expiry_s: None, about }
+}
+
+const fn told(address: &'static str, payload: Payload, about: &'static str) -> Topic {
+    Topic { address, payload, retain: false, qos: 1, expiry_s: None, about }
+}
+
+/// Life of a topic of a job at the broker, in seconds: a week. It is for boards that never come back; those that do
+/// clear their topics themselves.
+const WEEK: Option<u32> = Some(7 * 86_400);
+
+impl Topic {
+    /// `online` or `offline`; the last will.
+    pub const AVAILABILITY: Self = kept(
+        "availability",
+        Payload::Word(&[ONLINE, OFFLINE]),
+        "Whether the device is there. `offline` is the last will, and is said before a clean goodbye, too.",
+    );
+    /// What the device is and can do.
+    pub const INFO: Self = kept(
+        "info",
+        Payload::Json("Info"),
+        "What the device is and can do: commands, limits, camera, configuration without secrets, public key.",
+    );
+    /// What it is doing.
+    pub const STATE: Self = kept(
+        "state",
+        Payload::Json("State"),
+        "What it is doing and why: mode, head with its accuracy, backbone, samples by class, running job. \
+         On change, at most once a second.",
+    );
+    /// Figures for graphs.
+    pub const STATS: Self = Self {
+        qos: 0,
+        expiry_s: Some(60),
+        ..told("stats", Payload::Json("Stats"), "Figures for graphs, every 30 seconds.")
+    };
+    /// The agreed class.
+    pub const LABEL: Self = kept(
+        "label",
+        Payload::Text,
+        "The agreed class as plain text, on change only: three frames in a row (setting `predict.vote`) have \
+         to say the same with enough confidence. `none` while there is no agreed class: before the first one, and \
+         while the camera is lost (`reasons` of `state` has `camera_lost` then).",
+    );
+    /// What one frame looks like.
+    pub const PREDICTION: Self = Self {
+        qos: 0,
+        expiry_s: Some(10),
+        ..told(
+            "prediction",
+            Payload::Json("PredictionMessage"),
+            "What one frame looks like to the head, at most twice a second. Its `frame` is what `label` takes.",
+        )
+    };
+    /// Things that happened.
+    pub const EVENT: Self = told(
+        "event",
+        Payload::Json("Event"),
+        "Things that happened: captures, rounds, heads that came or were refused, camera lost and back.",
+    );
+    /// The manifest of the active head.
+    pub const HEAD: Self = kept(
+        "head",
+        Payload::Json("Manifest"),
+        "The signed manifest of the active head. Published after its parts.",
+    );
+    /// A part of a head file.
+    pub const HEAD_PART: Self = kept(
+        "head/{version}/{n}",
+        Payload::Bytes,
+        "Part `n` (from 0) of the head file, at most 64 KiB. Those of the active and the previous version are \
+         kept; older ones are cleared with an empty message.",
+    );
+    /// How far a job is.
+    pub const JOB: Self = Self {
+        expiry_s: WEEK,
+        ..kept(
+            "job/{job}",
+            Payload::Json("JobMessage"),
+            "How far a job is. Cleared a day after its end, or by `cmd/job`. A job that a restart cut off is \
+             told as `canceled` then.",
+        )
+    };
+    /// A fine-tuning job that waits for a host, or that one has.
+    pub const OFFLOAD: Self = Self {
+        expiry_s: WEEK,
+        ..kept(
+            "offload/{job}",
+            Payload::Json("Offer"),
+            "A fine-tuning job that waits for a training host, or that a host has claimed. Cleared with an empty \
+             message when it is over. See [offload.md](../guide/offload.md).",
+        )
+    };
+    /// The answer to a command.
+    pub const REPLY: Self =
+        told("reply/{op}", Payload::Json("Reply"), "The answer to a command that named no response topic.");
+    /// The one that is not below the device: what Home Assistant finds it by.
+    pub const HOME_ASSISTANT: Self = kept(
+        "{prefix}/device/{id}/config",
+        Payload::Text,
+        "The device as Home Assistant discovers it, where `mqtt.home_assistant` names a prefix.",
+    );
+
+    /// Every kind below `{base}/{device}`, in the order of the documentation.
+    pub const ALL: [Self; 12] = [
+        Self::AVAILABILITY,
+        Self::INFO,
+        Self::STATE,
+        Self::STATS,
+        Self::LABEL,
+        Self::PREDICTION,
+        Self::EVENT,
+        Self::HEAD,
+        Self::HEAD_PART,
+        Self::JOB,
+        Self::OFFLOAD,
+        Self::REPLY,
+    ];
+}
+
+/// A topic to publish to: its name and the row that says how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The kind of topic.
+    pub topic: Topic,
+    /// The whole name.
+    pub name: String,
+}
+
+impl Address {
+    /// One topic of a kind.
+    pub fn new(topic: Topic, name: impl Into<String>) -> Self {
+        Self { topic, name: name.into() }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.name
+    }
+}
 
 /// Most levels of a base: together with the deepest topic (`head/<version>/<n>` under the device) this
 /// stays within the seven slashes that the strictest known broker allows.
@@ -72,64 +255,75 @@ impl Topics {
         format!("{}/{rest}", self.root)
     }
 
-    /// `online` or `offline`; the last will. Retained.
-    pub fn availability(&self) -> String {
-        self.under("availability")
+    /// The address of a kind of topic, its `{…}` filled in order.
+    fn at(&self, topic: Topic, parts: &[&str]) -> Address {
+        let mut parts = parts.iter();
+        let levels = topic.address.split('/').map(|level| match level.starts_with('{') {
+            true => parts.next().copied().unwrap_or_default(),
+            false => level,
+        });
+        Address::new(topic, self.under(&levels.collect::<Vec<_>>().join("/")))
     }
 
-    /// What the device is and can do. Retained.
-    pub fn info(&self) -> String {
-        self.under("info")
+    /// [`Topic::AVAILABILITY`].
+    pub fn availability(&self) -> Address {
+        self.at(Topic::AVAILABILITY, &[])
     }
 
-    /// What it is doing. Retained.
-    pub fn state(&self) -> String {
-        self.under("state")
+    /// [`Topic::INFO`].
+    pub fn info(&self) -> Address {
+        self.at(Topic::INFO, &[])
     }
 
-    /// Figures for graphs, every half minute.
-    pub fn stats(&self) -> String {
-        self.under("stats")
+    /// [`Topic::STATE`].
+    pub fn state(&self) -> Address {
+        self.at(Topic::STATE, &[])
     }
 
-    /// The agreed class name as plain text. Retained.
-    pub fn label(&self) -> String {
-        self.under("label")
+    /// [`Topic::STATS`].
+    pub fn stats(&self) -> Address {
+        self.at(Topic::STATS, &[])
     }
 
-    /// Predictions at a limited rate.
-    pub fn prediction(&self) -> String {
-        self.under("prediction")
+    /// [`Topic::LABEL`].
+    pub fn label(&self) -> Address {
+        self.at(Topic::LABEL, &[])
     }
 
-    /// Things that happened.
-    pub fn event(&self) -> String {
-        self.under("event")
+    /// [`Topic::PREDICTION`].
+    pub fn prediction(&self) -> Address {
+        self.at(Topic::PREDICTION, &[])
     }
 
-    /// The signed manifest of the active head. Retained.
-    pub fn head(&self) -> String {
-        self.under("head")
+    /// [`Topic::EVENT`].
+    pub fn event(&self) -> Address {
+        self.at(Topic::EVENT, &[])
     }
 
-    /// Part `n` (from 0) of the head file of `version`. Retained.
-    pub fn head_part(&self, version: u64, n: u32) -> String {
-        self.under(&format!("head/{version}/{n}"))
+    /// [`Topic::HEAD`].
+    pub fn head(&self) -> Address {
+        self.at(Topic::HEAD, &[])
     }
 
-    /// The progress of one job. Retained until it is cleared.
-    pub fn job(&self, id: &str) -> String {
-        self.under(&format!("job/{id}"))
+    /// [`Topic::HEAD_PART`]: part `n` (from 0) of the head file of `version`.
+    pub fn head_part(&self, version: u64, n: u32) -> Address {
+        self.at(Topic::HEAD_PART, &[&version.to_string(), &n.to_string()])
     }
 
-    /// A job that waits for a training host, or that one has. Retained until it ended.
-    pub fn offload(&self, job: &str) -> String {
-        self.under(&format!("offload/{job}"))
+    /// [`Topic::JOB`].
+    pub fn job(&self, id: &str) -> Address {
+        self.at(Topic::JOB, &[id])
     }
 
-    /// Where replies go that named no response topic.
-    pub fn reply(&self, op: Op) -> String {
-        self.under(&format!("reply/{}", op.as_str()))
+    /// [`Topic::OFFLOAD`].
+    pub fn offload(&self, job: &str) -> Address {
+        self.at(Topic::OFFLOAD, &[job])
+    }
+
+    /// [`Topic::REPLY`]: where replies go that named no response topic. `word` is what stood after `cmd/`, which need
+    /// not be a command.
+    pub fn reply(&self, word: &str) -> Address {
+        self.at(Topic::REPLY, &[word])
     }
 
     /// Where the command `op` is heard.
@@ -189,11 +383,11 @@ mod tests {
     fn topics_hang_under_base_and_device() {
         let t = Topics::new("site/line-3", "cam-1").unwrap();
         assert_eq!(t.root(), "site/line-3/cam-1");
-        assert_eq!(t.availability(), "site/line-3/cam-1/availability");
-        assert_eq!(t.head_part(7, 2), "site/line-3/cam-1/head/7/2");
-        assert_eq!(t.reply(Op::Label), "site/line-3/cam-1/reply/label");
+        assert_eq!(t.availability().name, "site/line-3/cam-1/availability");
+        assert_eq!(t.head_part(7, 2).name, "site/line-3/cam-1/head/7/2");
+        assert_eq!(t.reply("label").name, "site/line-3/cam-1/reply/label");
         assert_eq!(t.cmd_filter(), "site/line-3/cam-1/cmd/+");
-        assert!(t.head_part(1, 0).matches('/').count() <= 7);
+        assert!(t.head_part(1, 0).name.matches('/').count() <= 7);
     }
 
     #[test]
@@ -210,7 +404,7 @@ mod tests {
     #[test]
     fn only_own_known_commands_parse() {
         let t = Topics::new("graft", "cam").unwrap();
-        for op in Op::ALL {
+        for &op in Op::ALL {
             assert_eq!(t.parse_cmd(&t.cmd(op)), Some(op));
         }
         for other in [

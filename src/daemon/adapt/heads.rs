@@ -11,7 +11,6 @@ use crate::daemon::outbox::head_token;
 use crate::daemon::provenance::Provenance;
 use crate::daemon::store_error::store_error;
 use crate::daemon::store_thread::StoreTask;
-use bytes::Bytes;
 use graft_control::probation::{ProbationPolicy, StartProbation};
 use graft_control::{Event, Origin, Version};
 use graft_learn::Head;
@@ -194,23 +193,16 @@ pub fn publish(version: Version, read: Result<Box<HeadToPublish>, StoreError>, f
 }
 
 fn stages(head: &HeadToPublish, topics: &Topics) -> Result<Vec<Vec<Publication>>, String> {
-    let kept = |topic: String, payload: Bytes| Publication {
-        topic,
-        payload,
-        retain: true,
-        qos1: true,
-        ..Publication::default()
-    };
     let HeadToPublish { row, file, all } = head;
     let (list, bytes) = parts::split(file).map_err(|e| e.to_string())?;
     let body = list
         .iter()
         .zip(bytes)
         .map(|(part, bytes)| {
-            kept(topics.head_part(row.version.unsigned_abs(), part.n), Bytes::copy_from_slice(bytes))
+            Publication::on(topics.head_part(row.version.unsigned_abs(), part.n), bytes.to_vec())
         })
         .collect();
-    let manifest = vec![kept(topics.head(), Bytes::copy_from_slice(row.manifest.as_bytes()))];
+    let manifest = vec![Publication::on(topics.head(), row.manifest.clone())];
     // The head before this one stays, for whoever is just fetching it.
     let mut published: Vec<&HeadRow> =
         all.iter().filter(|r| r.published_ms.is_some() && r.version != row.version).collect();
@@ -220,7 +212,7 @@ fn stages(head: &HeadToPublish, topics: &Topics) -> Result<Vec<Vec<Publication>>
         .skip(1)
         .filter_map(|old| serde_json::from_str::<Manifest>(&old.manifest).ok().map(|m| (old.version, m)))
         .flat_map(|(version, old)| old.parts.into_iter().map(move |part| (version, part.n)))
-        .map(|(version, n)| kept(topics.head_part(version.unsigned_abs(), n), Bytes::new()))
+        .map(|(version, n)| Publication::on(topics.head_part(version.unsigned_abs(), n), ""))
         .collect();
     Ok(vec![body, manifest, cleared])
 }

@@ -11,7 +11,7 @@ pub mod trainer;
 use self::heads::Heads;
 use self::rounds::Rounds;
 use self::tasks::{Done, Task};
-use super::context::{Asked, Context};
+use super::context::{Asked, By, Context};
 use super::effects::Effects;
 use super::event::Note;
 use super::frames::Installed;
@@ -83,7 +83,7 @@ pub struct Adapt {
     /// Why the last fact that a command wants kept is not on disk.
     persist_error: Option<Error>,
     /// Who sent the command that is being carried out.
-    asked_by: Option<&'static str>,
+    asked_by: Option<By>,
 }
 
 impl Adapt {
@@ -185,7 +185,7 @@ impl Adapt {
     }
 
     /// Passes the event of a command to the state machine.
-    fn command(&mut self, cx: &Context, by: &'static str, event: Event, fx: &mut Effects) {
+    fn command(&mut self, cx: &Context, by: By, event: Event, fx: &mut Effects) {
         self.asked_by = Some(by);
         self.control_event(cx, event, fx);
         self.asked_by = None;
@@ -216,7 +216,7 @@ impl Adapt {
                 fx.store(StoreTask::Adapt(Task::Pin(version)));
             }
             Action::StartRound(job, choice) => {
-                let by = self.asked_by.unwrap_or("adaptation");
+                let by = self.asked_by.unwrap_or(By::Adaptation);
                 self.rounds.start(cx, job, choice, by, self.heads.active(), fx);
             }
             Action::CancelRound(job) => self.rounds.cancel(Some(job)),

@@ -5,7 +5,7 @@ use super::findings;
 use super::tasks::{RoundData, SnapshotOrder, Task};
 use super::trainer::{Assignment, Finished, RoundOrder};
 use crate::daemon::cancel::Cancel;
-use crate::daemon::context::Context;
+use crate::daemon::context::{By, Context};
 use crate::daemon::effects::Effects;
 use crate::daemon::event::{JobChange, Note};
 use crate::daemon::frames::ActiveHead;
@@ -51,7 +51,7 @@ impl Rounds {
         cx: &Context,
         job: JobId,
         choice: Choice,
-        by: &'static str,
+        by: By,
         active: Option<&ActiveHead>,
         fx: &mut Effects,
     ) {

@@ -4,7 +4,7 @@
 pub mod tasks;
 
 use self::tasks::{Done, Task};
-use super::context::{Asked, Context};
+use super::context::{Asked, By, Context};
 use super::effects::{Effect, Effects};
 use super::event::{Message, Note, Ticket};
 use super::store_error::store_error;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use graft_control::Token;
 use graft_mqtt::Publication;
 use graft_wire::messages::EventType;
+use graft_wire::topic::{Address, Topic};
 use graft_wire::{self as wire, Code, Command, Envelope, Error, Op, Reply, Status, command};
 use serde_json::json;
 use std::collections::HashMap;
@@ -29,6 +30,8 @@ pub enum Input {
         op: String,
         /// Its body.
         body: Bytes,
+        /// Who asks.
+        by: By,
         /// Where the answer goes.
         ticket: Ticket,
     },
@@ -47,8 +50,8 @@ pub enum Input {
 enum ReplyTo {
     /// To the sender's response topic, or to `reply/<op>`; then the command is acknowledged.
     Mqtt {
-        /// MQTT 5 response topic, checked.
-        topic: String,
+        /// MQTT 5 response topic, checked, or the one of replies.
+        address: Address,
         /// MQTT 5 correlation data.
         correlation: Option<Bytes>,
         /// Acknowledgement of the command.
@@ -64,7 +67,7 @@ enum ReplyTo {
 #[derive(Debug)]
 struct Waiting {
     id: Option<String>,
-    by: &'static str,
+    by: By,
     to: Vec<ReplyTo>,
 }
 
@@ -87,8 +90,8 @@ impl Commands {
     pub fn handle(&mut self, cx: &Context, input: Input, fx: &mut Effects) {
         match input {
             Input::Message(message) => self.message(cx, message, fx),
-            Input::Request { op, body, ticket } => {
-                self.accept(cx, &op, &body, ReplyTo::Http(ticket), "http", fx);
+            Input::Request { op, body, by, ticket } => {
+                self.accept(cx, &op, &body, ReplyTo::Http(ticket), by, fx);
             }
             Input::Button(down) => {
                 let body = if down {
@@ -96,7 +99,7 @@ impl Commands {
                 } else {
                     json!({"action": "stop"})
                 };
-                self.accept(cx, "capture", body.to_string().as_bytes(), ReplyTo::Log, "button", fx);
+                self.accept(cx, "capture", body.to_string().as_bytes(), ReplyTo::Log, By::Button, fx);
             }
             Input::Finish(token, result) => self.finish(token, result, fx),
             Input::Answered(token, json) => self.answer(token, &json, fx),
@@ -122,29 +125,23 @@ impl Commands {
             fx.event(&cx.now, EventType::RetainedCommand, |e| e.with("op", word.as_str()).because(error));
             return fx.send(Effect::Acknowledge(ticket));
         }
-        let topic = match message.response_topic {
-            Some(topic) if fx.topics().allows_response(&topic, &self.response_prefixes) => topic,
-            _ => format!("{}/reply/{word}", fx.topics().root()),
+        let address = match message.response_topic {
+            Some(topic) if fx.topics().allows_response(&topic, &self.response_prefixes) => {
+                Address::new(Topic::REPLY, topic)
+            }
+            _ => fx.topics().reply(&word),
         };
-        let to = ReplyTo::Mqtt { topic, correlation: message.correlation, ticket };
+        let to = ReplyTo::Mqtt { address, correlation: message.correlation, ticket };
         if message.expiry_s == Some(0) {
             let error = Error::new(Code::Expired, "the command's message expiry had passed when it arrived");
             let reply = Reply::error(command::peek_id(&message.payload), error);
             return send(to, &reply.to_json(), fx);
         }
-        self.accept(cx, &word, &message.payload, to, "mqtt", fx);
+        self.accept(cx, &word, &message.payload, to, By::Mqtt, fx);
     }
 
     /// Reads a command of `by`, has it carried out and answers once.
-    fn accept(
-        &mut self,
-        cx: &Context,
-        word: &str,
-        body: &[u8],
-        to: ReplyTo,
-        by: &'static str,
-        fx: &mut Effects,
-    ) {
+    fn accept(&mut self, cx: &Context, word: &str, body: &[u8], to: ReplyTo, by: By, fx: &mut Effects) {
         let envelope = match read(cx, word, body) {
             Ok(envelope) => envelope,
             Err(error) => return send(to, &Reply::error(command::peek_id(body), error).to_json(), fx),
@@ -231,14 +228,8 @@ fn read(cx: &Context, word: &str, body: &[u8]) -> Result<Envelope, Error> {
 
 fn send(to: ReplyTo, json: &str, fx: &mut Effects) {
     match to {
-        ReplyTo::Mqtt { topic, correlation, ticket } => {
-            fx.publish(Publication {
-                topic,
-                payload: Bytes::copy_from_slice(json.as_bytes()),
-                qos1: true,
-                correlation,
-                ..Publication::default()
-            });
+        ReplyTo::Mqtt { address, correlation, ticket } => {
+            fx.publish(Publication { correlation, ..Publication::on(address, json.to_owned()) });
             fx.send(Effect::Acknowledge(ticket));
         }
         ReplyTo::Http(ticket) => fx.answer(

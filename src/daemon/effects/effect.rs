@@ -9,21 +9,15 @@ use crate::daemon::store_thread::StoreTask;
 use crate::web::Answer;
 use graft_mqtt as mqtt;
 use graft_mqtt::Publication;
+use graft_wire::topic::Address;
 
 /// One effect.
 #[derive(Debug)]
 pub enum Effect {
     /// A message to the broker.
     Publish(Publication),
-    /// A topic that the broker keeps.
-    Retain {
-        /// The topic.
-        topic: String,
-        /// What it holds from now on.
-        payload: String,
-    },
     /// A topic that the broker keeps no longer.
-    Clear(String),
+    Clear(Address),
     /// Messages to the broker in stages.
     Sequence {
         /// One after the other.
@@ -100,6 +94,8 @@ pub struct Readings {
     pub written_bytes: Option<u64>,
     /// Free space where the samples are.
     pub disk_free_bytes: Option<u64>,
+    /// Processor time of the program so far.
+    pub cpu_time: Option<std::time::Duration>,
 }
 
 /// Room for the files of backbones.

@@ -7,6 +7,7 @@ use crate::daemon::adapt::tasks as adapt;
 use crate::daemon::adapt::trainer::{self, Pace, RoundOrder};
 use crate::daemon::background::Background;
 use crate::daemon::board::gpio::Lamp;
+use crate::daemon::context::By;
 use crate::daemon::event::{Done, Event, Inbox, Message, Ticket};
 use crate::daemon::frames::Order;
 use crate::daemon::pair::files;
@@ -156,7 +157,10 @@ impl Live {
     pub fn request(&mut self, request: web::Request) -> Event {
         let ticket = self.ticket();
         let (event, reply) = match request {
-            web::Request::Command { op, body, reply, .. } => (Event::Request { op, body, ticket }, reply),
+            web::Request::Command { op, body, by, reply } => {
+                let by = by.map_or(By::Http, By::Cli);
+                (Event::Request { op, body, by, ticket }, reply)
+            }
             web::Request::View { view, reply } => (Event::View(view, ticket), reply),
         };
         self.requests.insert(ticket, reply);
@@ -219,6 +223,7 @@ impl Live {
             rss_bytes: self.board.rss_bytes(),
             written_bytes: self.board.written_bytes(),
             disk_free_bytes: board::free_bytes(&self.state),
+            cpu_time: Some(board::cpu_time()),
         }
     }
 
@@ -263,11 +268,9 @@ impl Live {
                     });
                 }
             }
-            Effect::Publish(_)
-            | Effect::Retain { .. }
-            | Effect::Clear(_)
-            | Effect::Sequence { .. }
-            | Effect::Acknowledge(_) => self.to_broker(effect),
+            Effect::Publish(_) | Effect::Clear(_) | Effect::Sequence { .. } | Effect::Acknowledge(_) => {
+                self.to_broker(effect)
+            }
         }
     }
 
@@ -275,8 +278,7 @@ impl Live {
         let Some(mqtt) = &self.mqtt else { return };
         match effect {
             Effect::Publish(publication) => mqtt.publish(publication),
-            Effect::Retain { topic, payload } => mqtt.retain(topic, payload),
-            Effect::Clear(topic) => mqtt.clear(topic),
+            Effect::Clear(address) => mqtt.clear(address),
             Effect::Sequence { stages, token } => mqtt.sequence(stages, Some(token)),
             Effect::Acknowledge(ticket) => {
                 if let Some(ack) = self.acknowledgements.remove(&ticket) {

@@ -19,6 +19,7 @@ use crate::web::Answer;
 use graft_control::{JobIds, Token};
 use graft_mqtt::Publication;
 use graft_wire::messages::{Event, EventType, to_json};
+use graft_wire::topic::Address;
 use graft_wire::{Error, Reply, Topics, timestamp};
 use std::collections::VecDeque;
 
@@ -204,17 +205,15 @@ impl Effects {
         self.send(Effect::Answer(ticket, answer));
     }
 
-    /// Publishes a topic that the broker keeps.
-    pub fn retain(&mut self, topic: String, payload: String) {
-        if self.has_broker() {
-            self.send(Effect::Retain { topic, payload });
-        }
+    /// Publishes to a topic as its row says.
+    pub fn say(&mut self, address: Address, payload: String) {
+        self.publish(Publication::on(address, payload));
     }
 
     /// Clears a topic that the broker keeps.
-    pub fn clear(&mut self, topic: String) {
+    pub fn clear(&mut self, address: Address) {
         if self.has_broker() {
-            self.send(Effect::Clear(topic));
+            self.send(Effect::Clear(address));
         }
     }
 
@@ -245,7 +244,7 @@ impl Effects {
         tracing::info!(event = %payload, "event {}", name.trim_matches('"'));
         self.watch("event", &payload);
         if self.has_broker() {
-            let topic = self.topics.event();
+            let topic = self.topics.event().name;
             self.store(StoreTask::Outbox(OutboxTask::Push { topic, payload }));
         }
     }

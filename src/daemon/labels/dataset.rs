@@ -49,7 +49,6 @@ impl DatasetView {
             classes: self.names(),
             counts: self.classes.iter().map(|c| (c.name.clone(), c.samples as u64)).collect(),
             bursts: self.classes.iter().map(|c| (c.name.clone(), c.bursts as u64)).collect(),
-            review: 0,
             bytes: self.bytes,
         }
     }

@@ -201,7 +201,7 @@ impl Labels {
             Err(error) => return fx.finish(asked.token, Err(error)),
         };
         let burst = burst.unwrap_or_else(|| self.bursts.of(class, seen.taken));
-        let frame = Box::new(self.sample(cx, &seen, class, &burst, asked.by));
+        let frame = Box::new(self.sample(cx, &seen, class, &burst, &asked.by.to_string()));
         let edit = Edit::Label { frame, earlier: seen.sample };
         change(cx, asked, Some(EventType::Labelled), edit, fx);
     }
@@ -223,7 +223,7 @@ impl Labels {
                     asked.token,
                     class.clone(),
                     burst.clone(),
-                    asked.by.to_owned(),
+                    asked.by.to_string(),
                     hz.unwrap_or(set.hz),
                     max.unwrap_or(if seconds.is_some() { u32::MAX } else { set.max }),
                     set.skip_above,

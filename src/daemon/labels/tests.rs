@@ -19,7 +19,7 @@ fn rig() -> Rig {
 }
 
 fn asked(token: Token) -> Asked {
-    Asked { token, id: None, by: "http", if_rev: None }
+    Asked { token, id: None, by: crate::daemon::context::By::Http, if_rev: None }
 }
 
 impl Rig {

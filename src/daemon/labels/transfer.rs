@@ -4,7 +4,7 @@ use super::import::Import;
 use super::tasks::Task;
 use crate::daemon::background::Background;
 use crate::daemon::cancel::Cancel;
-use crate::daemon::context::{Asked, Context};
+use crate::daemon::context::{Asked, By, Context};
 use crate::daemon::effects::Effects;
 use crate::daemon::event::{JobChange, Note};
 use crate::daemon::store_error::store_error;
@@ -74,9 +74,9 @@ impl Transfers {
 
 /// Where a transfer may read or write. Whoever is on the board may name any folder; what comes over
 /// MQTT stays inside `exports` and `imports` of the state folder.
-fn path(state: &Path, by: &str, folder: &str, path: String) -> Result<PathBuf, Error> {
+fn path(state: &Path, by: By, folder: &str, path: String) -> Result<PathBuf, Error> {
     let path = PathBuf::from(path);
-    if by != "mqtt" {
+    if by != By::Mqtt {
         return Ok(path);
     }
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {

@@ -17,7 +17,7 @@ use self::offered::Offered;
 use self::tasks::{Done, LeftBehind, NewOffer, Task};
 use super::background::Background;
 use super::cancel::Cancel;
-use super::context::{Asked, Context};
+use super::context::{Asked, By, Context};
 use super::effects::Effects;
 use super::event::{JobChange, Note};
 use super::kept::{Fact, OfferRecord};
@@ -103,14 +103,7 @@ impl Offload {
         fx.finish(token, result.map(|()| Reply::ok(None)));
     }
 
-    fn start(
-        &mut self,
-        cx: &Context,
-        asker: Asker,
-        by: &'static str,
-        recipe: Option<Recipe>,
-        fx: &mut Effects,
-    ) {
+    fn start(&mut self, cx: &Context, asker: Asker, by: By, recipe: Option<Recipe>, fx: &mut Effects) {
         if let Err(error) = offered::may_offer(cx, self.job(), fx) {
             return finish(asker, Err(error), fx);
         }
@@ -284,14 +277,14 @@ impl Offload {
         match done {
             Done::Gathered(new, gathered) => self.gathered(cx, new, gathered, fx),
             Done::LastOffered(samples, Ok(last)) if worth_offering(samples, last) => {
-                self.start(cx, Asker::Daemon, "adaptation", None, fx);
+                self.start(cx, Asker::Daemon, By::Adaptation, None, fx);
             }
             Done::LastOffered(_, Ok(_)) => {}
             Done::LastOffered(_, Err(error)) => {
                 tracing::warn!(%error, "it cannot be told whether a job was offered before");
             }
             // On disk, then said: a host that was told yes is remembered.
-            Done::Kept { topic, payload, result: Ok(()) } => fx.retain(topic, payload),
+            Done::Kept { topic, payload, result: Ok(()) } => fx.say(topic, payload),
             Done::Kept { result: Err(error), .. } => {
                 tracing::warn!(%error, "the offer could not be stored: it is not published");
             }

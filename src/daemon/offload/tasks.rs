@@ -7,6 +7,7 @@ use graft_control::{Asker, JobId};
 use graft_store::{BackboneRow, Stage, Store, StoreError};
 use graft_wire::messages::{Schema1, to_json};
 use graft_wire::offload::{Offer, OfferState, Recipe};
+use graft_wire::topic::Address;
 use graft_wire::{Error, timestamp};
 
 /// A job that is about to be offered.
@@ -52,12 +53,12 @@ pub enum Task {
         /// The offer.
         record: Box<OfferRecord>,
         /// Its topic.
-        topic: String,
+        topic: Address,
     },
     /// Forget the offer, then take it back at the broker.
     End {
         /// Its topic.
-        topic: String,
+        topic: Address,
     },
     /// Read what the last start left behind.
     Resume,
@@ -82,7 +83,7 @@ pub enum Done {
     /// The offer is on disk.
     Kept {
         /// Its topic.
-        topic: String,
+        topic: Address,
         /// The offer, as it is published.
         payload: String,
         /// Why it is not.
@@ -91,7 +92,7 @@ pub enum Done {
     /// The offer is forgotten.
     Ended {
         /// Its topic.
-        topic: String,
+        topic: Address,
     },
     /// See [`Task::Resume`].
     Resumed(Result<Box<LeftBehind>, StoreError>),

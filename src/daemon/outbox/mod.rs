@@ -10,6 +10,7 @@ use bytes::Bytes;
 use graft_control::Version;
 use graft_mqtt::Publication;
 use graft_wire::messages::EventType;
+use graft_wire::topic::{Address, Topic};
 use graft_wire::{Code, Error};
 
 /// Tokens of heads are told from those of the outbox by this bit.
@@ -39,7 +40,8 @@ pub fn handle(done: Done, fx: &mut Effects) {
 }
 
 fn send(topic: String, payload: Bytes, token: Option<u64>, fx: &mut Effects) {
-    fx.publish(Publication { topic, payload, qos1: true, token, ..Publication::default() });
+    let address = Address::new(Topic::EVENT, topic);
+    fx.publish(Publication { token, ..Publication::on(address, payload) });
 }
 
 /// The broker has it, or never will.

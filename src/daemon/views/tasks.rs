@@ -7,7 +7,7 @@ use crate::daemon::store_error::store_error;
 use crate::web::Answer;
 use bytes::Bytes;
 use graft_store::{HeadRow, Store, StoreError};
-use graft_wire::{BackboneManifest, Error, error, timestamp};
+use graft_wire::{BackboneManifest, Error, timestamp};
 use serde_json::{Value, json};
 
 /// Heads listed at most.
@@ -64,12 +64,7 @@ pub fn answer_json(value: &Value) -> Answer {
 
 /// An error as it is answered over HTTP.
 pub fn refusal(error: &Error) -> Answer {
-    let body = json!({ "error": error });
-    Answer {
-        status: error::http_status(error.code),
-        content_type: "application/json",
-        body: body.to_string().into(),
-    }
+    Answer::error(error)
 }
 
 fn head(row: &HeadRow, active: Option<i64>, whole: bool) -> Value {

@@ -38,6 +38,8 @@ pub struct Pulse {
     infer_ms: Vec<f32>,
     frames: u64,
     received: u64,
+    /// Processor time at the last statistics.
+    cpu_time: Option<Duration>,
     /// Connections to the broker since the start.
     connects: u64,
 }
@@ -53,6 +55,7 @@ impl Pulse {
             infer_ms: Vec::new(),
             frames: 0,
             received: 0,
+            cpu_time: None,
             connects: 0,
         }
     }
@@ -97,13 +100,18 @@ impl Pulse {
             let index = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
             times.get(index).map_or(0.0, |v| f64::from(*v))
         };
+        let before = std::mem::replace(&mut self.cpu_time, readings.cpu_time);
+        let cpu_percent = readings
+            .cpu_time
+            .zip(before)
+            .map(|(now, before)| now.saturating_sub(before).as_secs_f64() / elapsed * 100.0);
         let stats = Stats {
             schema: messages::Schema1,
             ts: timestamp::rfc3339(now.wall_ms),
             camera_fps: counters.received.saturating_sub(self.received) as f64 / elapsed,
             fps: self.frames as f64 / elapsed,
             infer_ms: Percentiles { p50: at(0.5), p95: at(0.95) },
-            cpu_percent: None,
+            cpu_percent,
             temperature_c: readings.temperature_c,
             throttled: readings.throttle.map(|throttle| throttle.slowed),
             rss_bytes: readings.rss_bytes,

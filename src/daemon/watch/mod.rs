@@ -20,7 +20,6 @@ use super::frames::Observation;
 use super::kept::Fact;
 use graft_camera as camera;
 use graft_control::Hold;
-use graft_mqtt::Publication;
 use graft_wire::messages::{
     CameraFacts, DriftState, DriftVerdict, EventType, PredictionMessage, Schema1, TopClass, to_json,
 };
@@ -155,7 +154,7 @@ impl Watch {
     fn publish_label(&self, fx: &mut Effects) {
         let label = self.vote.label();
         fx.watch("label", &Value::from(label).to_string());
-        fx.retain(fx.topics().label(), label.to_owned());
+        fx.say(fx.topics().label(), label.to_owned());
     }
 
     /// Nothing is seen any more: the label is taken back. `reasons` of `state` says why.
@@ -176,12 +175,7 @@ impl Watch {
         let age = cx.now.at.saturating_duration_since(taken);
         let payload = to_json(&prediction(observation, age));
         fx.watch("prediction", &payload);
-        fx.publish(Publication {
-            topic: fx.topics().prediction(),
-            payload: payload.into(),
-            expiry_s: Some(10),
-            ..Publication::default()
-        });
+        fx.say(fx.topics().prediction(), payload);
     }
 
     fn scene_sees(&mut self, cx: &Context, observation: &Observation, fx: &mut Effects) {
@@ -232,7 +226,7 @@ impl Watch {
     /// Publishes what this device is.
     pub fn publish_info(&self, cx: &Context, fx: &mut Effects) {
         let info = messages::info(cx, fx.topics(), self.board.clone(), &self.camera);
-        fx.retain(fx.topics().info(), to_json(&info));
+        fx.say(fx.topics().info(), to_json(&info));
     }
 
     /// Makes the board known to Home Assistant, where that is wanted.
@@ -240,7 +234,7 @@ impl Watch {
         if let Some(prefix) = &cx.settings.mqtt.home_assistant {
             let version = env!("CARGO_PKG_VERSION");
             let (topic, payload) = home_assistant::discovery(prefix, fx.topics(), version, &self.board);
-            fx.retain(topic, payload);
+            fx.say(topic, payload);
         }
     }
 
@@ -258,7 +252,7 @@ impl Watch {
     pub fn connected(&mut self, cx: &Context, parts: &Parts<'_>, fx: &mut Effects) {
         self.pulse.connected();
         self.publish_state(cx, parts, fx);
-        fx.retain(fx.topics().label(), self.vote.label().to_owned());
+        fx.say(fx.topics().label(), self.vote.label().to_owned());
     }
 
     fn publish_state(&mut self, cx: &Context, parts: &Parts<'_>, fx: &mut Effects) {
@@ -266,7 +260,7 @@ impl Watch {
         self.pulse.state_told(cx.now.at);
         let payload = to_json(&self.state(cx, parts));
         fx.watch("state", &payload);
-        fx.retain(fx.topics().state(), payload);
+        fx.say(fx.topics().state(), payload);
         let line = status_line(parts, &fx.readings());
         fx.send(Effect::Service(Service::Status(line)));
     }
@@ -275,12 +269,7 @@ impl Watch {
         let stats = self.pulse.stats(&cx.now, STATS_EVERY, &fx.counters(), &fx.readings());
         let payload = to_json(&stats);
         fx.watch("stats", &payload);
-        fx.publish(Publication {
-            topic: fx.topics().stats(),
-            payload: payload.into(),
-            expiry_s: Some(60),
-            ..Publication::default()
-        });
+        fx.say(fx.topics().stats(), payload);
     }
 
     /// The state as it is published and as `graft status` shows it.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use graft_wire::{Code, Error};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,10 +80,10 @@ async fn daemon(mut inbox: mpsc::Receiver<Request>, asked: Arc<Mutex<Vec<String>
     while let Some(request) = inbox.recv().await {
         match request {
             Request::Command { op, body, by, reply } => {
-                asked.lock().unwrap().push(format!("{op} {} {by}", String::from_utf8_lossy(&body)));
+                asked.lock().unwrap().push(format!("{op} {} {by:?}", String::from_utf8_lossy(&body)));
                 let answer = match op.as_str() {
                     "train" => Answer::json_with(202, &json!({"status": "accepted", "job": "j1"})),
-                    "head" => Answer::error("busy", "job j1 is running", true),
+                    "head" => Answer::error(&Error::new(Code::Busy, "job j1 is running")),
                     // Dropped instead of sent.
                     "die" => continue,
                     "hang" => {
@@ -101,7 +102,7 @@ async fn daemon(mut inbox: mpsc::Receiver<Request>, asked: Arc<Mutex<Vec<String>
                 let answer = match view {
                     View::Frame | View::SampleImage(_) => Answer::bytes("image/jpeg", vec![0xff, 0xd8, 0xff]),
                     View::HeadFile { .. } => Answer::bytes("application/octet-stream", vec![7; 3 << 20]),
-                    View::Job(id) => Answer::error("not_found", &format!("no job {id}"), false),
+                    View::Job(id) => Answer::error(&Error::new(Code::NotFound, format!("no job {id}"))),
                     view => Answer::json(&json!({"view": format!("{view:?}")})),
                 };
                 reply.send(answer).unwrap();
@@ -112,13 +113,13 @@ async fn daemon(mut inbox: mpsc::Receiver<Request>, asked: Arc<Mutex<Vec<String>
 
 fn refusal(result: Result<impl std::fmt::Debug, ClientError>) -> (u16, String, String) {
     match result.unwrap_err() {
-        ClientError::Refused { status, code, message, reply, .. } => {
+        ClientError::Refused { status, error: Error { code, message, .. }, reply } => {
             assert_eq!(reply["error"]["code"], code.as_str());
             assert!(
                 reply["error"]["message"].is_string() && reply["error"]["retryable"].is_boolean(),
                 "{reply}"
             );
-            (status, code, message)
+            (status, code.to_string(), message)
         }
         other => panic!("{other:?}"),
     }
@@ -185,8 +186,8 @@ async fn commands_are_the_same_as_on_mqtt() {
         .await;
     let asked = bench.asked();
     let uid = std::fs::metadata(bench.dir.path()).map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap();
-    assert_eq!(asked[0], format!("mode adapt cli:{uid}"));
-    assert_eq!(asked[1], format!("train {{\"action\":\"start\"}} cli:{uid}"));
+    assert_eq!(asked[0], format!("mode adapt Some({uid})"));
+    assert_eq!(asked[1], format!("train {{\"action\":\"start\"}} Some({uid})"));
 }
 
 #[tokio::test]

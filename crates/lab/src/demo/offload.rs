@@ -12,7 +12,10 @@ use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
 use graft_host as host;
 use graft_testing::broker::Broker;
 use graft_testing::operator::Message;
+use graft_wire::Command;
+use graft_wire::command::{Mode, Offload};
 use graft_wire::messages::{JobMessage, JobStatus};
+use graft_wire::offload::Recipe;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -173,7 +176,7 @@ async fn visit(teller: &Teller, scene: &Scene, port: u16) -> Result<(Score, Scor
     teller.say(&format!("   right on objects that were never labelled: {before}\n"));
     teller.say("3  Offloading: the host fine-tunes the backbone");
     // Rounds of the board itself would change the head that is compared.
-    visit.command("mode", json!("infer")).await?;
+    visit.command(Command::Mode(Mode::Infer)).await?;
     let job = visit.offload().await?;
     let version = job.get("version").and_then(Value::as_u64).context("the job has no head version")?;
     teller.say("4  The same camera with the new pair");
@@ -187,7 +190,8 @@ impl Visit<'_> {
     /// Starts an offload job and follows it to its end; gives its result.
     async fn offload(&mut self) -> Result<Map<String, Value>> {
         let mut heard = self.operator.now();
-        let reply = self.command("offload", json!({"action": "start", "recipe": "auto"})).await?;
+        let reply =
+            self.command(Command::Offload(Offload::Start { recipe: Some(Recipe::default()) })).await?;
         let id = reply["job"].as_str().context("offload start gave no job")?.to_owned();
         let mut step = String::new();
         loop {

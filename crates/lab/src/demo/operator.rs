@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use graft_camera::pattern::{CLASSES, Scene};
 use graft_testing::operator::{Message, Operator};
+use graft_wire::command::{Capture, Dataset, Mode};
 use graft_wire::messages::{JobMessage, JobStatus, PredictionMessage};
-use graft_wire::{Expected, Manifest, PublicKey, parts};
-use serde_json::{Map, Value, json};
+use graft_wire::{ClassName, Command, Envelope, Expected, Manifest, PublicKey, parts};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -64,7 +65,9 @@ impl<'a> Visit<'a> {
         Ok(Self { teller, scene, operator, heard })
     }
 
-    pub(super) async fn command(&mut self, op: &str, body: Value) -> Result<Value> {
+    pub(super) async fn command(&mut self, command: impl Into<Envelope>) -> Result<Value> {
+        let envelope = command.into();
+        let (op, body) = (envelope.command.op().as_str(), envelope.to_value());
         let reply = self.operator.command(op, &body, REPLY).await?;
         if reply["status"] == "error" {
             bail!(
@@ -82,11 +85,8 @@ impl<'a> Visit<'a> {
 
     pub async fn add_classes(&mut self, classes: &[&str]) -> Result<()> {
         for class in classes {
-            self.command(
-                "dataset",
-                json!({"action": "add_class", "class": class, "id": format!("add {class}")}),
-            )
-            .await?;
+            let command = Command::Dataset(Dataset::AddClass { class: ClassName::new(class)? });
+            self.command(Envelope::named(format!("add {class}"), command)).await?;
         }
         Ok(())
     }
@@ -141,7 +141,9 @@ impl<'a> Visit<'a> {
             }
             last = Some(appearance);
             let from = self.operator.now();
-            self.command("capture", json!({"action": "start", "class": class, "hz": hz, "max": samples}))
+            let (hz, max) = (Some(f64::from(hz)), Some(samples));
+            let (class_name, seconds, burst) = (ClassName::new(class)?, None, None);
+            self.command(Command::Capture(Capture::Start { class: class_name, hz, seconds, max, burst }))
                 .await?;
             let kept = self.capture_ends(from, appearance).await?;
             if kept > 0 {
@@ -171,7 +173,8 @@ impl<'a> Visit<'a> {
             let prediction: PredictionMessage = serde_json::from_slice(&message.payload)?;
             if prediction.frame > (appearance + 1) * hold - hold / 8 {
                 // It may have ended by itself just now; the event tells either way.
-                let _ = self.operator.command("capture", &json!({"action": "stop"}), REPLY).await?;
+                let stop = Command::Capture(Capture::Stop);
+                let _ = self.operator.command(stop.op().as_str(), &stop.to_value(), REPLY).await?;
             }
         }
     }
@@ -179,7 +182,7 @@ impl<'a> Visit<'a> {
     /// Switches adaptation on and follows the round that it starts.
     pub async fn adapt(&mut self) -> Result<Round> {
         let from = self.operator.now();
-        self.command("mode", json!("start")).await?;
+        self.command(Command::Mode(Mode::Adapt)).await?;
         let ended = |m: &Message| {
             m.topic.contains("/job/")
                 && serde_json::from_slice::<JobMessage>(&m.payload)

@@ -9,13 +9,13 @@ async fn retained_topics_come_back_to_a_broker_that_lost_everything() {
     let Some((mut broker, dir)) = broker() else { return };
     let port = broker.port();
     let mut board = Board::connected(settings(port)).await;
-    board.handle.retain("graft/d1/info", "i");
-    board.handle.retain("graft/d1/state", "s1");
+    board.handle.publish(held("graft/d1/info", "i"));
+    board.handle.publish(held("graft/d1/state", "s1"));
     board.handle.sequence(vec![vec![kept("head/2/0", "w")], vec![kept("head", "m2")]], Some(1));
     board.wait_acked(1).await;
     broker.kill();
     board.wait_disconnected().await;
-    board.handle.retain("graft/d1/state", "s2");
+    board.handle.publish(held("graft/d1/state", "s2"));
     let broker = Broker::start_with(dir.path(), &Options { port: Some(port), ..Options::default() }).unwrap();
     let mut operator = operator(&broker).await;
     for (topic, payload) in

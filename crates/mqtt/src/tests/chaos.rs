@@ -75,7 +75,7 @@ async fn f10_cuts_lose_nothing_that_was_promised() {
     assert!(handle.stats().reconnects as usize >= CUTS / 2, "{:?}", handle.stats());
     assert!(proxy.accepted.load(Ordering::Relaxed) > CUTS / 2);
     // The end state at the broker, seen by somebody new.
-    handle.retain("graft/d1/info", "end");
+    handle.publish(held("graft/d1/info", "end"));
     operator.wait_for(0, LONG, "the end", |m| m.payload == "end").await.unwrap();
     let seen: BTreeSet<_> = operator
         .messages()

@@ -53,8 +53,8 @@ async fn a_message_the_broker_cannot_take_is_found_and_left_out() {
     for token in 0..10 {
         board.handle.publish(sized(if token == 4 { 6000 } else { 100 }, token));
     }
-    board.handle.retain("graft/d1/state", vec![b's'; 6000]);
-    board.handle.retain("graft/d1/info", "i");
+    board.handle.publish(held("graft/d1/state", vec![b's'; 6000]));
+    board.handle.publish(held("graft/d1/info", "i"));
     let reason = board.wait_refused(4).await;
     assert!(reason.starts_with("too_large:"), "{reason}");
     for token in (0..10).filter(|token| *token != 4) {

@@ -25,6 +25,7 @@ use graft_testing::skip;
 use super::handle::start_with;
 use super::reconnect::ReconnectDelay;
 use super::{Handle, Incoming, Publication, Report, Settings, Tls, probe};
+use graft_wire::topic::{Address, Topic};
 
 /// For what surely comes, on a machine that is busy.
 const LONG: Duration = Duration::from_secs(30);
@@ -152,6 +153,11 @@ fn event(text: &str, token: u64) -> Publication {
         token: Some(token),
         ..Publication::default()
     }
+}
+
+/// What the broker shall hold, with nobody waiting for the acknowledgement.
+fn held(topic: &str, payload: impl Into<Bytes>) -> Publication {
+    Publication::on(Address::new(Topic::STATE, topic), payload)
 }
 
 fn kept(topic: &str, payload: impl Into<Bytes>) -> Publication {

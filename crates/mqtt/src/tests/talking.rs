@@ -84,7 +84,7 @@ async fn a_large_head_goes_in_parts_and_in_order() {
     let Some((broker, _dir)) = broker() else { return };
     let mut operator = operator(&broker).await;
     let mut board = Board::connected(settings(broker.port())).await;
-    board.handle.retain("graft/d1/head/1/0", "old");
+    board.handle.publish(held("graft/d1/head/1/0", "old"));
     operator.retained("head/1/0", LONG).await.unwrap();
     let part = |n: u8| kept(&format!("head/2/{n}"), vec![n; 64 << 10]);
     let stages = vec![(0..8).map(part).collect(), vec![kept("head", "manifest")], vec![kept("head/1/0", "")]];

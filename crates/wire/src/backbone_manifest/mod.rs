@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 pub use check::{BackboneManifestError, Wanted, is_backbone_line};
 pub use tensors::{Golden, MIN_GOLDEN, TunedHead};
@@ -19,7 +18,7 @@ pub use tensors::{Golden, MIN_GOLDEN, TunedHead};
 use super::keys::Key;
 use super::messages::Schema1;
 use super::offload::{Blob, Recipe};
-use super::strict_json;
+use super::strict_json::{self, Fault};
 
 /// Largest manifest in bytes: it travels as part of one command.
 pub const MAX_BYTES: usize = 48 * 1024;
@@ -127,20 +126,10 @@ impl BackboneManifest {
         }
         let malformed = |why: String| BackboneManifestError::Json(why);
         let text = std::str::from_utf8(bytes).map_err(|e| malformed(e.to_string()))?;
-        Self::from_value(strict_json::read(text).map_err(|e| malformed(e.to_string()))?)
-    }
-
-    /// The same for JSON that was read strictly already, as the body of a command is.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with its form.
-    pub fn from_value(value: Value) -> Result<Self, BackboneManifestError> {
-        let manifest: Self = serde_json::from_value(value).map_err(|e| {
-            let why = e.to_string();
-            match why.starts_with("unknown field") {
-                true => BackboneManifestError::UnknownField(why),
-                false => BackboneManifestError::Json(why),
-            }
+        let value = strict_json::read(text).map_err(|e| malformed(e.to_string()))?;
+        let manifest: Self = strict_json::typed(value).map_err(|misfit| match misfit.fault {
+            Fault::UnknownField { .. } => BackboneManifestError::UnknownField(misfit.to_string()),
+            _ => BackboneManifestError::Json(misfit.to_string()),
         })?;
         manifest.check()?;
         Ok(manifest)

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::docs::example_backbone;
+use crate::digest::sha256;
 use crate::keys::{KeyError, PublicKey};
 
 const NOW: i64 = 1_772_366_400_000;
@@ -41,6 +41,37 @@ fn safetensors(tensors: &[(&str, &[usize], Vec<f32>)]) -> Vec<u8> {
         )
     });
     ::safetensors::serialize(views, None).unwrap()
+}
+
+/// A fine-tuned backbone: for that device, or for a group where it is empty.
+fn example_backbone(device: &str) -> BackboneManifest {
+    let own = !device.is_empty();
+    let mut manifest = BackboneManifest {
+        schema: Schema1,
+        line: "tiny".into(),
+        version: 3,
+        device: own.then(|| device.to_owned()),
+        group: (!own).then(|| "line-3".to_owned()),
+        job: own.then(|| "16".to_owned()),
+        base: sha256(b"example backbone"),
+        files: BackboneFiles {
+            onnx: Blob::of(b"example onnx"),
+            card: Blob::of(b"example card"),
+            head: Blob::of(b"example head"),
+            golden: Blob::of(b"example golden vectors"),
+        },
+        tensor: "features".into(),
+        width: 64,
+        classes: vec!["ok".into(), "scratched".into()],
+        recipe: Recipe { train: crate::offload::Train::Gradual, norm: None },
+        metrics: BTreeMap::from([("accuracy".to_owned(), 0.96875)]),
+        created: "2026-03-01T12:20:00.000Z".into(),
+        expires: "2026-03-31T12:20:00.000Z".into(),
+        key_id: String::new(),
+        sig: String::new(),
+    };
+    manifest.sign(&key(1)).unwrap();
+    manifest
 }
 
 fn head(width: usize, first: f32) -> Vec<u8> {

@@ -1,41 +1,27 @@
 //! `cmd/job`: jobs and their retained messages.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Actions;
-use crate::error::Error;
-use crate::fields::{Fields, required};
+use super::rules::{As, JobId};
 
 /// What to do about a job.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-#[schemars(rename = "JobCommand")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(rename = "JobCommand", tag = "action")]
 pub enum Job {
     /// Remove the message of an ended job from the broker.
     Clear {
         /// The job.
-        #[schemars(regex(pattern = "^[A-Za-z0-9-]{1,64}$"))]
+        #[serde(with = "As::<JobId>")]
         job: String,
     },
     /// Cancel a running job.
     Cancel {
         /// The job.
-        #[schemars(regex(pattern = "^[A-Za-z0-9-]{1,64}$"))]
+        #[serde(with = "As::<JobId>")]
         job: String,
     },
-}
-
-impl Job {
-    pub(super) const ACTIONS: Actions = &[("clear", &["job"]), ("cancel", &["job"])];
-
-    pub(super) fn read(action: &str, fields: &mut Fields) -> Result<Self, Error> {
-        let job = required("job", fields.text("job", 64)?)?;
-        if !is_job_id(&job) {
-            return Err(Error::bad_request("/job", "a job id takes 1 to 64 letters, digits and '-'"));
-        }
-        Ok(if action == "clear" { Self::Clear { job } } else { Self::Cancel { job } })
-    }
 }
 
 /// Whether `text` may be the id of a job, which is a level of a topic.

@@ -10,11 +10,14 @@ mod label;
 mod mode;
 mod offload;
 mod read;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 mod train;
 
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use strum::{EnumDiscriminants, EnumString, IntoStaticStr, VariantArray};
 
 pub use backbone::Backbone;
 pub use capture::Capture;
@@ -28,92 +31,17 @@ pub use offload::{Offload, Outcome, Progress};
 pub use read::{MAX_BYTES, parse, peek_id};
 pub use train::{Method, Train};
 
-use super::fields::Fields;
-use super::{Error, timestamp};
+use super::timestamp;
 
-/// The groups of commands, one topic `cmd/<op>` each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Op {
-    /// What the device is wanted to do.
-    Mode,
-    /// Keep frames as samples.
-    Capture,
-    /// The class of frames and samples.
-    Label,
-    /// The samples as a whole.
-    Dataset,
-    /// One round, now.
-    Train,
-    /// Which head is active.
-    Head,
-    /// Fine-tuning on a host.
-    Offload,
-    /// Which backbone is active.
-    Backbone,
-    /// Settings that may change while it runs.
-    Config,
-    /// Jobs and their messages.
-    Job,
-}
-
-/// The actions of an op, each with the names of its own fields.
-pub type Actions = &'static [(&'static str, &'static [&'static str])];
-
-impl Op {
-    /// Every op, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
-        Self::Mode,
-        Self::Capture,
-        Self::Label,
-        Self::Dataset,
-        Self::Train,
-        Self::Head,
-        Self::Offload,
-        Self::Backbone,
-        Self::Config,
-        Self::Job,
-    ];
-
-    /// The word in the topic.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mode => "mode",
-            Self::Capture => "capture",
-            Self::Label => "label",
-            Self::Dataset => "dataset",
-            Self::Train => "train",
-            Self::Head => "head",
-            Self::Offload => "offload",
-            Self::Backbone => "backbone",
-            Self::Config => "config",
-            Self::Job => "job",
-        }
-    }
-
-    /// The op of a word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|op| op.as_str() == word)
-    }
-
-    /// The actions of the op and their fields.
-    pub fn actions(self) -> Actions {
-        match self {
-            Self::Mode => Mode::ACTIONS,
-            Self::Capture => Capture::ACTIONS,
-            Self::Label => Label::ACTIONS,
-            Self::Dataset => Dataset::ACTIONS,
-            Self::Train => Train::ACTIONS,
-            Self::Head => Head::ACTIONS,
-            Self::Offload => Offload::ACTIONS,
-            Self::Backbone => Backbone::ACTIONS,
-            Self::Config => Config::ACTIONS,
-            Self::Job => Job::ACTIONS,
-        }
-    }
-}
-
-/// One command, checked.
-#[derive(Clone, Debug, PartialEq)]
+/// One command. What it is on the wire: `{"action": …}` with the fields of the action, on the topic of its [`Op`].
+#[derive(Clone, Debug, PartialEq, EnumDiscriminants, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[strum_discriminants(
+    name(Op),
+    doc = "The groups of commands, one topic `cmd/<op>` each, in the order of the documentation.",
+    derive(EnumString, Hash, IntoStaticStr, Ord, PartialOrd, VariantArray),
+    strum(serialize_all = "snake_case")
+)]
 pub enum Command {
     /// What the device is wanted to do.
     Mode(Mode),
@@ -137,54 +65,46 @@ pub enum Command {
     Job(Job),
 }
 
+impl Op {
+    /// Every op, in the order of the documentation.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The word in the topic.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// The op of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        word.parse().ok()
+    }
+}
+
 impl Command {
     /// The op it belongs to.
     pub fn op(&self) -> Op {
-        match self {
-            Self::Mode(_) => Op::Mode,
-            Self::Capture(_) => Op::Capture,
-            Self::Label(_) => Op::Label,
-            Self::Dataset(_) => Op::Dataset,
-            Self::Train(_) => Op::Train,
-            Self::Head(_) => Op::Head,
-            Self::Offload(_) => Op::Offload,
-            Self::Backbone(_) => Op::Backbone,
-            Self::Config(_) => Op::Config,
-            Self::Job(_) => Op::Job,
-        }
+        self.into()
     }
 
     /// The body without envelope fields: always an object with `action`.
     pub fn to_value(&self) -> Value {
-        let value = match self {
-            Self::Mode(c) => serde_json::to_value(c),
-            Self::Capture(c) => serde_json::to_value(c),
-            Self::Label(c) => serde_json::to_value(c),
-            Self::Dataset(c) => serde_json::to_value(c),
-            Self::Train(c) => serde_json::to_value(c),
-            Self::Head(c) => serde_json::to_value(c),
-            Self::Offload(c) => serde_json::to_value(c),
-            Self::Backbone(c) => serde_json::to_value(c),
-            Self::Config(c) => serde_json::to_value(c),
-            Self::Job(c) => serde_json::to_value(c),
-        };
-        // These types hold nothing that JSON cannot say.
-        value.unwrap_or_default()
-    }
-
-    fn read(op: Op, action: &str, fields: &mut Fields) -> Result<Self, Error> {
-        Ok(match op {
-            Op::Mode => Self::Mode(Mode::read(action)),
-            Op::Capture => Self::Capture(Capture::read(action, fields)?),
-            Op::Label => Self::Label(Label::read(action, fields)?),
-            Op::Dataset => Self::Dataset(Dataset::read(action, fields)?),
-            Op::Train => Self::Train(Train::read(action, fields)?),
-            Op::Head => Self::Head(Head::read(action, fields)?),
-            Op::Offload => Self::Offload(Offload::read(action, fields)?),
-            Op::Backbone => Self::Backbone(Backbone::read(action, fields)?),
-            Op::Config => Self::Config(Config::read(action, fields)?),
-            Op::Job => Self::Job(Job::read(action, fields)?),
-        })
+        // These types hold nothing that JSON cannot say. serde writes {op: action} or {op: {action: fields}}.
+        let value = serde_json::to_value(self).unwrap_or_default();
+        let action = value.as_object().and_then(|ops| ops.values().next());
+        let mut body = Map::new();
+        match action {
+            Some(Value::Object(actions)) => {
+                for (action, fields) in actions {
+                    body.insert("action".into(), action.as_str().into());
+                    body.extend(fields.as_object().cloned().unwrap_or_default());
+                }
+            }
+            Some(action) => {
+                body.insert("action".into(), action.clone());
+            }
+            None => {}
+        }
+        Value::Object(body)
     }
 }
 
@@ -201,10 +121,21 @@ pub struct Envelope {
     pub command: Command,
 }
 
+impl From<Command> for Envelope {
+    fn from(command: Command) -> Self {
+        Self::bare(command)
+    }
+}
+
 impl Envelope {
     /// A command with no id, no expiry and no condition.
     pub fn bare(command: Command) -> Self {
         Self { id: None, expires_ms: None, if_rev: None, command }
+    }
+
+    /// The same with an idempotency key.
+    pub fn named(id: impl Into<String>, command: Command) -> Self {
+        Self { id: Some(id.into()), ..Self::bare(command) }
     }
 
     /// As a JSON object that [`parse`] reads back to the same command.

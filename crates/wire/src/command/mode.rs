@@ -2,13 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::Actions;
+use strum::IntoStaticStr;
 
 /// The wanted mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-#[schemars(rename = "ModeCommand")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[strum(serialize_all = "snake_case")]
+#[schemars(rename = "ModeCommand", tag = "action")]
 pub enum Mode {
     /// Predict, and learn: new samples lead to new rounds. Also said `start` and `ON`.
     Adapt,
@@ -19,23 +19,26 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub(super) const ACTIONS: Actions =
-        &[("adapt", &[]), ("infer", &[]), ("pause", &[]), ("start", &[]), ("stop", &[])];
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 
-    pub(super) fn read(action: &str) -> Self {
-        match action {
-            "adapt" | "start" => Self::Adapt,
-            "pause" => Self::Pause,
-            _ => Self::Infer,
+    /// The action that is meant by `start` and `stop`, as people and switches say it.
+    pub(super) fn action(word: &str) -> &str {
+        match word {
+            "start" => "adapt",
+            "stop" => "infer",
+            other => other,
         }
     }
 
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Adapt => "adapt",
-            Self::Infer => "infer",
-            Self::Pause => "pause",
+    /// The same for a bare word: `ON` and `OFF`, as the switch of a home automation says it.
+    pub(super) fn bare(word: &str) -> &str {
+        match word {
+            "ON" => "adapt",
+            "OFF" => "infer",
+            other => other,
         }
     }
 }

@@ -1,19 +1,34 @@
 //! From the bytes of a message to a checked command.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Command, Envelope, Op};
+use super::rules::{As, Count, Text, Time};
+use super::{Backbone, Command, Envelope, Mode, Offload, Op};
 use crate::error::{Code, Error};
-use crate::fields::{Fields, pointer};
 use crate::nearest::nearest;
-use crate::{strict_json, timestamp};
+use crate::strict_json::{self, Fault, Misfit};
+use crate::timestamp;
 
 /// Largest command in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// Fields that any command may have.
-const ENVELOPE: [&str; 4] = ["action", "id", "expires", "if_rev"];
-const ID_CHARS: usize = 128;
+/// What any command may have besides its own fields.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Common {
+    #[serde(default, with = "As::<Text<128>>")]
+    id: Option<String>,
+    #[serde(default, with = "As::<Time>")]
+    expires: Option<String>,
+    #[serde(default, with = "As::<Count<i64>>")]
+    if_rev: Option<i64>,
+}
+
+impl Common {
+    /// Its fields, and the one that names the action.
+    const NAMES: [&str; 4] = ["action", "id", "expires", "if_rev"];
+}
 
 /// Reads the body of a command of `op`: a JSON object with `action`, or a bare word (with or without the
 /// quotes of JSON) where one word says it all. Nothing is ever half read: the first fault refuses it.
@@ -22,27 +37,28 @@ pub fn parse(op: Op, body: &[u8]) -> Result<Envelope, Error> {
     if text.starts_with('{') {
         return read_object(op, object(text)?);
     }
-    let word = bare_word(op, text)?;
+    let word = bare_word(text)?;
     let mut map = Map::new();
-    if op == Op::Label && word != "undo" {
-        map.insert("action".into(), "set".into());
-        map.insert("class".into(), word.into());
-    } else {
-        map.insert("action".into(), word.into());
+    match op {
+        Op::Label if word != "undo" => {
+            map.insert("action".into(), "set".into());
+            map.insert("class".into(), word.into());
+        }
+        Op::Mode => {
+            map.insert("action".into(), Mode::bare(&word).into());
+        }
+        _ => {
+            map.insert("action".into(), word.into());
+        }
     }
     read_object(op, map)
 }
 
 /// The `id` of a body that may be wrong otherwise, so that its refusal can carry it.
 pub fn peek_id(body: &[u8]) -> Option<String> {
-    match object(body_text(body).ok()?).ok()?.remove("id")? {
-        Value::String(id) if is_id(&id) => Some(id),
-        _ => None,
-    }
-}
-
-fn is_id(text: &str) -> bool {
-    (1..=ID_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    let id = object(body_text(body).ok()?).ok()?.remove_entry("id")?;
+    let common: Common = strict_json::typed(Value::Object(Map::from_iter([id]))).ok()?;
+    common.id
 }
 
 fn body_text(body: &[u8]) -> Result<&str, Error> {
@@ -72,7 +88,7 @@ fn object(text: &str) -> Result<Map<String, Value>, Error> {
 }
 
 /// The word of a body that is no object.
-fn bare_word(op: Op, text: &str) -> Result<String, Error> {
+fn bare_word(text: &str) -> Result<String, Error> {
     let word = if text.starts_with('"') {
         match strict_json::read(text) {
             Ok(Value::String(word)) => word,
@@ -85,63 +101,116 @@ fn bare_word(op: Op, text: &str) -> Result<String, Error> {
     if word.starts_with(['[', '{']) {
         return Err(Error::bad_request("", "the body has to be a JSON object or a bare word"));
     }
-    Ok(match op {
-        Op::Mode => match word {
-            "ON" => "adapt".to_owned(),
-            "OFF" => "infer".to_owned(),
-            other => other.to_owned(),
-        },
-        _ => word.to_owned(),
-    })
+    Ok(word.to_owned())
 }
 
 fn read_object(op: Op, mut map: Map<String, Value>) -> Result<Envelope, Error> {
-    let (action, own) = action(op, &map)?;
-    let known: Vec<&str> = own.iter().chain(&ENVELOPE).copied().collect();
-    map.remove("action");
-    let mut fields = Fields::new(map, &known)?;
-    let id = fields.text("id", ID_CHARS)?;
-    let expires_ms = match fields.text("expires", 64)? {
-        None => None,
-        Some(text) => Some(timestamp::parse_rfc3339(&text).ok_or_else(|| {
-            Error::bad_request("/expires", "expires has to be a time like 2026-03-01T12:00:00Z")
-        })?),
+    let refuse = |misfit| refusal(op, misfit);
+    let action = match map.remove("action") {
+        Some(Value::String(action)) => action,
+        Some(_) => {
+            let message = format!("action has to be one of: {}", actions(op).join(", "));
+            return Err(Error::bad_request("/action", message));
+        }
+        None => return Err(no_action(op, &map)),
     };
-    let if_rev = fields.whole("if_rev", 0..=i64::MAX)?;
-    Ok(Envelope { id, expires_ms, if_rev, command: Command::read(op, action, &mut fields)? })
+    let action = if op == Op::Mode { Mode::action(&action).to_owned() } else { action };
+    let common = Common::NAMES.iter().filter_map(|name| map.remove_entry(*name));
+    let common = common.filter(|(_, value)| !value.is_null()).collect();
+    let common: Common = strict_json::typed(Value::Object(common)).map_err(refuse)?;
+    let command = command(op, &action, map).map_err(refuse)?;
+    check(&command)?;
+    let expires_ms = common.expires.as_deref().and_then(timestamp::parse_rfc3339);
+    Ok(Envelope { id: common.id, expires_ms, if_rev: common.if_rev, command })
 }
 
-/// The action of a body and the names of its own fields.
-fn action(op: Op, map: &Map<String, Value>) -> Result<(&'static str, &'static [&'static str]), Error> {
-    let words: Vec<&str> = op.actions().iter().map(|(word, _)| *word).collect();
-    let listed = words.join(", ");
-    let asked = match map.get("action") {
-        Some(Value::String(asked)) => asked,
-        Some(_) => {
-            return Err(Error::bad_request("/action", format!("action has to be one of: {listed}")));
+/// The command of an op, an action and its own fields.
+fn command(op: Op, action: &str, fields: Map<String, Value>) -> Result<Command, Misfit> {
+    let tags = [op.as_str(), action];
+    let (absent, fields): (Map<String, Value>, _) =
+        fields.into_iter().partition(|(_, value)| value.is_null());
+    // `null` is as good as absent, but not under a name that nobody knows.
+    for field in absent {
+        let alone = strict_json::tagged::<Command>(tags, Map::from_iter([field]));
+        if let Err(misfit @ Misfit { fault: Fault::UnknownField { .. }, .. }) = alone {
+            return Err(misfit);
         }
-        None => {
-            // A slip like "acton" deserves to be named as such.
-            let known: Vec<&str> =
-                op.actions().iter().flat_map(|(_, own)| own.iter()).chain(&ENVELOPE).copied().collect();
-            Fields::new(map.clone(), &known)?;
-            return Err(Error::bad_request(
-                "/action",
-                format!("the field action is missing; {op} takes: {listed}", op = op.as_str()),
-            ));
-        }
-    };
-    if let Some(&found) = op.actions().iter().find(|(word, _)| word == asked) {
-        return Ok(found);
     }
-    let shown: String = asked.chars().take(64).collect();
-    let error = Error::bad_request(
-        &pointer("action"),
-        format!("{} has no action {shown:?}; it takes: {listed}", op.as_str()),
-    )
-    .with("actions", words.clone());
-    Err(match nearest(asked, &words) {
-        Some(near) => error.with("nearest", near),
-        None => error,
-    })
+    strict_json::tagged(tags, fields)
+}
+
+/// What is beyond single fields.
+fn check(command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Offload(Offload::Result { manifest, .. })
+        | Command::Backbone(Backbone::Apply { manifest, .. }) => {
+            manifest.check().map_err(|e| Error::from(e).with("pointer", "/manifest"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The actions of an op, as serde knows them.
+pub(super) fn actions(op: Op) -> &'static [&'static str] {
+    match strict_json::tagged::<Command>([op.as_str(), ""], Map::new()) {
+        Err(Misfit { fault: Fault::UnknownWord { known, .. }, .. }) => known,
+        _ => &[],
+    }
+}
+
+/// The refusal of a body without `action`; a slip like `acton` deserves to be named as such.
+fn no_action(op: Op, map: &Map<String, Value>) -> Error {
+    let slip = map.keys().find(|name| nearest(name, &["action"]).is_some());
+    match slip {
+        Some(name) => unknown_field(format!("/{name}"), name, &Common::NAMES),
+        None => {
+            let listed = actions(op).join(", ");
+            let message = format!("the field action is missing; {} takes: {listed}", op.as_str());
+            Error::bad_request("/action", message)
+        }
+    }
+}
+
+/// What does not fit, as the answer says it.
+fn refusal(op: Op, Misfit { pointer, fault }: Misfit) -> Error {
+    let name = pointer.rsplit('/').next().unwrap_or_default();
+    match fault {
+        Fault::UnknownField { name, known } => {
+            // The fields of the envelope are known at the top alone.
+            let common = if pointer.rfind('/') == Some(0) { &Common::NAMES[..] } else { &[] };
+            unknown_field(pointer, &name, &[known, common].concat())
+        }
+        Fault::UnknownWord { word, known } => {
+            let listed = known.join(", ");
+            let error = if pointer.is_empty() {
+                let message = format!("{} has no action {word:?}; it takes: {listed}", op.as_str());
+                Error::bad_request("/action", message).with("actions", known.to_vec())
+            } else {
+                Error::bad_request(&pointer, format!("there is no {name} {word:?}; it takes: {listed}"))
+            };
+            match nearest(&word, known) {
+                Some(near) => error.with("nearest", near),
+                None => error,
+            }
+        }
+        Fault::Wrong { found, expected } => {
+            let message = format!("{name} has to be {expected}, not {found}");
+            Error::bad_request(&pointer, message)
+        }
+        fault @ (Fault::Missing(_) | Fault::Other(_)) => Error::bad_request(&pointer, fault.to_string()),
+    }
+}
+
+fn unknown_field(pointer: String, name: &str, known: &[&str]) -> Error {
+    let error = |message| Error::new(Code::UnknownField, message).with("pointer", pointer);
+    match nearest(name, known) {
+        Some(near) => {
+            error(format!("there is no field {name:?} here; did you mean {near:?}? Nothing was done"))
+                .with("nearest", near)
+        }
+        None => error(format!(
+            "there is no field {name:?} here; the fields are {}. Nothing was done",
+            known.join(", ")
+        )),
+    }
 }

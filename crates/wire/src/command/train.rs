@@ -2,16 +2,26 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::Actions;
-use crate::error::Error;
-use crate::fields::Fields;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 /// How a head is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Method {
-    /// Ridge and softmax, the better one taken.
+    /// Ridge, softmax and their blend, and imprint for tiny classes: the best one on bursts that were held out.
     Auto,
     /// Normalised class means.
     Imprint,
@@ -22,24 +32,19 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every method.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Imprint, Self::Ridge, Self::Softmax];
+    /// The words for them all.
+    pub const WORDS: &[&str] = Self::VARIANTS;
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Imprint => "imprint",
-            Self::Ridge => "ridge",
-            Self::Softmax => "softmax",
-        }
+        self.into()
     }
 }
 
 /// What to do about training.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-#[schemars(rename = "TrainCommand")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(rename = "TrainCommand", tag = "action")]
 pub enum Train {
     /// Start a round on the samples there are. A job; its candidate still has to pass the gate.
     Start {
@@ -49,24 +54,4 @@ pub enum Train {
     },
     /// Cancel the running round; the active head stays.
     Cancel,
-}
-
-impl Train {
-    pub(super) const ACTIONS: Actions = &[("start", &["method"]), ("cancel", &[])];
-
-    pub(super) fn read(action: &str, fields: &mut Fields) -> Result<Self, Error> {
-        if action == "cancel" {
-            return Ok(Self::Cancel);
-        }
-        let method = match fields.text("method", 32)? {
-            None => None,
-            Some(word) => Some(Method::ALL.into_iter().find(|m| m.as_str() == word).ok_or_else(|| {
-                Error::bad_request(
-                    "/method",
-                    format!("there is no method {word:?}; it takes: auto, imprint, ridge, softmax"),
-                )
-            })?),
-        };
-        Ok(Self::Start { method })
-    }
 }

@@ -20,7 +20,7 @@ use super::head_file::{Dtype, HeadFile};
 use super::keys::Key;
 use super::messages::{BackboneRef, Schema1};
 use super::parts::{self, Part};
-use super::strict_json;
+use super::strict_json::{self, Fault};
 
 /// Largest manifest in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -156,13 +156,9 @@ impl Manifest {
         }
         let text = std::str::from_utf8(bytes).map_err(|e| ManifestError::Json(e.to_string()))?;
         let value = strict_json::read(text).map_err(|e| ManifestError::Json(e.to_string()))?;
-        let manifest: Self = serde_json::from_value(value).map_err(|e| {
-            let why = e.to_string();
-            if why.starts_with("unknown field") {
-                ManifestError::UnknownField(why)
-            } else {
-                ManifestError::Json(why)
-            }
+        let manifest: Self = strict_json::typed(value).map_err(|misfit| match misfit.fault {
+            Fault::UnknownField { .. } => ManifestError::UnknownField(misfit.to_string()),
+            _ => ManifestError::Json(misfit.to_string()),
         })?;
         manifest.check()?;
         Ok(manifest)

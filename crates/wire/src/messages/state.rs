@@ -187,9 +187,6 @@ pub struct DatasetState {
     /// Bursts by class.
     #[serde(default)]
     pub bursts: BTreeMap<String, u64>,
-    /// Frames that wait to be looked at.
-    #[serde(default)]
-    pub review: u64,
     /// Bytes on disk.
     pub bytes: u64,
 }

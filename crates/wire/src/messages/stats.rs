@@ -20,7 +20,7 @@ pub struct Stats {
     pub fps: f64,
     /// Milliseconds from frame to prediction.
     pub infer_ms: Percentiles,
-    /// Processor use of the program, 100 being one core.
+    /// Processor use of the program since the last message, 100 being one core; absent in the first message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_percent: Option<f64>,
     /// Hottest sensor, in degrees Celsius.

@@ -1,9 +1,10 @@
 //! A host's claim: the signed promise under which a board sends its pictures.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::command::is_job_id;
+use crate::command::rules::{As, HostId, JobId, Text, Time, Token, Url, is_token};
 use crate::digest::sha256;
 use crate::error::{Code, Error};
 use crate::keys::{Key, KeyError, PublicKey};
@@ -12,25 +13,30 @@ use crate::timestamp::parse_rfc3339;
 use crate::topic::is_device_id;
 
 /// A claim, as the fields of `cmd/offload` `claim` give it.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Claim {
     /// The job.
-    #[schemars(regex(pattern = "^[A-Za-z0-9-]{1,64}$"))]
+    #[serde(with = "As::<JobId>")]
     pub job: String,
     /// The host's id.
-    #[schemars(regex(pattern = "^[a-z0-9-]{1,64}$"))]
+    #[serde(with = "As::<HostId>")]
     pub host: String,
     /// Where the host listens, like `https://10.0.0.7:8443`.
+    #[serde(with = "As::<Url>")]
     pub url: String,
     /// The bearer token of this job and this claim. Its digest is what is signed.
+    #[serde(with = "As::<Token>")]
     pub token: String,
     /// After this time the claim is not to be accepted.
-    #[schemars(extend("format" = "date-time"))]
+    #[serde(with = "As::<Time>")]
     pub until: String,
     /// Short name of the key that signed it.
+    #[serde(with = "As::<Text<16>>")]
     pub key_id: String,
     /// Base64 Ed25519 signature over the claim's statement, see docs/reference/offload.md.
+    #[serde(with = "As::<Text<128>>")]
     pub sig: String,
 }
 
@@ -96,7 +102,7 @@ impl Claim {
         if !is_url(&self.url) {
             return wrong("url", "is no http or https address of at most 2048 plain characters");
         }
-        if !(32..=128).contains(&self.token.len()) || !self.token.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !is_token(&self.token) {
             return wrong("token", "takes 32 to 128 letters and digits");
         }
         if parse_rfc3339(&self.until).is_none() {

@@ -103,7 +103,7 @@ impl Dataset {
         }
         let text = std::str::from_utf8(bytes).map_err(|e| DatasetError::Json(e.to_string()))?;
         let value = strict_json::read(text).map_err(|e| DatasetError::Json(e.to_string()))?;
-        let dataset: Self = serde_json::from_value(value).map_err(|e| DatasetError::Json(e.to_string()))?;
+        let dataset: Self = strict_json::typed(value).map_err(|e| DatasetError::Json(e.to_string()))?;
         dataset.check().map_err(DatasetError::Field)?;
         Ok(dataset)
     }

@@ -1,20 +1,18 @@
 //! The signed examples of the documents, and `docs/reference/head-format.md`, which is about one of them.
 
-use serde_json::json;
-
-use crate::backbone_manifest::{BackboneFiles, BackboneManifest};
-use crate::digest::sha256;
-use crate::head_file::{Dtype, HeadFile, HeadMeta, MAX_BYTES, MAX_CLASSES, MAX_WIDTH};
-use crate::keys::Key;
-use crate::manifest::{Manifest, ManifestError};
-use crate::messages::{BackboneRef, Schema1};
-use crate::offload::{Blob, Claim, Recipe, Train};
-use crate::parts::PART_BYTES;
 use graft_learn::Head;
+use graft_wire::backbone_manifest::BackboneFiles;
+use graft_wire::digest::sha256;
+use graft_wire::head_file::{Dtype, MAX_BYTES, MAX_CLASSES, MAX_WIDTH};
+use graft_wire::messages::{BackboneRef, Schema1};
+use graft_wire::offload::{Blob, Claim, Recipe, Train};
+use graft_wire::parts::PART_BYTES;
+use graft_wire::{BackboneManifest, HeadFile, HeadMeta, Key, Manifest, ManifestError};
+use serde_json::json;
 
 const TEMPLATE: &str = include_str!("head-format.in.md");
 const NOTE: &str =
-    "<!-- Written from the Rust types by a test; do not edit. See crates/wire/src/docs/. -->\n\n";
+    "<!-- Written from the Rust types by a test; do not edit. See crates/lab/src/docs/. -->\n\n";
 
 /// The key of the example: a seed of 32 ones, known to everybody.
 pub fn example_key() -> Key {

@@ -1,77 +1,107 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use super::schemas::{command_name, schemas};
+use super::*;
+use graft_wire::command::{Op, parse};
+use graft_wire::manifest::Expected;
+use graft_wire::{Manifest, PublicKey};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use serde_json::Value;
+/// The schema of the commands of one op.
+fn command_schema(op: Op) -> Value {
+    schemas().remove(command_name(op)).unwrap()
+}
 
-use super::*;
-use crate::command::{Op, parse};
-use crate::keys::PublicKey;
-use crate::manifest::{Expected, Manifest};
-use crate::reply::Reply;
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
+}
 
-/// Compares a document with its file; with `GRAFT_BLESS=1` writes the file.
-fn compare(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
-    if std::env::var_os("GRAFT_BLESS").is_some_and(|v| v == "1") {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-    }
-    let file = std::fs::read_to_string(&path).unwrap_or_default();
-    if file != text {
-        let line = file.lines().zip(text.lines()).position(|(a, b)| a != b).map_or(0, |n| n + 1);
-        panic!(
-            "docs/reference/{name} is not what the types say (first difference at line {line}); \
-             run GRAFT_BLESS=1 cargo test --lib wire::docs"
-        );
-    }
+/// The page with the bodies alone as replies: what a daemon answers is compared in tests/commands.rs.
+fn page() -> String {
+    let replies = Replies {
+        examples: examples().iter().map(|example| example.about.to_owned()).collect(),
+        refusals: refusals().map(|(_, body)| body.to_owned()).to_vec(),
+    };
+    mqtt_markdown(&replies)
 }
 
 #[test]
-fn mqtt_md_is_fresh() {
-    compare("mqtt.md", &mqtt_markdown());
-}
-
-#[test]
-fn asyncapi_yaml_is_fresh() {
-    compare("asyncapi.yaml", &asyncapi_yaml());
+fn asyncapi_json_is_fresh() {
+    compare(&file("asyncapi.json"), &asyncapi_json()).unwrap();
 }
 
 #[test]
 fn head_format_md_is_fresh() {
-    compare("head-format.md", &head_format_markdown());
+    compare(&file("head-format.md"), &head_format_markdown()).unwrap();
 }
 
 #[test]
 fn no_place_of_a_template_is_left_open() {
-    for text in [mqtt_markdown(), head_format_markdown()] {
+    for text in [page(), head_format_markdown()] {
         assert!(!text.contains("{{"), "{}", &text[text.find("{{").unwrap()..][..60]);
     }
 }
 
 #[test]
 fn every_example_is_read_and_every_action_has_one() {
+    let facts = Facts::shown();
     let mut shown: Vec<(Op, String)> = Vec::new();
     for example in examples() {
-        let envelope =
-            parse(example.op, example.body.as_bytes()).unwrap_or_else(|e| panic!("{}: {e}", example.body));
-        assert_eq!(envelope.id, example.reply.id, "{}", example.body);
-        assert_eq!(Reply::from_json(example.reply.to_json().as_bytes()).unwrap(), example.reply);
+        let body = example.body(&facts);
+        let envelope = parse(example.op, body.as_bytes()).unwrap_or_else(|e| panic!("{body}: {e}"));
         shown.push((example.op, envelope.command.to_value()["action"].as_str().unwrap().to_owned()));
     }
-    for op in Op::ALL {
+    for &op in Op::ALL {
         for action in command_schema(op)["oneOf"].as_array().unwrap() {
             let action = action["properties"]["action"]["const"].as_str().unwrap().to_owned();
             assert!(shown.contains(&(op, action.clone())), "{} {action} has no example", op.as_str());
         }
     }
-    for (op, body) in examples::refusals() {
+    for (op, body) in refusals() {
         assert!(parse(op, body.as_bytes()).is_err(), "{body}");
     }
+}
+
+/// The bounds that a schema tells are those that the reader keeps.
+#[test]
+fn what_a_schema_rules_out_is_refused() {
+    let mut tried = 0;
+    for example in examples() {
+        let Ok(body) = serde_json::from_str::<Value>(&example.body(&Facts::shown())) else { continue };
+        let schema = command_schema(example.op);
+        let mine = |action: &&Value| action["properties"]["action"]["const"] == body["action"];
+        let action = schema["oneOf"].as_array().unwrap().iter().find(mine).unwrap();
+        assert_eq!(action["additionalProperties"], json!(false), "{body}");
+        for (name, field) in action["properties"].as_object().unwrap() {
+            let number = |bound: &str, by: f64| field[bound].as_f64().map(|value| json!(value + by));
+            let text = |bound: &str, by: i64| {
+                let length = field[bound].as_i64().map(|length| usize::try_from(length + by).unwrap());
+                length.map(|length| json!("1".repeat(length)))
+            };
+            let beyond = [
+                number("minimum", -1.0),
+                number("maximum", 1.0),
+                text("minLength", -1),
+                text("maxLength", 1),
+                field.get("pattern").map(|_| json!("=")),
+            ];
+            for value in beyond.into_iter().flatten() {
+                let mut wrong = body.clone();
+                wrong[name] = value;
+                let refused = parse(example.op, wrong.to_string().as_bytes()).unwrap_err();
+                assert_eq!(refused.detail["pointer"], format!("/{name}"), "{wrong}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 50, "{tried}");
 }
 
 /// Every command body in the shell examples of the document, whoever wrote it there.
 #[test]
 fn every_body_in_mqtt_md_is_read() {
-    let text = mqtt_markdown();
+    let text = page();
     let mut bodies = 0;
     for line in text.lines().filter(|l| l.starts_with("mosquitto_pub") || l.starts_with("mosquitto_rr")) {
         let word = line.split("/cmd/").nth(1).unwrap().split(' ').next().unwrap();
@@ -81,7 +111,7 @@ fn every_body_in_mqtt_md_is_read() {
             Some(quoted) => quoted.split('\'').next().unwrap(),
             None => body.split(' ').next().unwrap(),
         };
-        let refused = examples::refusals().contains(&(op, body));
+        let refused = refusals().contains(&(op, body));
         assert_eq!(parse(op, body.as_bytes()).is_err(), refused, "{line}");
         bodies += 1;
     }
@@ -132,8 +162,8 @@ fn references_lead_somewhere() {
 #[test]
 fn schema_names_are_those_of_the_types() {
     let schemas = schemas();
-    for op in Op::ALL {
-        assert!(schemas.contains_key(schemas::command_name(op)), "{}", op.as_str());
+    for &op in Op::ALL {
+        assert!(schemas.contains_key(command_name(op)), "{}", op.as_str());
     }
     for name in
         ["Info", "State", "Stats", "PredictionMessage", "Event", "JobMessage", "Reply", "Manifest", "Error"]

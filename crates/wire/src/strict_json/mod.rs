@@ -1,9 +1,13 @@
 //! JSON from strangers: bounded depth, and a key said twice is an error rather than a surprise.
 
+mod typed;
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+pub use typed::{Fault, Misfit, tagged, typed, unexpected};
 
 /// Deepest nesting of objects and arrays that is read.
 pub const MAX_DEPTH: usize = 16;

@@ -1,15 +1,12 @@
 //! JSON schemas of everything on the wire, from the types.
 
+use graft_wire::command::{self, Op};
+use graft_wire::messages::{Event, Info, JobMessage, PredictionMessage, State, Stats};
+use graft_wire::offload::Offer;
+use graft_wire::{BackboneManifest, Manifest, Reply};
 use schemars::SchemaGenerator;
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Map, Value, json};
-
-use crate::backbone_manifest::BackboneManifest;
-use crate::command::{self, Op};
-use crate::manifest::Manifest;
-use crate::messages::{Event, Info, JobMessage, PredictionMessage, State, Stats};
-use crate::offload::Offer;
-use crate::reply::Reply;
 
 /// Where schemas are found in the AsyncAPI file.
 pub const PATH: &str = "/components/schemas";
@@ -57,7 +54,7 @@ pub fn schemas() -> Map<String, Value> {
     heard.subschema_for::<command::Config>();
     heard.subschema_for::<command::Job>();
     let mut heard = heard.take_definitions(true);
-    for op in Op::ALL {
+    for &op in Op::ALL {
         if let Some(schema) = heard.get_mut(command_name(op)) {
             add_envelope(schema);
         }
@@ -67,11 +64,6 @@ pub fn schemas() -> Map<String, Value> {
         tidy(schema);
     }
     all
-}
-
-/// The schema of the commands of one op, with the fields of the envelope.
-pub fn command_schema(op: Op) -> Value {
-    schemas().remove(command_name(op)).unwrap_or_default()
 }
 
 fn generator(contract: Contract) -> SchemaGenerator {
@@ -84,7 +76,7 @@ fn generator(contract: Contract) -> SchemaGenerator {
         .into_generator()
 }
 
-/// Adds `id`, `expires` and `if_rev` to each action, and says that there are no further fields.
+/// Adds `id`, `expires` and `if_rev` to each action.
 fn add_envelope(schema: &mut Value) {
     let Some(actions) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { return };
     for action in actions {

@@ -1,31 +1,37 @@
 //! `docs/reference/mqtt.md`: the interface for people.
 
-use std::fmt::Write;
-
-use serde_json::{Map, Value};
-
-use super::asyncapi::{Payload, TOPICS};
-use super::examples::{examples, refusals};
+use super::examples::{Facts, examples, refusals};
 use super::schemas::{PATH, command_name, schemas};
-use crate::command::{Op, parse, peek_id};
-use crate::error::{Code, exit_code, http_status};
-use crate::messages::Limits;
-use crate::reply::Reply;
+use graft_wire::Code;
+use graft_wire::command::Op;
+use graft_wire::messages::Limits;
+use graft_wire::topic::{Payload, Topic};
+use serde_json::{Map, Value};
+use std::fmt::Write;
 
 const TEMPLATE: &str = include_str!("mqtt.in.md");
 const NOTE: &str =
-    "<!-- Written from the Rust types by a test; do not edit. See crates/wire/src/docs/. -->\n\n";
+    "<!-- Written from the Rust types by a test; do not edit. See crates/lab/src/docs/. -->\n\n";
+
+/// What a daemon answered, as the page shows it.
+#[derive(Default)]
+pub struct Replies {
+    /// To each of [`examples`].
+    pub examples: Vec<String>,
+    /// To each of [`refusals`].
+    pub refusals: Vec<String>,
+}
 
 /// The whole document.
-pub fn mqtt_markdown() -> String {
+pub fn mqtt_markdown(replies: &Replies) -> String {
     let schemas = schemas();
     let limits = Limits::default();
     let filled = TEMPLATE
         .replace("{{topics}}", topics().trim_end())
         .replace("{{messages}}", messages(&schemas).trim_end())
-        .replace("{{commands}}", commands(&schemas).trim_end())
+        .replace("{{commands}}", commands(&schemas, replies).trim_end())
         .replace("{{reply_fields}}", fields(&schemas, &schemas["Reply"]).trim_end())
-        .replace("{{refusals}}", refused().trim_end())
+        .replace("{{refusals}}", refused(replies).trim_end())
         .replace("{{codes}}", codes().trim_end())
         .replace("{{remembered}}", &limits.remembered_ids.to_string())
         .replace("{{command_bytes}}", &limits.command_bytes.to_string());
@@ -39,8 +45,10 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 fn topics() -> String {
     let mut text = String::new();
-    for topic in &TOPICS {
+    for topic in &Topic::ALL {
         let payload = match topic.payload {
+            // It has a chapter of its own.
+            Payload::Json("Reply") => "[`Reply`](#replies)".to_owned(),
             Payload::Json(name) => format!("[`{name}`](#{})", name.to_lowercase()),
             Payload::Word(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or "),
             Payload::Text => "plain text".to_owned(),
@@ -66,7 +74,7 @@ fn topics() -> String {
 
 fn messages(schemas: &Map<String, Value>) -> String {
     let mut text = String::new();
-    for topic in &TOPICS {
+    for topic in Topic::ALL.iter().filter(|topic| **topic != Topic::REPLY) {
         let Payload::Json(name) = topic.payload else { continue };
         let schema = &schemas[name];
         line(&mut text, format_args!("#### {name}\n\n{}\n\n{}", about(schema), fields(schemas, schema)));
@@ -83,9 +91,10 @@ fn messages(schemas: &Map<String, Value>) -> String {
     text
 }
 
-fn commands(schemas: &Map<String, Value>) -> String {
+fn commands(schemas: &Map<String, Value>, replies: &Replies) -> String {
     let mut text = String::new();
-    for op in Op::ALL {
+    let (examples, facts) = (examples(), Facts::shown());
+    for &op in Op::ALL {
         let word = op.as_str();
         line(&mut text, format_args!("### cmd/{word}\n"));
         line(&mut text, format_args!("| Action | Fields | |\n|---|---|---|"));
@@ -95,15 +104,12 @@ fn commands(schemas: &Map<String, Value>) -> String {
             line(&mut text, format_args!("| `{name}` | {own} | {} |", cell(&about(action))));
         }
         line(&mut text, format_args!("\n```sh"));
-        for example in examples().iter().filter(|e| e.op == op) {
-            let body = if example.body.starts_with('{') {
-                format!("'{}'", example.body)
-            } else {
-                example.body.to_string()
-            };
+        for (example, reply) in examples.iter().zip(&replies.examples).filter(|(e, _)| e.op == op) {
+            let body = example.body(&facts);
+            let body = if body.starts_with('{') { format!("'{body}'") } else { body };
             line(&mut text, format_args!("# {}", example.about));
             line(&mut text, format_args!("mosquitto_pub -h BROKER -q 1 -t $D/cmd/{word} -m {body}"));
-            line(&mut text, format_args!("# reply: {}", example.reply.to_json()));
+            line(&mut text, format_args!("# reply: {reply}"));
         }
         line(&mut text, format_args!("```\n"));
     }
@@ -256,15 +262,11 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn refused() -> String {
+fn refused(replies: &Replies) -> String {
     let mut text = String::from("```sh\n");
-    for (op, body) in refusals() {
-        let reply = match parse(op, body.as_bytes()) {
-            Ok(envelope) => Reply::ok(envelope.id),
-            Err(error) => Reply::error(peek_id(body.as_bytes()), error),
-        };
+    for ((op, body), reply) in refusals().iter().zip(&replies.refusals) {
         line(&mut text, format_args!("mosquitto_pub -h BROKER -q 1 -t $D/cmd/{} -m '{body}'", op.as_str()));
-        line(&mut text, format_args!("# reply: {}", reply.to_json()));
+        line(&mut text, format_args!("# reply: {reply}"));
     }
     text.push_str("```\n");
     text
@@ -273,14 +275,13 @@ fn refused() -> String {
 fn codes() -> String {
     let mut text = String::new();
     for code in Code::ALL {
-        let (meaning, remedy) = code.explain();
-        let again = if code.retryable() { " (retryable)" } else { "" };
+        let row = code.row();
+        let again = if row.retryable { " (retryable)" } else { "" };
         line(
             &mut text,
             format_args!(
-                "| `{code}`{again} | {meaning} | {remedy} | {} | {} |",
-                http_status(code),
-                exit_code(code)
+                "| `{code}`{again} | {} | {} | {} | {} |",
+                row.meaning, row.remedy, row.http, row.exit
             ),
         );
     }

@@ -1,179 +1,46 @@
-//! `docs/reference/asyncapi.yaml`: the interface for tools.
-
-use serde_json::{Map, Value, json};
+//! `docs/reference/asyncapi.json`: the interface for tools.
 
 use super::schemas::{command_name, schemas};
-use super::yaml::yaml;
-use crate::command::Op;
-use crate::digest;
-use crate::head_file;
-use crate::messages::API;
-use crate::parts::PART_BYTES;
-
-/// One topic that the device writes.
-pub struct Topic {
-    /// Key in the AsyncAPI file.
-    pub key: &'static str,
-    /// Below the root.
-    pub address: &'static str,
-    /// Name of the schema, or a whole schema for what is no JSON.
-    pub payload: Payload,
-    /// Kept by the broker.
-    pub retain: bool,
-    /// Quality of service.
-    pub qos: u8,
-    /// Seconds after which the broker drops it.
-    pub expiry_s: Option<u32>,
-    /// What it says.
-    pub about: &'static str,
-}
-
-/// What a topic carries.
-pub enum Payload {
-    /// JSON of the schema of this name.
-    Json(&'static str),
-    /// Plain text, one of these words.
-    Word(&'static [&'static str]),
-    /// Plain text.
-    Text,
-    /// The bytes of a part of a head file.
-    Bytes,
-}
-
-/// Every topic that the device writes, in the order of the documentation.
-pub const TOPICS: [Topic; 11] = [
-    topic(
-        "availability",
-        "availability",
-        Payload::Word(&["online", "offline"]),
-        true,
-        1,
-        None,
-        "Whether the device is there. `offline` is the last will, and is said before a clean goodbye, too.",
-    ),
-    topic(
-        "info",
-        "info",
-        Payload::Json("Info"),
-        true,
-        1,
-        None,
-        "What the device is and can do: commands, limits, camera, configuration without secrets, public key.",
-    ),
-    topic(
-        "state",
-        "state",
-        Payload::Json("State"),
-        true,
-        1,
-        None,
-        "What it is doing and why: mode, head with its accuracy, backbone, samples by class, running job. On change, at most once a second.",
-    ),
-    topic("stats", "stats", Payload::Json("Stats"), false, 0, None, "Figures for graphs, every 30 seconds."),
-    topic(
-        "label",
-        "label",
-        Payload::Text,
-        true,
-        1,
-        None,
-        "The agreed class as plain text, on change only: three frames in a row (setting `predict.vote`) have to say the same with enough confidence. `none` while there is no agreed class: before the first one, and while the camera is lost (`reasons` of `state` has `camera_lost` then).",
-    ),
-    topic(
-        "prediction",
-        "prediction",
-        Payload::Json("PredictionMessage"),
-        false,
-        0,
-        Some(10),
-        "What one frame looks like to the head, at most twice a second. Its `frame` is what `label` takes.",
-    ),
-    topic(
-        "event",
-        "event",
-        Payload::Json("Event"),
-        false,
-        1,
-        None,
-        "Things that happened: captures, rounds, heads that came or were refused, camera lost and back.",
-    ),
-    topic(
-        "head",
-        "head",
-        Payload::Json("Manifest"),
-        true,
-        1,
-        None,
-        "The signed manifest of the active head. Published after its parts.",
-    ),
-    topic(
-        "headPart",
-        "head/{version}/{n}",
-        Payload::Bytes,
-        true,
-        1,
-        None,
-        "Part `n` (from 0) of the head file, at most 64 KiB. Those of the active and the previous version are kept; older ones are cleared with an empty message.",
-    ),
-    topic(
-        "job",
-        "job/{job}",
-        Payload::Json("JobMessage"),
-        true,
-        1,
-        Some(604_800),
-        "How far a job is. Cleared a day after its end, or by `cmd/job`.",
-    ),
-    topic(
-        "offload",
-        "offload/{job}",
-        Payload::Json("Offer"),
-        true,
-        1,
-        Some(604_800),
-        "A fine-tuning job that waits for a training host, or that a host has claimed. Cleared with an empty message when it is over. See [offload.md](offload.md).",
-    ),
-];
-
-const fn topic(
-    key: &'static str,
-    address: &'static str,
-    payload: Payload,
-    retain: bool,
-    qos: u8,
-    expiry_s: Option<u32>,
-    about: &'static str,
-) -> Topic {
-    Topic { key, address, payload, retain, qos, expiry_s, about }
-}
+use graft_wire::command::Op;
+use graft_wire::messages::API;
+use graft_wire::parts::PART_BYTES;
+use graft_wire::topic::{Payload, Topic};
+use graft_wire::{digest, head_file};
+use serde_json::{Map, Value, json};
 
 /// The whole file.
-pub fn asyncapi_yaml() -> String {
-    let mut text =
-        String::from("# Written from the Rust types by a test; do not edit. See crates/wire/src/docs/.\n");
-    text.push_str(&yaml(&asyncapi()));
-    text
+pub fn asyncapi_json() -> String {
+    // A tree of texts and numbers can always be written.
+    serde_json::to_string_pretty(&asyncapi()).unwrap_or_default() + "\n"
+}
+
+/// Name of a topic in the file: `job/{job}` is `job`, `head/{version}/{n}` is `headPart`.
+fn key(topic: &Topic) -> &str {
+    match *topic == Topic::HEAD_PART {
+        true => "headPart",
+        false => topic.address.split('/').next().unwrap_or_default(),
+    }
 }
 
 /// The file as a value.
 pub fn asyncapi() -> Value {
     let mut channels = Map::new();
     let mut operations = Map::new();
-    for topic in &TOPICS {
-        channels.insert(topic.key.into(), channel(topic));
+    for topic in Topic::ALL.iter().filter(|topic| **topic != Topic::REPLY) {
+        let key = key(topic);
+        channels.insert(key.into(), channel(topic));
         let mut binding = json!({"qos": topic.qos, "retain": topic.retain, "bindingVersion": "0.2.0"});
         if let Some(seconds) = topic.expiry_s {
             binding["messageExpiryInterval"] = seconds.into();
         }
-        let key = format!("send{}{}", topic.key[..1].to_uppercase(), &topic.key[1..]);
         let operation = json!({
             "action": "send",
-            "channel": {"$ref": format!("#/channels/{}", topic.key)},
+            "channel": {"$ref": format!("#/channels/{key}")},
             "bindings": {"mqtt": binding},
         });
-        operations.insert(key, operation);
+        operations.insert(format!("send{}{}", key[..1].to_uppercase(), &key[1..]), operation);
     }
-    for op in Op::ALL {
+    for &op in Op::ALL {
         let (word, name) = (op.as_str(), command_name(op));
         channels.insert(
             format!("cmd-{word}"),
@@ -187,7 +54,7 @@ pub fn asyncapi() -> Value {
             format!("reply-{word}"),
             json!({
                 "address": format!("{{base}}/{{device}}/reply/{word}"),
-                "description": "Replies to commands that name no response topic.",
+                "description": Topic::REPLY.about,
                 "parameters": root(),
                 "messages": {"reply": {"$ref": "#/components/messages/Reply"}},
             }),
@@ -262,7 +129,7 @@ fn channel(topic: &Topic) -> Value {
         "address": format!("{{base}}/{{device}}/{}", topic.address),
         "description": topic.about,
         "parameters": parameters,
-        "messages": {topic.key: message},
+        "messages": {key(topic): message},
     })
 }
 
@@ -285,7 +152,7 @@ fn components() -> Value {
     }});
     let correlation = json!({"location": "$message.header#/correlationData"});
     let mut messages = Map::new();
-    for op in Op::ALL {
+    for &op in Op::ALL {
         let name = command_name(op);
         messages.insert(name.into(), json!({
             "headers": headers,
