@@ -62,7 +62,7 @@ use self::jobs::Jobs;
 use self::labels::Labels;
 use self::offload::Offload;
 use self::pair::Pair;
-use self::views::Looked;
+use self::views::Components;
 use self::watch::{Parts, Watch};
 use crate::config::Settings;
 use graft_camera as camera;
@@ -153,8 +153,8 @@ impl Daemon {
             Event::Button(down) => to!(self.commands, cx, commands::Input::Button(down)),
             Event::View(view, ticket) => {
                 let (parts, watch) = (parts!(self), &self.watch);
-                let looked = Looked { parts, watch, offload: &self.offload, jobs: &self.jobs };
-                views::answer(cx, view, ticket, &looked, &mut self.effects);
+                let components = Components { parts, watch, offload: &self.offload, jobs: &self.jobs };
+                views::answer(cx, view, ticket, &components, &mut self.effects);
             }
             Event::Reload => configuration::reload(cx, &mut self.effects),
             Event::Tick => self.tick(cx),

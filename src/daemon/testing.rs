@@ -243,7 +243,7 @@ impl Session {
         let mut random = fastrand::Rng::with_seed(self.frames);
         let mut embedding = [0.0; WIDTH];
         embedding.iter_mut().for_each(|value| *value = random.f32());
-        embedding[kind] += 3.0;
+        embedding[kind] += 1.5;
         let seen = observation(self.now(), self.frames, &embedding, self.head.as_ref());
         self.tell(Event::Observed(Box::new(seen)));
         self.tell(Event::Tick);

@@ -26,7 +26,7 @@ impl Heartbeat {
     }
 
     /// Looks when it is time. `None`: it is not.
-    pub fn look(&mut self, now: Instant, counters: impl FnOnce() -> Counters) -> Option<Pulse> {
+    pub fn look(&mut self, now: Instant, counters: impl FnOnce() -> Counters) -> Option<LoopHealth> {
         let every = self.every?;
         let since = |at: Instant| now.saturating_duration_since(at);
         if since(*self.looked.get_or_insert(now)) < every {
@@ -37,9 +37,9 @@ impl Heartbeat {
         let alive = *self.alive.get_or_insert(now);
         if stuck.is_empty() {
             self.alive = Some(now);
-            return Some(Pulse::Alive);
+            return Some(LoopHealth::Alive);
         }
-        Some(Pulse::Stuck { loops: stuck.join(", "), for_long: since(alive) > 4 * every })
+        Some(LoopHealth::Stuck { loops: stuck.join(", "), for_long: since(alive) > 4 * every })
     }
 
     /// The loops that have not moved since the last sign of life. None: this is the next one.
@@ -55,7 +55,7 @@ impl Heartbeat {
 
 /// What a look brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pulse {
+pub enum LoopHealth {
     /// Every loop has moved since the last sign of life.
     Alive,
     /// These have not.
@@ -75,7 +75,7 @@ mod tests {
     fn one_loop_that_stands_still_is_enough_and_is_named() {
         let mut heartbeat = Heartbeat::new(Some(Duration::ZERO));
         let start = Instant::now();
-        assert_eq!(heartbeat.look(start, || [Some(0); LOOPS.len()]), Some(Pulse::Alive));
+        assert_eq!(heartbeat.look(start, || [Some(0); LOOPS.len()]), Some(LoopHealth::Alive));
         let mut counters = [Some(1), Some(1), Some(1), Some(1), None];
         assert!(heartbeat.stuck(counters).is_empty());
         for at in 0..LOOPS.len() - 1 {
@@ -89,7 +89,7 @@ mod tests {
         }
         let same = heartbeat.look(start + Duration::from_secs(1), || counters);
         let loops = "camera, inference, store, train".to_owned();
-        assert_eq!(same, Some(Pulse::Stuck { loops, for_long: true }));
+        assert_eq!(same, Some(LoopHealth::Stuck { loops, for_long: true }));
         assert_eq!(Heartbeat::new(None).look(start, || counters), None);
     }
 }

@@ -6,7 +6,7 @@ pub mod gpio;
 mod heartbeat;
 
 use self::budget::Budget;
-use self::heartbeat::{Heartbeat, Pulse};
+use self::heartbeat::{Heartbeat, LoopHealth};
 use super::context::Context;
 use super::effects::{Effect, Effects, Service};
 use super::event::Note;
@@ -110,14 +110,14 @@ impl BoardMonitor {
     fn beat(&mut self, cx: &Context, fx: &mut Effects) {
         match self.heartbeat.look(cx.now.at, || fx.counters().turns) {
             None => return,
-            Some(Pulse::Alive) => fx.send(Effect::Service(Service::Alive)),
-            Some(Pulse::Stuck { loops, for_long: true }) => {
+            Some(LoopHealth::Alive) => fx.send(Effect::Service(Service::Alive)),
+            Some(LoopHealth::Stuck { loops, for_long: true }) => {
                 tracing::error!(
                     loops,
                     "a loop does not move; the watchdog will restart graft unless it does"
                 );
             }
-            Some(Pulse::Stuck { .. }) => {}
+            Some(LoopHealth::Stuck { .. }) => {}
         }
         fx.send(Effect::Nudge);
     }

@@ -69,17 +69,20 @@ fn change_of(effects: &[Effect]) -> (&NewSample, Option<i64>) {
 #[test]
 fn what_is_seen_now_may_be_labelled_for_two_seconds() {
     let mut rig = rig();
-    assert!(rig.label(0, 1, r#"{"class":"ok"}"#).is_empty());
+    assert!(rig.label(0, 1, r#"{"action":"set","class":"ok"}"#).is_empty());
     assert_eq!(rig.error().unwrap().code, Code::Camera);
     rig.frame(1000, 1, &[1.0]);
-    let effects = rig.label(3000, 2, r#"{"class":"ok"}"#);
+    let effects = rig.label(3000, 2, r#"{"action":"set","class":"ok"}"#);
     assert_eq!(change_of(&effects).0.frame, 1);
-    assert!(rig.label(3001, 3, r#"{"class":"ok"}"#).is_empty(), "it is no longer what is seen");
+    assert!(
+        rig.label(3001, 3, r#"{"action":"set","class":"ok"}"#).is_empty(),
+        "it is no longer what is seen"
+    );
     assert_eq!(rig.error().unwrap().code, Code::Camera);
     // By its number it may be older.
-    let effects = rig.label(9000, 4, r#"{"class":"ok","frame":1}"#);
+    let effects = rig.label(9000, 4, r#"{"action":"set","class":"ok","frame":1}"#);
     assert_eq!(change_of(&effects).0.class, "ok");
-    assert!(rig.label(9000, 5, r#"{"class":"ok","frame":2}"#).is_empty());
+    assert!(rig.label(9000, 5, r#"{"action":"set","class":"ok","frame":2}"#).is_empty());
     assert_eq!(rig.error().unwrap().code, Code::NotFound);
 }
 
@@ -87,7 +90,7 @@ fn what_is_seen_now_may_be_labelled_for_two_seconds() {
 fn a_second_label_of_a_frame_corrects_the_first() {
     let mut rig = rig();
     rig.frame(0, 7, &[1.0]);
-    let first = rig.label(10, 1, r#"{"class":"ok"}"#);
+    let first = rig.label(10, 1, r#"{"action":"set","class":"ok"}"#);
     assert_eq!(change_of(&first).1, None);
     let changed = Changed {
         reply: "{}".into(),
@@ -97,7 +100,7 @@ fn a_second_label_of_a_frame_corrects_the_first() {
         view: Ok(DatasetView::default()),
     };
     rig.tell(20, Input::Done(Done::Changed(1, Box::new(Ok(changed)))));
-    let second = rig.label(30, 2, r#"{"class":"bad"}"#);
+    let second = rig.label(30, 2, r#"{"action":"set","class":"bad"}"#);
     assert_eq!(change_of(&second).1, Some(41));
 }
 
@@ -106,9 +109,9 @@ fn a_lost_camera_leaves_nothing_to_label() {
     let mut rig = rig();
     rig.frame(0, 1, &[1.0]);
     rig.tell(10, Input::Camera(camera::Status::Lost("unplugged".into())));
-    assert!(rig.label(20, 1, r#"{"class":"ok"}"#).is_empty());
+    assert!(rig.label(20, 1, r#"{"action":"set","class":"ok"}"#).is_empty());
     assert_eq!(rig.error().unwrap().code, Code::Camera);
-    assert!(rig.label(20, 2, r#"{"class":"ok","frame":1}"#).is_empty());
+    assert!(rig.label(20, 2, r#"{"action":"set","class":"ok","frame":1}"#).is_empty());
     assert_eq!(rig.error().unwrap().code, Code::Camera);
 }
 

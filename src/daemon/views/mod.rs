@@ -19,8 +19,8 @@ use graft_wire::{Code, Error};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The components that are looked at.
-pub struct Looked<'a> {
+/// The components that are components at.
+pub struct Components<'a> {
     /// Adaptation, samples and budget.
     pub parts: Parts<'a>,
     /// What is seen of the camera.
@@ -32,7 +32,7 @@ pub struct Looked<'a> {
 }
 
 /// Answers a look.
-pub fn answer(cx: &Context, view: View, ticket: Ticket, at: &Looked<'_>, fx: &mut Effects) {
+pub fn answer(cx: &Context, view: View, ticket: Ticket, at: &Components<'_>, fx: &mut Effects) {
     let now = match view {
         View::Status => Ok(answer_json(&status(cx, at, fx))),
         View::Dataset => Ok(answer_json(&json!(at.parts.labels.dataset().to_state()))),
@@ -77,7 +77,7 @@ fn export(cx: &Context, ticket: Ticket, what: ExportedFile, fx: &mut Effects) {
 }
 
 /// The state, and what only people on the board need to know.
-fn status(cx: &Context, at: &Looked<'_>, fx: &Effects) -> Value {
+fn status(cx: &Context, at: &Components<'_>, fx: &Effects) -> Value {
     let mut status = json!(at.watch.state(cx, &at.parts));
     let counters = fx.counters();
     status["device"] = fx.topics().device().into();
@@ -107,7 +107,7 @@ fn readiness(cx: &Context) -> Answer {
 }
 
 /// For `graft offload status`.
-fn offload(cx: &Context, at: &Looked<'_>) -> Value {
+fn offload(cx: &Context, at: &Components<'_>) -> Value {
     let job = cx.offered.or(cx.arrival).and_then(|job| at.jobs.get(&job.to_string()).cloned());
     let offload = &cx.settings.offload;
     json!({"offered": at.offload.offer_json(), "job": job, "host_keys": offload.host_keys.len(),

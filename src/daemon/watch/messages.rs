@@ -30,7 +30,7 @@ pub struct Parts<'a> {
 
 /// Counters and times between two messages.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct MessageCounters {
     boot_id: String,
     last_state: Option<Instant>,
     last_stats: Option<Instant>,
@@ -44,7 +44,7 @@ pub struct Pulse {
     connects: u64,
 }
 
-impl Pulse {
+impl MessageCounters {
     /// With nothing counted yet.
     pub fn new(boot_id: &str) -> Self {
         Self {
@@ -177,7 +177,7 @@ pub fn status_line(parts: &Parts<'_>, readings: &Readings) -> String {
 }
 
 /// The state as it is published and as `graft status` shows it.
-pub fn state(cx: &Context, parts: &Parts<'_>, pulse: &Pulse, drift: Option<DriftState>) -> State {
+pub fn state(cx: &Context, parts: &Parts<'_>, sent: &MessageCounters, drift: Option<DriftState>) -> State {
     let control = parts.adapt.control();
     let wanted = match control.wanted() {
         Wanted::Adapt => WantedMode::Adapt,
@@ -206,8 +206,8 @@ pub fn state(cx: &Context, parts: &Parts<'_>, pulse: &Pulse, drift: Option<Drift
         ts: timestamp::rfc3339(cx.now.wall_ms),
         clock: if cx.now.synced { Clock::Synced } else { Clock::Unsynced },
         uptime_ms: u64::try_from(cx.now.uptime.as_millis()).unwrap_or(u64::MAX),
-        boot_id: pulse.boot_id.clone(),
-        seq: pulse.seq,
+        boot_id: sent.boot_id.clone(),
+        seq: sent.seq,
         mode,
         wanted,
         reasons: holds.iter().map(reason).chain(yields).collect(),

@@ -10,7 +10,7 @@ pub use self::figures::Figures;
 pub use self::messages::{Parts, status_line};
 
 use self::figures::Tally;
-use self::messages::Pulse;
+use self::messages::MessageCounters;
 use self::scene::{Look, Scene};
 use self::vote::Vote;
 use super::context::Context;
@@ -53,7 +53,7 @@ pub struct Watch {
     camera: CameraFacts,
     vote: Vote,
     scene: Scene,
-    pulse: Pulse,
+    counters: MessageCounters,
     tally: Tally,
     newest_frame: Option<(u64, Instant)>,
     last_prediction: Option<Instant>,
@@ -69,7 +69,7 @@ impl Watch {
             camera,
             vote: Vote::default(),
             scene: Scene::after(drift),
-            pulse: Pulse::new(boot_id),
+            counters: MessageCounters::new(boot_id),
             tally: Tally::default(),
             newest_frame: None,
             last_prediction: None,
@@ -131,7 +131,7 @@ impl Watch {
     }
 
     fn observed(&mut self, cx: &Context, observation: &Observation, fx: &mut Effects) {
-        self.pulse.frame(observation.infer_ms);
+        self.counters.frame(observation.infer_ms);
         self.tally.frame(observation);
         self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
         if let Some((active, prediction)) = &observation.prediction {
@@ -240,24 +240,24 @@ impl Watch {
 
     /// Publishes state and statistics when they are due.
     pub fn tick(&mut self, cx: &Context, parts: &Parts<'_>, fx: &mut Effects) {
-        if fx.has_changed() && self.pulse.state_is_due(cx.now.at, STATE_EVERY) {
+        if fx.has_changed() && self.counters.state_is_due(cx.now.at, STATE_EVERY) {
             self.publish_state(cx, parts, fx);
         }
-        if self.pulse.stats_are_due(cx.now.at, STATS_EVERY) {
+        if self.counters.stats_are_due(cx.now.at, STATS_EVERY) {
             self.publish_stats(cx, fx);
         }
     }
 
     /// The broker is there: everything that it should keep is said again by the session; the rest here.
     pub fn connected(&mut self, cx: &Context, parts: &Parts<'_>, fx: &mut Effects) {
-        self.pulse.connected();
+        self.counters.connected();
         self.publish_state(cx, parts, fx);
         fx.say(fx.topics().label(), self.vote.label().to_owned());
     }
 
     fn publish_state(&mut self, cx: &Context, parts: &Parts<'_>, fx: &mut Effects) {
         fx.told();
-        self.pulse.state_told(cx.now.at);
+        self.counters.state_told(cx.now.at);
         let payload = to_json(&self.state(cx, parts));
         fx.watch("state", &payload);
         fx.say(fx.topics().state(), payload);
@@ -266,7 +266,7 @@ impl Watch {
     }
 
     fn publish_stats(&mut self, cx: &Context, fx: &mut Effects) {
-        let stats = self.pulse.stats(&cx.now, STATS_EVERY, &fx.counters(), &fx.readings());
+        let stats = self.counters.stats(&cx.now, STATS_EVERY, &fx.counters(), &fx.readings());
         let payload = to_json(&stats);
         fx.watch("stats", &payload);
         fx.say(fx.topics().stats(), payload);
@@ -274,7 +274,7 @@ impl Watch {
 
     /// The state as it is published and as `graft status` shows it.
     pub fn state(&self, cx: &Context, parts: &Parts<'_>) -> graft_wire::messages::State {
-        messages::state(cx, parts, &self.pulse, self.scene.told.clone())
+        messages::state(cx, parts, &self.counters, self.scene.told.clone())
     }
 
     /// `/metrics`.
