@@ -269,12 +269,12 @@ impl Live {
                 }
             }
             Effect::Publish(_) | Effect::Clear(_) | Effect::Sequence { .. } | Effect::Acknowledge(_) => {
-                self.to_broker(effect)
+                self.send_to_broker(effect)
             }
         }
     }
 
-    fn to_broker(&mut self, effect: Effect) {
+    fn send_to_broker(&mut self, effect: Effect) {
         let Some(mqtt) = &self.mqtt else { return };
         match effect {
             Effect::Publish(publication) => mqtt.publish(publication),

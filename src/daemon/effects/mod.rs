@@ -36,7 +36,7 @@ pub struct Effects {
 enum Out {
     Live(Box<Live>),
     #[cfg(test)]
-    Recorder(Recorder),
+    Recorder(Box<Recorder>),
 }
 
 /// Takes the place of the world in a test.
@@ -64,7 +64,7 @@ impl Effects {
     /// Into a record.
     #[cfg(test)]
     pub fn recorded(recorder: Recorder, topics: Topics, job_ids: JobIds) -> Self {
-        Self::new(Out::Recorder(recorder), topics, job_ids)
+        Self::new(Out::Recorder(Box::new(recorder)), topics, job_ids)
     }
 
     fn new(out: Out, topics: Topics, job_ids: JobIds) -> Self {

@@ -76,7 +76,7 @@ impl Arrivals {
             let message = "there is no head yet to compare with: label samples, then train";
             return answer(&received, Err(Error::new(Code::NotEnoughData, message)), fx);
         }
-        fx.store(StoreTask::Pair(Box::new(Task::Add(received, cx.now.wall_ms))));
+        fx.store(StoreTask::Pair(Box::new(Task::Add(Box::new(received), cx.now.wall_ms))));
     }
 
     /// The store knows it now, or knew it before.

@@ -47,7 +47,7 @@ pub type Floors = BTreeMap<String, u64>;
 #[derive(Clone, Debug)]
 pub enum Task {
     /// Add a backbone that a host sent, unless it is known.
-    Add(Received, i64),
+    Add(Box<Received>, i64),
     /// Load the pair before.
     LoadPrevious {
         /// Who asked to go back to it.
@@ -169,7 +169,7 @@ impl Task {
         match self {
             Self::Add(received, now_ms) => {
                 let added = add(store, &received, now_ms).map(|(row, new)| (Box::new(row), new));
-                return Some(Done::Added(Box::new(received), added));
+                return Some(Done::Added(received, added));
             }
             Self::LoadPrevious { asker, reason, settings, key } => {
                 let previous = load_previous(store, &settings, &key);
