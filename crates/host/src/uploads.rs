@@ -13,13 +13,13 @@ use graft_wire::offload::Blob;
 
 /// Files that a request is writing just now: a second one for the same file waits.
 #[derive(Debug, Default)]
-pub struct Uploads {
+pub(crate) struct Uploads {
     open: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Uploads {
     /// The right to write this file, held until it is dropped.
-    pub async fn turn(&self, path: &Path) -> tokio::sync::OwnedMutexGuard<()> {
+    pub(crate) async fn lock(&self, path: &Path) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.retain(|_, lock| Arc::strong_count(lock) > 1);
@@ -30,12 +30,12 @@ impl Uploads {
 }
 
 /// Where a file under way lies.
-pub fn path(job_folder: &Path, blob: &Blob) -> PathBuf {
+pub(crate) fn path(job_folder: &Path, blob: &Blob) -> PathBuf {
     job_folder.join("incoming").join(blob.hex())
 }
 
 /// How many bytes of it are here.
-pub fn received(path: &Path) -> u64 {
+pub(crate) fn received(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |about| about.len())
 }
 
@@ -43,7 +43,7 @@ pub fn received(path: &Path) -> u64 {
 ///
 /// # Errors
 /// What the system said.
-pub fn append(path: &Path, from: u64) -> io::Result<File> {
+pub(crate) fn append(path: &Path, from: u64) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -56,7 +56,7 @@ pub fn append(path: &Path, from: u64) -> io::Result<File> {
 ///
 /// # Errors
 /// What the system said.
-pub fn settle(mut file: File) -> io::Result<()> {
+pub(crate) fn sync(mut file: File) -> io::Result<()> {
     file.flush()?;
     file.sync_data()
 }
@@ -65,7 +65,7 @@ pub fn settle(mut file: File) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system said.
-pub fn is_whole(path: &Path, blob: &Blob) -> io::Result<bool> {
+pub(crate) fn is_whole(path: &Path, blob: &Blob) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

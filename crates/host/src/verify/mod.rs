@@ -40,7 +40,7 @@ struct Figures {
 ///
 /// # Errors
 /// The first thing that is wrong with the result.
-pub fn verify(
+pub(crate) fn verify(
     folder: &Path,
     dataset: &Dataset,
     device: &str,
