@@ -207,3 +207,114 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.filter(|path| path.extension().is_some_and(|e| e == "json")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::MemberState;
+    use graft_wire::messages::Schema1;
+    use graft_wire::offload::{Blob, Recipe};
+    use tempfile::TempDir;
+
+    fn manifest(line: &str, onnx: &str) -> BackboneManifest {
+        BackboneManifest {
+            schema: Schema1,
+            line: line.into(),
+            version: 1,
+            device: Some("cam-1".into()),
+            group: None,
+            job: Some("16".into()),
+            base: Blob::of(b"base").digest,
+            files: BackboneFiles {
+                onnx: Blob::of(onnx.as_bytes()),
+                card: Blob::of(b"card"),
+                head: Blob::of(b"head"),
+                golden: Blob::of(b"golden"),
+            },
+            tensor: "features".into(),
+            width: 64,
+            classes: vec!["ok".into(), "bad".into()],
+            recipe: Recipe::default(),
+            metrics: BTreeMap::from([("accuracy".into(), 0.9), ("baseline_accuracy".into(), 0.8)]),
+            created: "2026-01-01T00:00:00.000Z".into(),
+            expires: "2099-01-01T00:00:00.000Z".into(),
+            key_id: String::new(),
+            sig: String::new(),
+        }
+    }
+
+    fn validity() -> (String, String) {
+        ("2026-02-01T00:00:00.000Z".into(), "2099-02-01T00:00:00.000Z".into())
+    }
+
+    #[test]
+    fn versions_rise_by_line_and_are_never_used_twice() {
+        let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let key = crate::key(other.path()).unwrap();
+        let mut fleet = Fleet::open(dir.path()).unwrap();
+        // Another process of this host, with its own view.
+        let mut second = Fleet::open(dir.path()).unwrap();
+        assert_eq!(fleet.add(manifest("tiny", "a"), &key).unwrap().version, 1);
+        assert_eq!(second.add(manifest("tiny", "b"), &key).unwrap().version, 2);
+        assert_eq!(fleet.add(manifest("large", "c"), &key).unwrap().version, 1);
+        assert_eq!(fleet.add(manifest("tiny", "d"), &key).unwrap().version, 3);
+        assert_eq!(Fleet::open(dir.path()).unwrap().backbones().count(), 4);
+    }
+
+    #[test]
+    fn an_assignment_is_a_version_of_its_own_and_its_token_opens_the_files() {
+        let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let key = crate::key(other.path()).unwrap();
+        let mut fleet = Fleet::open(dir.path()).unwrap();
+        fleet.add(manifest("tiny", "a"), &key).unwrap();
+        fleet.add(manifest("large", "b"), &key).unwrap();
+        let mut assign = |version, line, group: &str| fleet.assign(version, line, group, validity(), &key);
+        let refused = |result: Result<BackboneManifest>| format!("{:#}", result.unwrap_err());
+        assert!(refused(assign(9, None, "line-3")).contains("no version 9"));
+        assert!(refused(assign(1, None, "line-3")).contains("large and tiny; name one with --line"));
+        assert!(refused(assign(1, Some("tiny"), "../x")).contains("1 to 64"));
+        let assigned = assign(1, Some("tiny"), "line-3").unwrap();
+        assert_eq!((assigned.version, assigned.group.as_deref()), (2, Some("line-3")));
+        assert_eq!((&assigned.device, &assigned.job), (&None, &None));
+        let (_, assignment, manifest, _) = fleet.assigned().next().unwrap();
+        assert_eq!((assignment.version, manifest), (2, &assigned));
+        assert_eq!(fleet.files_of(&assignment.token), Some(assigned.files));
+        assert_eq!(fleet.files_of("another"), None);
+    }
+
+    #[test]
+    fn progress_is_of_one_version_and_survives_a_restart() {
+        let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let key = crate::key(other.path()).unwrap();
+        let mut fleet = Fleet::open(dir.path()).unwrap();
+        fleet.add(manifest("tiny", "a"), &key).unwrap();
+        fleet.assign(1, None, "line-3", validity(), &key).unwrap();
+        let member = Member { sent: 1, state: MemberState::Applied, ..Member::default() };
+        fleet.record("line-3", 2, "cam-1", member.clone()).unwrap();
+        let mut fleet = Fleet::open(dir.path()).unwrap();
+        assert_eq!(fleet.groups().next().unwrap().2.devices["cam-1"], member);
+        // Assigned anew: what boards said of the version before counts no more.
+        fleet.assign(1, None, "line-3", validity(), &key).unwrap();
+        assert_eq!(fleet.groups().next().unwrap().2.devices, BTreeMap::new());
+        let stale = fleet.record("line-3", 2, "cam-1", member.clone()).unwrap_err();
+        assert!(stale.to_string().contains("no longer assigned version 2"), "{stale}");
+        assert!(fleet.record("line-4", 2, "cam-1", member).is_err());
+    }
+
+    #[test]
+    fn files_of_old_versions_are_kept_while_a_group_is_assigned_them() {
+        let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let key = crate::key(other.path()).unwrap();
+        let mut fleet = Fleet::open(dir.path()).unwrap();
+        fleet.add(manifest("tiny", "first"), &key).unwrap();
+        fleet.add(manifest("tiny", "second"), &key).unwrap();
+        fleet.assign(2, None, "line-3", validity(), &key).unwrap();
+        for n in 0..KEPT {
+            fleet.add(manifest("tiny", &format!("later {n}")), &key).unwrap();
+        }
+        let kept = fleet.blobs();
+        assert!(!kept.contains(Blob::of(b"first").hex()));
+        assert!(kept.contains(Blob::of(b"second").hex()));
+        assert!(kept.contains(Blob::of(b"later 0").hex()));
+    }
+}

@@ -350,3 +350,26 @@ async fn download(
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_lies_within_its_file() {
+        let range = |text: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(text) = text {
+                headers.insert(CONTENT_RANGE, axum::http::HeaderValue::from_static(text));
+            }
+            content_range(&headers, 10).map_err(|Refused(error, _)| error.code)
+        };
+        assert_eq!(range(Some("bytes 0-9/10")), Ok((0, 10)));
+        assert_eq!(range(Some("bytes 3-3/10")), Ok((3, 4)));
+        for wrong in ["bytes 0-10/10", "bytes 5-4/10", "bytes 0-9/11", "bytes 0-9", "0-9/10", "bytes -1-9/10"]
+        {
+            assert_eq!(range(Some(wrong)), Err(Code::BadRequest), "{wrong}");
+        }
+        assert_eq!(range(None), Err(Code::BadRequest));
+    }
+}

@@ -98,3 +98,127 @@ fn log_refusal(host: &str, device: &str, payload: &[u8]) {
         tracing::warn!(device, job, code = error.code.as_str(), "the board refuses: {}", error.message);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use graft_wire::digest::sha256;
+    use serde_json::{Value, json};
+
+    fn read_json(topic: &str, payload: &Value) -> Option<HostEvent> {
+        read("site/graft", "gpu-1", topic, payload.to_string().as_bytes())
+    }
+
+    fn offer() -> Value {
+        let digest = sha256(b"x");
+        json!({"job": "16", "recipe": "auto", "state": "offered", "expires": "2099-01-01T00:00:00Z",
+            "backbone": {"name": "tiny", "digest": digest, "size": 1, "tensor": "features"},
+            "dataset": {"rev": 1, "digest": digest, "samples": 1, "classes": 2, "bytes": 1}})
+    }
+
+    #[test]
+    fn offers_are_seen_cleared_or_left_alone() {
+        let topic = "site/graft/cam-1/offload/16";
+        let seen = read_json(topic, &offer());
+        assert!(matches!(seen, Some(HostEvent::OfferSeen { device, offer })
+            if device == "cam-1" && offer.job == "16"));
+        let (device, job) = ("cam-1".to_owned(), "16".to_owned());
+        assert_eq!(read("site/graft", "gpu-1", topic, b""), Some(HostEvent::OfferCleared { device, job }));
+        // Of another job, with a digest that is none, no offer at all, on strange topics.
+        assert_eq!(read_json("site/graft/cam-1/offload/17", &offer()), None);
+        let mut odd = offer();
+        odd["dataset"]["digest"] = "sha256:../..".into();
+        assert_eq!(read_json(topic, &odd), None);
+        assert_eq!(read_json(topic, &json!([1])), None);
+        for strange in [
+            "graft/cam-1/offload/16",
+            "site/graftx/cam-1/offload/16",
+            "site/graft/CAM.1/offload/16",
+            "site/graft/cam-1/offload/1.6",
+            "site/graft/cam-1/offload",
+            "site/graft",
+        ] {
+            assert_eq!(read_json(strange, &offer()), None, "{strange}");
+        }
+    }
+
+    #[test]
+    fn boards_show_themselves() {
+        let online = |payload: &[u8]| read("g", "gpu-1", "g/cam-1/availability", payload);
+        let device = || "cam-1".to_owned();
+        assert_eq!(online(b"online"), Some(HostEvent::BoardAvailability { device: device(), online: true }));
+        assert_eq!(online(b""), Some(HostEvent::BoardAvailability { device: device(), online: false }));
+        // A board that cannot be understood is in no group.
+        assert_eq!(
+            read("g", "gpu-1", "g/cam-1/info", b"{}"),
+            Some(HostEvent::BoardInfo { device: device(), group: None, backbone: None })
+        );
+    }
+
+    #[test]
+    fn answers_count_if_they_are_to_this_host() {
+        let reply = |reply: Value| {
+            read("g", "gpu-1", "g/cam-1/reply/backbone", reply.to_string().as_bytes()).map(
+                |event| match event {
+                    HostEvent::ApplyReplied { device, group, version, reply } => {
+                        assert_eq!((device.as_str(), group.as_str(), version), ("cam-1", "line-3", 2));
+                        reply
+                    }
+                    other => panic!("{other:?}"),
+                },
+            )
+        };
+        let error = |retryable: bool| json!({"code": "busy", "message": "not now", "retryable": retryable});
+        let id = "gpu-1:line-3:2:1";
+        for (answer, read) in [
+            (
+                json!({"id": id, "status": "accepted", "job": "7"}),
+                ApplyReply::Accepted { job: Some("7".into()) },
+            ),
+            (
+                json!({"id": id, "status": "error", "error": error(true)}),
+                ApplyReply::Later { reason: "not now".into() },
+            ),
+            (
+                json!({"id": id, "status": "error", "error": error(false)}),
+                ApplyReply::Refused { reason: Some("not now".into()) },
+            ),
+        ] {
+            assert_eq!(reply(answer), Some(read));
+        }
+        for id in ["gpu-2:line-3:2:1", "gpu-10:line-3:2:1", "gpu-1:line-3", "gpu-1:line-3:x:1", ""] {
+            assert_eq!(reply(json!({"id": id, "status": "ok"})), None, "{id}");
+        }
+        assert_eq!(reply(json!({"status": "ok"})), None);
+        // A refused claim is for the log alone.
+        let refused = json!({"id": "gpu-1:cam-1.16:00000000", "status": "error", "error": error(false)});
+        assert_eq!(read("g", "gpu-1", "g/cam-1/reply/offload", refused.to_string().as_bytes()), None);
+    }
+
+    #[test]
+    fn jobs_that_end_without_promotion_are_told_with_the_reason() {
+        let ended = |message: Value| {
+            let base = json!({"id": "7", "op": "backbone"});
+            let mut whole = base.as_object().unwrap().clone();
+            whole.extend(message.as_object().unwrap().clone());
+            match read_json("site/graft/cam-1/job/7", &Value::Object(whole)) {
+                Some(HostEvent::NotPromoted { job, reason, .. }) => {
+                    assert_eq!(job, "7");
+                    Some(reason)
+                }
+                None => None,
+                other => panic!("{other:?}"),
+            }
+        };
+        let result = |promoted: bool| json!({"promoted": promoted, "reason": "it is worse here"});
+        assert_eq!(ended(json!({"status": "executing"})), None);
+        assert_eq!(ended(json!({"status": "successful", "result": result(true)})), None);
+        assert_eq!(
+            ended(json!({"status": "successful", "result": result(false)})).as_deref(),
+            Some("it is worse here")
+        );
+        assert_eq!(ended(json!({"status": "canceled"})).as_deref(), Some("cancelled on the board"));
+        let error = json!({"code": "busy", "message": "no room"});
+        assert_eq!(ended(json!({"status": "failed", "error": error})).as_deref(), Some("no room"));
+    }
+}

@@ -91,3 +91,66 @@ impl Records {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Phase;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    fn job(id: &str) -> Job {
+        let digest = graft_wire::digest::sha256(b"x");
+        let offer = json!({"job": id, "recipe": "auto", "state": "offered", "expires": "2099-01-01T00:00:00Z",
+            "backbone": {"name": "tiny", "digest": digest, "size": 1, "tensor": "features"},
+            "dataset": {"rev": 1, "digest": digest, "samples": 1, "classes": 2, "bytes": 1}});
+        let offer = serde_json::from_value(offer).unwrap();
+        Job {
+            device: "cam-1".into(),
+            offer,
+            token: format!("token of {id}"),
+            phase: Phase::Receiving,
+            attempts: 0,
+        }
+    }
+
+    #[test]
+    fn jobs_survive_a_restart_and_half_a_folder_is_left_alone() {
+        let dir = TempDir::new().unwrap();
+        let mut records = Records::open(dir.path()).unwrap();
+        for id in ["16", "17"] {
+            records.put(job(id)).unwrap();
+        }
+        records.put(Job { phase: Phase::Training, attempts: 1, ..job("16") }).unwrap();
+        fs::create_dir(records.folder("cam-1.18")).unwrap();
+        fs::write(records.folder("cam-1.17").join("state.json"), "{").unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let jobs: Vec<_> =
+            records.jobs().map(|(name, job)| (name.as_str(), job.phase.word(), job.attempts)).collect();
+        assert_eq!(jobs, [("cam-1.16", "training", 1)]);
+        assert_eq!(records.by_token("token of 16").map(Job::name).as_deref(), Some("cam-1.16"));
+        assert!(records.by_token("token of 17").is_none());
+        assert!(records.dataset("cam-1.16").is_none());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_changes_nothing() {
+        let dir = TempDir::new().unwrap();
+        let mut records = Records::open(dir.path()).unwrap();
+        // A file stands where the job's folder should be.
+        fs::write(records.folder("cam-1.16"), "").unwrap();
+        let error = records.put(job("16")).unwrap_err();
+        assert!(format!("{error:#}").contains("the state of job cam-1.16 cannot be written"));
+        assert_eq!(records.jobs().count(), 0);
+    }
+
+    #[test]
+    fn a_removed_job_leaves_nothing() {
+        let dir = TempDir::new().unwrap();
+        let mut records = Records::open(dir.path()).unwrap();
+        records.put(job("16")).unwrap();
+        records.remove("cam-1.16");
+        records.remove("cam-1.17");
+        assert_eq!(fs::read_dir(dir.path().join("jobs")).unwrap().count(), 0);
+    }
+}

@@ -81,3 +81,56 @@ pub(crate) fn is_whole(path: &Path, blob: &Blob) -> io::Result<bool> {
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn a_file_comes_in_pieces_and_is_checked_whole() {
+        let dir = TempDir::new().unwrap();
+        let blob = Blob::of(b"0123456789");
+        let path = path(dir.path(), &blob);
+        assert_eq!(received(&path), 0);
+        for piece in [&b"01234"[..], b"56789"] {
+            let mut file = append(&path, received(&path)).unwrap();
+            file.write_all(piece).unwrap();
+            sync(file).unwrap();
+        }
+        assert_eq!(received(&path), 10);
+        assert!(is_whole(&path, &blob).unwrap());
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_file_of_other_bytes_is_removed_to_start_again() {
+        let dir = TempDir::new().unwrap();
+        let blob = Blob::of(b"right");
+        let path = path(dir.path(), &blob);
+        append(&path, 0).unwrap().write_all(b"wrong").unwrap();
+        assert!(!is_whole(&path, &blob).unwrap());
+        assert_eq!(received(&path), 0);
+        assert!(!path.exists());
+        assert_eq!(is_whole(&path, &blob).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_second_request_for_a_file_waits_and_another_file_does_not() {
+        let uploads = Uploads::default();
+        let (one, other) = (Path::new("jobs/a/incoming/1"), Path::new("jobs/a/incoming/2"));
+        let first = uploads.lock(one).await;
+        let mut second = std::pin::pin!(uploads.lock(one));
+        // Polled once: it waits.
+        let waits = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(second.as_mut().poll(context).is_pending())
+        });
+        assert!(waits.await);
+        drop(uploads.lock(other).await);
+        drop(first);
+        drop(second.await);
+        // Locks that nobody holds are forgotten.
+        drop(uploads.lock(other).await);
+        assert_eq!(uploads.open.lock().unwrap().len(), 1);
+    }
+}

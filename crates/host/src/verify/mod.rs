@@ -1,5 +1,8 @@
 //! Looks at what the training engine made, with the board's own engine, before anything is signed.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
