@@ -6,10 +6,10 @@ cd "$(dirname "$0")/.."
 . cross/env.sh
 profile="${CROSS_PROFILE:-release}"
 graft="$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/$([ "$profile" = dev ] && echo debug || echo "$profile")/graft"
-tests() { cross_cargo test --locked --profile "$profile" --features gpio "$@"; }
+tests() { cross_cargo test --locked --profile "$profile" -p graft --features gpio "$@"; }
 
 case "${1:-build}" in
-  build) cross_cargo build --locked --profile "$profile" --features gpio --bin graft ;;
+  build) cross_cargo build --locked --profile "$profile" -p graft --features gpio --bin graft ;;
   facts)
     printf 'size      %s bytes\n' "$(stat -c %s "$graft")"
     printf 'glibc     %s\n' "$(aarch64-linux-gnu-objdump -T "$graft" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)"
@@ -22,6 +22,8 @@ case "${1:-build}" in
   test)
     # Real networks and their embeddings, where they lie beside the repository, are for machines that are not emulated.
     export GRAFT_SHARED="${GRAFT_SHARED:-none}"
+    # Neither do the tools that look into a process know an emulated one, nor is Python's onnxruntime the board's.
+    export GRAFT_ALLOW_SKIP="${GRAFT_ALLOW_SKIP:+$GRAFT_ALLOW_SKIP,}shared,strace,ptrace"
     cross_cargo test --locked --profile "$profile" --lib \
       -p graft-learn -p graft-control -p graft-wire -p graft-store -p graft-backbone
     tests --test graft -- service:: --test-threads 1

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 profile="${DEB_PROFILE:-release}"
 package=target/package
 folder="$([ "$profile" = dev ] && echo debug || echo "$profile")"
-arguments=(--locked --profile "$profile" --features gpio --bin graft)
+arguments=(--locked --profile "$profile" -p graft --features gpio --bin graft)
 
 # `cargo auditable` writes the list of crates into the binary, where `cargo audit bin` finds it.
 if [ -n "${DEB_TARGET:-}" ]; then

@@ -2,8 +2,9 @@
 //! effect.
 
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order, refused};
-use graft_mqtt::operator::Message;
+use graft_testing::operator::Message;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 #[test]
 fn every_wrong_command_is_answered_with_its_code_and_changes_nothing() {
@@ -27,6 +28,7 @@ fn every_wrong_command_is_answered_with_its_code_and_changes_nothing() {
             ("label", json!({"action": "set", "class": "ok", "expires": "2001-01-01T00:00:00Z"}), "expired"),
             ("label", json!({"action": "set", "class": "ok", "if_rev": 9999}), "conflict"),
             ("capture", json!("stop"), "not_found"),
+            ("capture", json!({"action": "start", "class": "ok", "seconds": 0}), "bad_request"),
             ("dataset", json!({"action": "add_class", "class": "ok"}), "conflict"),
             (
                 "dataset",
@@ -157,4 +159,45 @@ fn a_lost_camera_is_told_survived_and_found_again() {
     std::fs::rename(&gone, &pictures).unwrap();
     board.until("the return", |s| s["reasons"] == json!([]) && s["frame"]["age_ms"].as_u64() < Some(1000));
     board.label("ok");
+}
+
+#[test]
+fn a_capture_of_some_seconds_ends_by_the_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(dir.path()) else { return };
+    let mut board = Board::on(&broker);
+    let pictures = board.path("pictures");
+    std::fs::create_dir_all(&pictures).unwrap();
+    let jpeg = graft_camera::encode_jpeg(&crate::service::scene().render(0), 90);
+    std::fs::write(pictures.join("rest.jpg"), jpeg).unwrap();
+    let command = format!("while true; do cat {}/*.jpg; sleep 0.05; done", pictures.display());
+    board.set("camera.source", "pipe");
+    board.set("camera.command", &command);
+    board.start();
+    // Asks again while a busy machine has no fresh frame.
+    let capture = |seconds: &str| {
+        let begun = Instant::now();
+        loop {
+            let output = board.cli(&["capture", "start", "--class", "ok", "--seconds", seconds]);
+            match output.status.code() {
+                Some(0) => break,
+                Some(69) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(50)),
+                _ => panic!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
+            }
+        }
+    };
+    block_on(async {
+        let mut operator = operator(&broker).await;
+        let captured = |m: &Message| m.topic.ends_with("/event") && body(m)["type"] == "captured";
+        // A scene at rest: one frame is kept, so that no number of samples ever ends it.
+        let from = operator.now();
+        capture("2");
+        let ended = operator.wait_for(from, PATIENCE, "the end of the capture", captured).await.unwrap();
+        assert_eq!(body(&ended)["data"]["kept"], 1);
+        // A camera that gives no frame any more.
+        let from = operator.now();
+        capture("4");
+        std::fs::rename(&pictures, board.path("gone")).unwrap();
+        operator.wait_for(from, PATIENCE, "the end of the capture", captured).await.unwrap();
+    });
 }

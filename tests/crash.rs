@@ -3,7 +3,7 @@
 use crate::service::scene;
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator};
 use graft_camera::pattern::CLASSES;
-use graft_mqtt::operator::Message;
+use graft_testing::operator::Message;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -5,7 +5,8 @@ use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order};
 use graft_backbone::Backbone;
 use graft_camera::pattern::CLASSES;
 use graft_learn::Head;
-use graft_mqtt::operator::Message;
+use graft_testing::operator::Message;
+use graft_testing::skip;
 use serde_json::json;
 use std::process::Command;
 
@@ -13,8 +14,7 @@ use std::process::Command;
 #[test]
 fn a_head_of_1280_by_100_goes_through_the_broker_whole() {
     let Some(shared) = crate::shared() else {
-        eprintln!("skipped: the backbone of width 1280 is not here (GRAFT_SHARED)");
-        return;
+        return skip("shared", "the backbone of width 1280 is not here (GRAFT_SHARED)");
     };
     let dir = tempfile::tempdir().unwrap();
     let Some(broker) = broker(dir.path()) else { return };
@@ -65,7 +65,7 @@ fn a_head_of_1280_by_100_goes_through_the_broker_whole() {
 }
 
 /// The scene's crops and what the head said of them, from a board that has been taught.
-fn taught(board: &mut Board, broker: &graft_mqtt::broker::Broker) -> u64 {
+fn taught(board: &mut Board, broker: &graft_testing::broker::Broker) -> u64 {
     board.start();
     block_on(async {
         let mut operator = operator(broker).await;
@@ -121,8 +121,7 @@ fn exported_heads_say_what_the_daemon_says() {
     std::fs::write(dir.path().join("pixels.json"), serde_json::to_string(&pixels).unwrap()).unwrap();
     if !Command::new("python3").args(["-c", "import onnxruntime"]).output().is_ok_and(|o| o.status.success())
     {
-        eprintln!("skipped: onnxruntime is not installed (python3 -m pip install onnxruntime)");
-        return;
+        return skip("onnxruntime", "onnxruntime is not installed (python3 -m pip install onnxruntime)");
     }
     let output =
         Command::new("python3").args(["-c", python, &file("m.onnx"), &file("pixels.json")]).output().unwrap();

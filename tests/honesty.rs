@@ -1,9 +1,11 @@
 //! What the daemon says of its own knowledge: advice, suspect labels, a camera that shows nothing. Kept over restarts.
 
-use crate::support::Board;
+use crate::support::{Board, PATIENCE, block_on, broker, operator};
 use graft_base::frame::Rgb;
 use graft_camera::encode_jpeg;
 use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
+use graft_mqtt::operator::Message;
+use serde_json::json;
 use std::path::Path;
 
 /// Pictures of the drawn scene, a folder a class, `wrong` of them in the folder of the next class. Gives the classes that these
@@ -77,4 +79,46 @@ fn advice_suspects_and_a_black_camera_are_told_and_survive_a_power_cut() {
     let first = found[0]["id"].to_string();
     board.json(&["label", "relabel", &first, found[0]["said"].as_str().unwrap()]);
     assert_eq!(list(&board).len(), found.len() - 1, "one that was looked at is off the list");
+}
+
+#[test]
+fn a_lost_camera_takes_its_label_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(dir.path()) else { return };
+    let mut board = Board::on(&broker);
+    let (seen, gone) = (board.path("seen"), board.path("gone"));
+    std::fs::create_dir_all(&seen).unwrap();
+    let folder = board.path("lesson");
+    lesson(&folder, 96, &[]);
+    let class = CLASSES[0];
+    let mut pictures = std::fs::read_dir(folder.join(class)).unwrap();
+    std::fs::copy(pictures.next().unwrap().unwrap().path(), seen.join("one.jpg")).unwrap();
+    board.set("camera.source", "pipe");
+    board.set("camera.command", &format!("while true; do cat {}/*.jpg; sleep 0.05; done", seen.display()));
+    board.set("predict.threshold", "0");
+    board.start();
+    board.json(&["dataset", "import", "--wait", folder.to_str().unwrap()]);
+    board.json(&["train", "--wait"]);
+    block_on(async {
+        let mut operator = operator(&broker).await;
+        let says = |label: &str| {
+            let label = label.to_owned();
+            move |m: &Message| m.topic.ends_with("/board/label") && m.payload == label
+        };
+        operator.wait_for(0, PATIENCE, "the class of the picture", says(class)).await.unwrap();
+        let from = operator.now();
+        std::fs::rename(&seen, &gone).unwrap();
+        operator.wait_for(from, PATIENCE, "no label", says("none")).await.unwrap();
+        assert_eq!(board.json(&["status"])["reasons"], json!(["camera_lost"]));
+        let from = operator.now();
+        std::fs::rename(&gone, &seen).unwrap();
+        operator.wait_for(from, PATIENCE, "the same class again", says(class)).await.unwrap();
+
+        // What the broker kept of the last start does not outlive the next one's begin.
+        board.kill();
+        std::fs::rename(&seen, &gone).unwrap();
+        let from = operator.now();
+        board.start();
+        operator.wait_for(from, PATIENCE, "no label at the start", says("none")).await.unwrap();
+    });
 }

@@ -57,7 +57,7 @@ fn figures_and_health_are_served_on_loopback_and_nothing_else_is() {
         assert_eq!(page(port, path).unwrap().0, 404, "{path}");
     }
     // What the dashboard draws is there; what a board may lack, or what comes with a head, is known by name.
-    let dashboard = include_str!("../docs/grafana.json");
+    let dashboard = include_str!("../docs/reference/grafana.json");
     let later = ["graft_heldout_accuracy", "graft_temperature_celsius", "graft_throttled"];
     for at in dashboard.match_indices("graft_").map(|(at, _)| at) {
         let name: String =

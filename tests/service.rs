@@ -2,7 +2,7 @@
 
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order, refused};
 use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
-use graft_mqtt::operator::{Message, Operator};
+use graft_testing::operator::{Message, Operator};
 use graft_wire::{Expected, HeadFile, Manifest, PublicKey, parts};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -121,13 +121,55 @@ fn from_first_label_to_published_head_and_back_after_a_restart() {
         assert_eq!(manifest.restored_from, Some(version));
         assert_eq!(restored.head.weight, head.head.weight);
     });
-    let stopping = std::time::Instant::now();
     board.stop();
-    assert!(stopping.elapsed() < PATIENCE);
     // A clean stop says goodbye itself.
     block_on(async {
         let mut operator = operator(&broker).await;
         assert_eq!(operator.retained("availability", PATIENCE).await.unwrap(), "offline");
+    });
+}
+
+#[test]
+fn commands_given_while_the_board_restarts_are_each_answered_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(dir.path()) else { return };
+    let mut board = Board::on(&broker);
+    let mut expected = Vec::new();
+    block_on(async {
+        let mut operator = operator(&broker).await;
+        for round in ["stop", "kill"] {
+            let from = operator.now();
+            board.start();
+            // It says so once its subscription is in place.
+            let online = |m: &Message| is(m, "/availability") && m.payload == "online";
+            operator.wait_for(from, PATIENCE, "the board at the broker", online).await.unwrap();
+            if round == "stop" {
+                board.stop()
+            } else {
+                board.kill()
+            }
+            let from = operator.now();
+            let ids: Vec<String> = (0..20).map(|n| format!("{round}-{n}")).collect();
+            for id in &ids {
+                let command = json!({"action": "add_class", "class": id, "id": id}).to_string();
+                operator.publish("graft/board/cmd/dataset", command, false).await.unwrap();
+            }
+            let sent = |m: &Message| is(m, "/cmd/dataset") && body(m)["id"] == ids[19].as_str();
+            operator.wait_for(from, PATIENCE, "the last command at the broker", sent).await.unwrap();
+            board.start();
+            for id in &ids {
+                let reply = |m: &Message| is(m, "/reply/dataset") && body(m)["id"] == id.as_str();
+                let reply = operator.wait_for(from, PATIENCE, "a reply", reply).await.unwrap();
+                assert_eq!(body(&reply)["status"], "ok", "{:?}", reply.payload);
+            }
+            expected.extend(ids);
+            // Behind all replies of before.
+            order(&mut operator, "config", json!("get")).await;
+            board.stop();
+        }
+        let replies = operator.messages().into_iter().filter(|m| is(m, "/reply/dataset"));
+        let answered: Vec<String> = replies.map(|m| body(&m)["id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(answered, expected);
     });
 }
 

@@ -4,7 +4,8 @@
 use crate::service::published_head;
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order};
 use graft_backbone::{Backbone, Card};
-use graft_mqtt::operator::Message;
+use graft_testing::operator::Message;
+use graft_testing::skip;
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -25,8 +26,7 @@ fn labels(folder: &std::path::Path) -> HashMap<String, String> {
 #[test]
 fn the_second_half_of_the_bottle_stream_is_predicted_from_labels_of_the_first() {
     let Some(shared) = crate::shared() else {
-        eprintln!("skipped: the labelled stream is not here (GRAFT_SHARED)");
-        return;
+        return skip("shared", "the labelled stream is not here (GRAFT_SHARED)");
     };
     let dir = tempfile::tempdir().unwrap();
     let Some(broker) = broker(dir.path()) else { return };

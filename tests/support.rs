@@ -1,7 +1,7 @@
 //! The real daemon in a folder of its own, with a real broker where one is wanted.
 
-use graft_mqtt::broker::Broker;
-use graft_mqtt::operator::{Message, Operator};
+use graft_testing::broker::Broker;
+use graft_testing::operator::{Message, Operator};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 /// Long: the machine may be busy. A hang guard, no measurement.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A broker for one test, or a visible skip where mosquitto is not installed.
+/// A broker for one test; `None` where mosquitto is not installed and a test may go without.
 pub fn broker(dir: &Path) -> Option<Broker> {
-    if graft_mqtt::broker::find().is_none() {
-        eprintln!("skipped: mosquitto is not installed (apt-get install mosquitto)");
+    if graft_testing::broker::find().is_none() {
+        graft_testing::skip("mosquitto", "mosquitto is not installed (apt-get install mosquitto)");
         return None;
     }
     Some(Broker::start(dir).unwrap())

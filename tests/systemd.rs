@@ -2,6 +2,7 @@
 //! every loop can starve.
 
 use crate::support::{Board, PATIENCE, broker};
+use graft_testing::skip;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -79,7 +80,7 @@ impl Stopped {
     /// `None` where this machine does not let us.
     fn thread(thread: i32) -> Option<Self> {
         if ptrace(libc::PTRACE_SEIZE, thread).is_err() {
-            eprintln!("skipped: this machine does not allow ptrace");
+            skip("ptrace", "this machine does not allow ptrace");
             return None;
         }
         ptrace(libc::PTRACE_INTERRUPT, thread).unwrap();
@@ -140,8 +141,7 @@ fn the_unit_is_right_and_its_sandbox_tight() {
         std::process::Command::new("systemd-analyze").args(arguments).arg(unit).output().ok()
     };
     let Some(security) = analyze(&["security", "--offline=true", "--threshold=11"]) else {
-        eprintln!("skipped: systemd-analyze is not installed (apt-get install systemd)");
-        return;
+        return skip("systemd-analyze", "systemd-analyze is not installed (apt-get install systemd)");
     };
     let text = String::from_utf8_lossy(&security.stdout).into_owned();
     assert!(security.status.success(), "{}\n{text}", String::from_utf8_lossy(&security.stderr));

@@ -102,7 +102,6 @@ fn triple(text: &str) -> Result<[f32; 3], String> {
         .ok_or_else(|| "three numbers with commas, like 0.485,0.456,0.406".to_owned())
 }
 
-/// Runs it.
 pub fn run(command: &BackboneCommand, common: &Common) -> Result<()> {
     let output = common.output();
     match command {

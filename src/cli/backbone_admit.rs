@@ -36,7 +36,6 @@ pub struct AdmitArgs {
     memory_bytes: Option<u64>,
 }
 
-/// Runs it.
 pub fn run(args: &AdmitArgs, output: Output) -> Result<()> {
     admission::confine(&args.file, args.memory_bytes)?;
     let (answer, refused) = match examine(args) {

@@ -50,7 +50,6 @@ pub struct SnapshotArgs {
     device: Option<String>,
 }
 
-/// Runs it.
 pub fn run(command: &CameraCommand, common: &Common) -> Result<()> {
     match command {
         CameraCommand::List => list(common),
@@ -73,7 +72,7 @@ fn list(common: &Common) -> Result<()> {
     common.output().show(&found, |found| {
         if found.is_empty() {
             return "no video device here; a CSI camera or a stream is read through camera.source = \"pipe\", see \
-                    docs/cameras.md"
+                    docs/guide/cameras.md"
                 .to_owned();
         }
         let rows = found.iter().map(|device| {
@@ -99,13 +98,11 @@ fn refused(error: CameraError) -> anyhow::Error {
 
 /// What a camera gave while it was looked at.
 pub struct Look {
-    /// What was negotiated.
     pub description: String,
     /// From opening to the first frame.
     pub first: Duration,
     /// Frames a second after it; `None` with fewer than two.
     pub fps: Option<f64>,
-    /// The last frame.
     pub frame: Frame,
 }
 

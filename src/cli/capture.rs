@@ -1,14 +1,11 @@
 //! `graft capture`: keep frames of one class as samples.
 
+use super::Common;
 use super::client::{body, word};
-use super::{Common, Usage};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use graft_wire::Op;
 use serde_json::{Value, json};
-
-/// Frames a second where only a duration is given.
-const HZ: f64 = 4.0;
 
 /// Keep frames of one class as samples
 #[derive(Subcommand, Clone, Debug)]
@@ -30,8 +27,8 @@ pub struct StartArgs {
     /// Class of the samples; made if it is new
     #[arg(long, value_name = "CLASS")]
     class: String,
-    /// End by itself after so many seconds
-    #[arg(long, value_name = "S", conflicts_with = "max")]
+    /// End by itself after so many seconds, 0.1 to 600
+    #[arg(long, value_name = "S")]
     seconds: Option<f64>,
     /// Frames kept a second, 0.1 to 30
     #[arg(long, value_name = "HZ")]
@@ -44,12 +41,15 @@ pub struct StartArgs {
     burst: Option<String>,
 }
 
-/// Runs it.
 pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
-    let sent = request(command)?;
+    let sent = request(command);
     common.send(Op::Capture, &sent, |data| match command {
         CaptureCommand::Start(args) => {
-            format!("capturing {}, burst {}; `graft capture stop` ends it", args.class, word(data, "/burst"))
+            let end = match args.seconds {
+                Some(seconds) => format!("it ends after {seconds} s"),
+                None => "`graft capture stop` ends it".to_owned(),
+            };
+            format!("capturing {}, burst {}; {end}", args.class, word(data, "/burst"))
         }
         CaptureCommand::Stop => {
             format!(
@@ -63,31 +63,19 @@ pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
     })
 }
 
-/// The command's body.
-pub(super) fn request(command: &CaptureCommand) -> Result<Value> {
-    Ok(match command {
+pub(super) fn request(command: &CaptureCommand) -> Value {
+    match command {
         CaptureCommand::Stop => body("stop", &[]),
         CaptureCommand::Snap { class } => body("snap", &[("class", json!(class))]),
         CaptureCommand::Start(args) => {
-            let (mut hz, mut max) = (args.hz, args.max);
-            if let Some(seconds) = args.seconds {
-                let rate = hz.unwrap_or(HZ);
-                let frames = (seconds * rate).ceil();
-                if !(1.0..=1000.0).contains(&frames) {
-                    let text = format!(
-                        "{seconds} s at {rate} frames a second are {frames} samples; 1 to 1000 are possible"
-                    );
-                    return Err(Usage(text).into());
-                }
-                (hz, max) = (Some(rate), Some(frames as u64));
-            }
             let fields = [
                 ("class", json!(args.class)),
-                ("hz", json!(hz)),
-                ("max", json!(max)),
+                ("hz", json!(args.hz)),
+                ("seconds", json!(args.seconds)),
+                ("max", json!(args.max)),
                 ("burst", json!(args.burst)),
             ];
             body("start", &fields)
         }
-    })
+    }
 }

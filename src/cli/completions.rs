@@ -13,7 +13,6 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Runs it.
 pub fn run(args: &CompletionsArgs, output: Output) -> Result<()> {
     let mut bytes = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "graft", &mut bytes);

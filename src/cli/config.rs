@@ -29,7 +29,6 @@ pub enum ConfigCommand {
     },
 }
 
-/// Runs it.
 pub fn run(command: ConfigCommand, common: &Common) -> Result<()> {
     let output = common.output();
     match command {

@@ -51,7 +51,7 @@ pub enum DatasetCommand {
     },
     /// Write the sums over all samples, from which `graft host merge` makes one head for several boards
     ///
-    /// They hold no picture, but tell much about them; docs/offload.md says what.
+    /// They hold no picture, but tell much about them; docs/guide/offload.md says what.
     Statistics {
         /// File to write
         #[arg(long, value_name = "FILE")]
@@ -87,7 +87,6 @@ pub enum DatasetCommand {
     },
 }
 
-/// Runs it.
 pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
     if let DatasetCommand::Statistics { out } = command {
         let bytes = common.client().get_bytes("/v1/dataset/statistics", &[])?;
@@ -123,7 +122,6 @@ pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
     }
 }
 
-/// The command's body.
 pub(super) fn request(command: &DatasetCommand) -> Result<Value> {
     let class = |class: &String| ("class", json!(class));
     Ok(match command {

@@ -36,7 +36,6 @@ struct Summary {
     skipped: Vec<Skipped>,
 }
 
-/// Runs it.
 pub fn run(args: &EmbedArgs, output: Output) -> Result<()> {
     let folder = pictures::list(&args.images)?;
     for file in &folder.stray {

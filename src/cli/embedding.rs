@@ -34,19 +34,16 @@ pub struct BackboneArgs {
 pub struct Skipped {
     /// Below the folder.
     pub file: String,
-    /// Why.
     pub reason: String,
 }
 
 /// The embeddings of the readable pictures, in their order.
 pub struct Embedded {
-    /// Length of each.
     pub width: usize,
     /// The pictures they are of.
     pub pictures: Vec<Picture>,
     /// `[pictures, width]`.
     pub values: Vec<f32>,
-    /// Pictures left out.
     pub skipped: Vec<Skipped>,
     /// Median time from decoded picture to embedding, ms.
     pub ms_per_image: f64,
@@ -77,7 +74,6 @@ impl BackboneArgs {
         self.backbone.as_os_str() == "tiny"
     }
 
-    /// Loads the backbone.
     pub fn load(&self, card: &Card) -> Result<Backbone> {
         let loaded = match self.is_tiny() {
             true => Backbone::from_bytes(backbone::tiny().0, card),

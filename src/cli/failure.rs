@@ -28,7 +28,7 @@ pub struct NotFound(pub String);
 #[error("failed")]
 pub struct Silent;
 
-/// What the codes mean; also in the manual and in docs/cli.md.
+/// What the codes mean; also in the manual and in docs/reference/cli.md.
 pub const CODES: [(u8, &str); 13] = [
     (0, "done"),
     (1, "failed"),

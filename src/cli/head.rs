@@ -50,7 +50,6 @@ pub enum HeadCommand {
     Export(ExportArgs),
 }
 
-/// Runs it.
 pub fn run(command: &HeadCommand, common: &Common) -> Result<()> {
     match command {
         HeadCommand::List { limit } => {
@@ -80,7 +79,6 @@ pub fn run(command: &HeadCommand, common: &Common) -> Result<()> {
     }
 }
 
-/// The active version.
 pub(super) fn active(common: &Common) -> Result<u64> {
     let heads: Value = common.get("/v1/heads")?;
     let none = || NotFound("there is no head yet; label some bursts, then `graft train`".to_owned());

@@ -60,7 +60,6 @@ impl Format {
     }
 }
 
-/// Runs it.
 pub(super) fn export(args: &ExportArgs, common: &Common) -> Result<()> {
     let (version, bytes) = match &args.head {
         Some(path) => convert(&read(path, head_file::MAX_BYTES as u64)?, args, common)?,

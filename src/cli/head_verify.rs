@@ -27,7 +27,6 @@ pub struct VerifyArgs {
     device: Option<String>,
 }
 
-/// Runs it.
 pub(super) fn verify(args: &VerifyArgs, output: Output) -> Result<()> {
     let told = check(args)?;
     output.show(&told, |told| {

@@ -68,7 +68,6 @@ fn settings(common: &Common) -> Result<Settings> {
     Settings::read(file, &common.set).map_err(|error| Usage(format!("{error:#}")).into())
 }
 
-/// Runs it.
 pub fn run(command: &HostCommand, common: &Common) -> Result<()> {
     let output = common.output();
     match command {

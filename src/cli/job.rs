@@ -33,7 +33,6 @@ pub enum JobCommand {
     },
 }
 
-/// Runs it.
 pub fn run(command: &JobCommand, common: &Common) -> Result<()> {
     match command {
         JobCommand::Show { job, wait } => {
@@ -62,7 +61,6 @@ pub fn run(command: &JobCommand, common: &Common) -> Result<()> {
     }
 }
 
-/// The command's body.
 pub(super) fn request(command: &JobCommand) -> Value {
     match command {
         JobCommand::Cancel { job } => body("cancel", &[("job", json!(job))]),

@@ -37,7 +37,6 @@ pub enum LabelCommand {
     Undo,
 }
 
-/// Runs it.
 pub fn run(command: &LabelCommand, common: &Common) -> Result<()> {
     common.send(Op::Label, &request(command), |data| match command {
         LabelCommand::Set { .. } => {
@@ -48,7 +47,6 @@ pub fn run(command: &LabelCommand, common: &Common) -> Result<()> {
     })
 }
 
-/// The command's body.
 pub(super) fn request(command: &LabelCommand) -> Value {
     match command {
         LabelCommand::Set { class, frame, burst } => {

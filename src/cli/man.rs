@@ -16,7 +16,6 @@ pub struct ManArgs {
     out: Option<PathBuf>,
 }
 
-/// Runs it.
 pub fn run(args: &ManArgs, output: Output) -> Result<()> {
     let mut command = Cli::command();
     command.build();

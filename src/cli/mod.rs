@@ -3,16 +3,12 @@
 
 mod backbone;
 mod backbone_admit;
-mod bench;
 mod camera;
 mod capture;
 mod client;
 mod completions;
 mod config;
 mod dataset;
-mod demo;
-#[cfg(feature = "host")]
-mod demo_offload;
 mod doctor;
 mod embed;
 mod embedding;
@@ -39,12 +35,13 @@ mod tests;
 mod train;
 mod watch;
 
-pub use failure::{CODES, NotFound, NotVerified, Silent, Usage, exit_code};
+pub use embedding::BackboneArgs;
+pub use failure::{CODES, NotFound, NotVerified, Silent, Usage, exit_code, text};
+pub use output::{Output, table};
 
 use crate::config::Sources;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use output::Output;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -86,9 +83,6 @@ pub struct Common {
 #[derive(Subcommand, Debug)]
 enum Command {
     Run(run::RunArgs),
-    Demo(demo::DemoArgs),
-    #[cfg(feature = "host")]
-    DemoOffload(demo_offload::DemoOffloadArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     Status(status::StatusArgs),
@@ -119,8 +113,6 @@ enum Command {
     #[cfg(feature = "host")]
     #[command(subcommand)]
     Host(host::HostCommand),
-    #[command(subcommand)]
-    Bench(bench::BenchCommand),
     Embed(embed::EmbedArgs),
     Eval(eval::EvalArgs),
     Completions(completions::CompletionsArgs),
@@ -165,9 +157,6 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
     let output = common.output();
     match command {
         Command::Run(args) => run::run(&args, common),
-        Command::Demo(args) => demo::run(args, common),
-        #[cfg(feature = "host")]
-        Command::DemoOffload(args) => demo_offload::run(args, common),
         Command::Config(command) => config::run(command, common),
         Command::Status(args) => status::run(&args, common),
         Command::Watch(args) => watch::run(&args, common),
@@ -186,7 +175,6 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Host(command) => host::run(&command, common),
         Command::Camera(command) => camera::run(&command, common),
         Command::Doctor(args) => doctor::run(&args, common),
-        Command::Bench(command) => bench::run(&command, output),
         Command::Embed(args) => embed::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

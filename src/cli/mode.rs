@@ -35,7 +35,6 @@ impl Mode {
     }
 }
 
-/// Runs it.
 pub fn run(mode: Mode, common: &Common) -> Result<()> {
     common.send(Op::Mode, &body(mode.as_str(), &[]), |_| format!("mode {}", mode.as_str()))
 }

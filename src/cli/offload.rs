@@ -30,7 +30,6 @@ pub enum OffloadCommand {
     Status,
 }
 
-/// Runs it.
 pub fn run(command: &OffloadCommand, common: &Common) -> Result<()> {
     match command {
         OffloadCommand::Start { wait, .. } => {
@@ -44,7 +43,6 @@ pub fn run(command: &OffloadCommand, common: &Common) -> Result<()> {
     }
 }
 
-/// The command's body.
 pub(super) fn request(command: &OffloadCommand) -> Value {
     match command {
         OffloadCommand::Start { recipe, .. } => body("start", &[("recipe", json!(recipe))]),

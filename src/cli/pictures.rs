@@ -9,12 +9,10 @@ use std::path::{Path, PathBuf};
 /// Folders below a class folder are followed so deep.
 const MAX_DEPTH: usize = 16;
 
-/// One picture file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Below the folder, with `/` between the parts.
     pub file: String,
-    /// Where it lies.
     pub path: PathBuf,
     /// Index into [`Folder::classes`]; 0 in a flat folder.
     pub class: usize,

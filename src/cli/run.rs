@@ -8,7 +8,6 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {}
 
-/// Runs it.
 pub fn run(_: &RunArgs, common: &Common) -> Result<()> {
     crate::daemon::run(crate::config::load(&common.sources())?)
 }

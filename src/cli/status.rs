@@ -16,7 +16,6 @@ use std::time::Duration;
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {}
 
-/// Runs it.
 pub fn run(_: &StatusArgs, common: &Common) -> Result<()> {
     let status: Value = common.get("/v1/status")?;
     let state: State = serde_json::from_value(status.clone())

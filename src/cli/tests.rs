@@ -17,7 +17,6 @@ fn the_arguments_are_consistent() {
 fn the_lines_of_the_manual_are_understood() {
     let lines = [
         "run --config /etc/graft/config.toml --set mqtt.host=broker",
-        "demo --keep --seed 3 --broker 127.0.0.1:1883 --state /tmp/x",
         "config check",
         "config show --origin --json",
         "config default",
@@ -79,10 +78,10 @@ fn wrong_use_is_refused() {
 #[test]
 fn every_body_is_a_command_of_the_interface() {
     let cases = [
-        ("capture start --class ok --seconds 10", r#"{"action":"start","class":"ok","hz":4.0,"max":40}"#),
+        ("capture start --class ok --seconds 10", r#"{"action":"start","class":"ok","seconds":10.0}"#),
         (
-            "capture start --class ok --seconds 3 --hz 1.5 --burst b1",
-            r#"{"action":"start","class":"ok","hz":1.5,"max":5,"burst":"b1"}"#,
+            "capture start --class ok --seconds 3 --hz 1.5 --max 5 --burst b1",
+            r#"{"action":"start","class":"ok","hz":1.5,"seconds":3.0,"max":5,"burst":"b1"}"#,
         ),
         ("capture start --class ok", r#"{"action":"start","class":"ok"}"#),
         ("capture stop", r#"{"action":"stop"}"#),
@@ -122,7 +121,7 @@ fn every_body_is_a_command_of_the_interface() {
     ];
     for (line, expected) in cases {
         let (op, body) = match parsed(line).command {
-            Command::Capture(command) => (Op::Capture, capture::request(&command).unwrap()),
+            Command::Capture(command) => (Op::Capture, capture::request(&command)),
             Command::Label(command) => (Op::Label, label::request(&command)),
             Command::Dataset(command) => (Op::Dataset, dataset::request(&command).unwrap()),
             Command::Train(args) => (Op::Train, train::request(&args)),
@@ -140,28 +139,23 @@ fn every_body_is_a_command_of_the_interface() {
 #[test]
 fn what_cannot_be_sent_is_said_before_sending() {
     let request = |line: &str| match parsed(line).command {
-        Command::Capture(command) => capture::request(&command),
         Command::Dataset(command) => dataset::request(&command),
         other => panic!("{other:?}"),
     };
-    for line in
-        ["capture start --class ok --seconds 0", "capture start --class ok --seconds 9999", "dataset clear"]
-    {
-        assert_eq!(exit_code(&request(line).unwrap_err()), 2, "{line}");
-    }
+    assert_eq!(exit_code(&request("dataset clear").unwrap_err()), 2);
     let relative = request("dataset import here").unwrap();
     assert!(relative["path"].as_str().unwrap().starts_with('/'), "{relative}");
 }
 
-/// docs/cli.md names every command and every exit code.
+/// docs/reference/cli.md names every command and every exit code.
 #[test]
 fn the_page_about_the_command_line_is_whole() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
-    let page = std::fs::read_to_string(path).expect("docs/cli.md");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/cli.md");
+    let page = std::fs::read_to_string(path).expect("docs/reference/cli.md");
     fn check(page: &str, command: &clap::Command, name: &str) {
         for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
             let name = format!("{name} {}", below.get_name());
-            assert!(page.contains(&name), "docs/cli.md says nothing of `{name}`");
+            assert!(page.contains(&name), "docs/reference/cli.md says nothing of `{name}`");
             check(page, below, &name);
         }
     }
@@ -169,7 +163,7 @@ fn the_page_about_the_command_line_is_whole() {
     for (code, meaning) in CODES {
         assert!(
             page.contains(&format!("| {code} | {meaning}")),
-            "docs/cli.md lacks exit code {code}: {meaning}"
+            "docs/reference/cli.md lacks exit code {code}: {meaning}"
         );
     }
 }

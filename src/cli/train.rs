@@ -24,7 +24,6 @@ pub struct TrainArgs {
     cancel: bool,
 }
 
-/// Runs it.
 pub fn run(args: &TrainArgs, common: &Common) -> Result<()> {
     let sent = request(args);
     if args.cancel {
@@ -34,7 +33,6 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<()> {
     common.output().show(&json!(job), |_| if args.wait { figures(&job) } else { format!("job {}", job.id) })
 }
 
-/// The command's body.
 pub(super) fn request(args: &TrainArgs) -> Value {
     match args.cancel {
         true => body("cancel", &[]),
@@ -79,6 +77,9 @@ pub(super) fn figures(job: &JobMessage) -> String {
     if let Some(advice) = advice {
         text.push_str(&format!("\nadvice: {}", findings::advice(&advice)));
     }
+    for note in metrics.get("notes").and_then(Value::as_array).into_iter().flatten() {
+        text.push_str(&format!("\nwarning: {}", note.as_str().unwrap_or_default()));
+    }
     text
 }
 
@@ -100,7 +101,7 @@ mod tests {
             "accuracy": {"value": 0.95, "low": 0.9, "high": 0.99}, "balanced_accuracy": {"value": 0.94, "low": 0.9, "high": 1.0},
             "ece": 0.02, "majority": 0.5, "samples": 80, "bursts": 8, "train_ms": 12.4, "method": "ridge",
             "classes": {"ok": {"recall": 0.9, "samples": 40, "bursts": 4}, "new": {"recall": null, "samples": 0, "bursts": 0}},
-            "against_active": {"active_accuracy": 0.6}},
+            "against_active": {"active_accuracy": 0.6}, "notes": ["softmax was left out"]},
             "result": {"version": 3, "promoted": true, "reason": "+35.0 points"}});
         let job: JobMessage = serde_json::from_value(job).unwrap();
         let expected = "\
@@ -114,7 +115,8 @@ class  recall  samples  bursts
 new    -       0        0
 ok     90.0 %  40       4
 
-head 3 (ridge) of 80 samples in 8 bursts in 12 ms is active now: +35.0 points";
+head 3 (ridge) of 80 samples in 8 bursts in 12 ms is active now: +35.0 points
+warning: softmax was left out";
         assert_eq!(figures(&job), expected);
     }
 }

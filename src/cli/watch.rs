@@ -17,7 +17,6 @@ pub struct WatchArgs {
     count: Option<u64>,
 }
 
-/// Runs it.
 pub fn run(args: &WatchArgs, common: &Common) -> Result<()> {
     let output = common.output();
     let (mut left, mut outcome) = (args.count.unwrap_or(u64::MAX), Ok(()));

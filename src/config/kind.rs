@@ -6,7 +6,6 @@ use toml::Value;
 /// The type and range of one key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// Any text.
     Text,
     /// A file or folder.
     Path,

@@ -27,7 +27,6 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// On this machine.
     pub fn here(file: Option<PathBuf>, set: Vec<String>) -> Self {
         Self { file, set, surroundings: Surroundings::here() }
     }
@@ -40,7 +39,6 @@ pub enum Origin {
     Default,
     /// A file and its line.
     File(PathBuf, usize),
-    /// An environment variable.
     Variable(String),
     /// `--set` on the command line.
     CommandLine,
@@ -57,23 +55,19 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One key's value.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// As somebody wrote it.
     pub written: Value,
     /// As the settings read it; `None`: not set.
     pub admitted: Option<Value>,
-    /// Who wrote it.
     pub origin: Origin,
 }
 
-/// Every key's value.
 #[derive(Clone, Debug, Default)]
 pub struct Effective(pub BTreeMap<String, Entry>);
 
 impl Effective {
-    /// The defaults alone.
     pub fn defaults() -> Self {
         let entry = |rule: &Rule| {
             let written = rule.default.clone().unwrap_or_else(|| Value::String(String::new()));

@@ -1,5 +1,5 @@
 //! Files, drop-ins, environment and command line become checked [`Settings`]. `default.toml` is the truth: it
-//! lists every key with its meaning, type, range and default. docs/config.md is made from it.
+//! lists every key with its meaning, type, range and default. docs/reference/config.md is made from it.
 
 mod kind;
 mod layers;

@@ -1,4 +1,4 @@
-//! docs/config.md, made from default.toml.
+//! docs/reference/config.md, made from default.toml.
 
 use super::rules::{Rule, rules};
 use std::fmt::Write;
@@ -60,11 +60,15 @@ mod tests {
 
     #[test]
     fn the_reference_is_fresh() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/config.md");
         if std::env::var_os("GRAFT_BLESS").is_some() {
             std::fs::write(&path, super::reference()).unwrap();
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(found, super::reference(), "docs/config.md is stale: run GRAFT_BLESS=1 cargo test config");
+        assert_eq!(
+            found,
+            super::reference(),
+            "docs/reference/config.md is stale: run GRAFT_BLESS=1 cargo test config"
+        );
     }
 }

@@ -8,7 +8,6 @@ use toml::Value;
 /// The commented defaults, as `graft config default` prints them.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
-/// One key.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Dotted name, `mqtt.host`.
@@ -73,7 +72,6 @@ impl Rules {
         self.index.get(key).map(|i| &self.list[*i])
     }
 
-    /// All keys.
     pub fn keys(&self) -> impl Iterator<Item = &str> + Clone {
         self.list.iter().map(|rule| rule.key.as_str())
     }

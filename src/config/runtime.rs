@@ -24,14 +24,10 @@ pub enum SetError {
     },
     /// Needs a restart.
     #[error("{key} cannot be set while the daemon runs; put it into the configuration file and restart")]
-    NotRuntime {
-        /// The key.
-        key: String,
-    },
+    NotRuntime { key: String },
     /// Wrong type or range.
     #[error("{key} = {value} is not allowed: write {allowed}")]
     Value {
-        /// The key.
         key: String,
         /// As given.
         value: String,
@@ -41,7 +37,6 @@ pub enum SetError {
     /// The drop-in could not be written.
     #[error("cannot write {path}: {source}; check free space and permissions", path = .path.display())]
     Io {
-        /// The file.
         path: PathBuf,
         /// What the system says.
         source: io::Error,

@@ -57,7 +57,6 @@ pub struct Device {
     pub id: String,
 }
 
-/// The frozen network.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backbone {
@@ -99,7 +98,6 @@ pub struct Capture {
     pub jpeg_quality: u8,
 }
 
-/// Rounds.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learn {
@@ -133,7 +131,6 @@ pub struct Learn {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
-    /// Accuracy.
     pub max_loss_points: f64,
     /// Recall of one class.
     pub max_class_loss_points: f64,
@@ -164,7 +161,6 @@ pub struct Predict {
     pub vote: usize,
     /// Predictions per second; 0: none.
     pub max_hz: f64,
-    /// Least confidence.
     pub threshold: f32,
 }
 
@@ -175,7 +171,6 @@ pub struct Offload {
     /// Public keys, base64.
     #[serde(default)]
     pub host_keys: Vec<String>,
-    /// Offer by itself.
     pub automatic: bool,
     /// What the host trains.
     pub recipe: String,
@@ -185,7 +180,6 @@ pub struct Offload {
     pub upload_rate: u64,
     /// Certificates for https hosts.
     pub ca_file: Option<PathBuf>,
-    /// Fleet group.
     pub group: Option<String>,
     /// Bytes that backbones may take.
     #[serde(rename = "quota")]
@@ -196,11 +190,9 @@ pub struct Offload {
     pub probation_s: f64,
 }
 
-/// The state folder.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// Folder.
     pub dir: PathBuf,
     /// Bytes it may take.
     #[serde(rename = "quota")]
@@ -210,14 +202,12 @@ pub struct Store {
     pub free_floor_bytes: u64,
 }
 
-/// The broker.
 #[derive(Clone, Debug)]
 pub struct Mqtt {
     /// First part of every topic.
     pub base: String,
     /// Prefix of Home Assistant's discovery; `None`: off.
     pub home_assistant: Option<String>,
-    /// The session itself.
     pub session: mqtt::Settings,
 }
 
@@ -225,9 +215,7 @@ pub struct Mqtt {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Socket {
-    /// Path.
     pub path: PathBuf,
-    /// Permissions.
     pub mode: u32,
 }
 
@@ -235,7 +223,6 @@ pub struct Socket {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gpio {
-    /// Their chip.
     pub chip: PathBuf,
     /// Line of the button.
     pub button: Option<u32>,
@@ -246,7 +233,6 @@ pub struct Gpio {
     pub lamp: Option<u32>,
 }
 
-/// Figures for Prometheus.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
@@ -254,7 +240,6 @@ pub struct Metrics {
     pub listen: Option<std::net::SocketAddr>,
 }
 
-/// Logging.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {

@@ -41,7 +41,7 @@ impl Bursts {
     }
 }
 
-/// A running recording: frames of one class, thinned out, until enough or told to stop.
+/// A running recording: frames of one class, thinned out, until enough, too late, or told to stop.
 pub struct Recording {
     /// The class that every kept frame gets.
     pub class: String,
@@ -53,6 +53,7 @@ pub struct Recording {
     pub token: u64,
     every: Duration,
     most: u32,
+    until: Option<Instant>,
     kept: u32,
     skipped: u32,
     last_taken: Option<Instant>,
@@ -79,6 +80,7 @@ impl Recording {
             token,
             every: Duration::from_secs_f64(1.0 / hz.max(0.01)),
             most,
+            until: None,
             kept: 0,
             skipped: 0,
             last_taken: None,
@@ -87,13 +89,18 @@ impl Recording {
         }
     }
 
+    /// Ends it at this moment too; `None`: at none.
+    pub fn until(self, until: Option<Instant>) -> Self {
+        Self { until, ..self }
+    }
+
     /// Whether this frame is to be kept.
     pub fn wants(&mut self, taken: Instant, embedding: &[f32]) -> bool {
         // A tenth of slack, or a 4 Hz recording of a 4 fps camera would miss every other frame.
         let due = self
             .last_taken
             .is_none_or(|last| taken.saturating_duration_since(last) >= self.every.mul_f64(0.9));
-        if !due || self.full() {
+        if !due || self.full() || self.over(taken) {
             return false;
         }
         self.last_taken = Some(taken);
@@ -109,6 +116,12 @@ impl Recording {
     /// Whether it has all it wanted.
     pub fn full(&self) -> bool {
         self.kept >= self.most
+    }
+
+    /// Whether its time is over at `now`. Frames do not tell: near-duplicates are not kept, and a camera may
+    /// give none.
+    pub fn over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now >= until)
     }
 
     /// Frames kept, near-duplicates skipped.
@@ -156,5 +169,19 @@ mod tests {
         assert!(recording.full());
         assert!(!recording.wants(at(1000), &[1.0, 1.0]));
         assert_eq!(recording.counts(), (2, 1));
+    }
+
+    #[test]
+    fn a_recording_of_some_seconds_lasts_so_long_whatever_it_keeps() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut recording =
+            Recording::new(1, "ok".into(), "b".into(), "t".into(), 4.0, u32::MAX, 0.98).until(Some(at(1000)));
+        assert!(recording.wants(at(0), &[1.0, 0.0]));
+        assert!(!recording.wants(at(500), &[1.0, 0.0]), "a scene at rest");
+        assert!(!recording.over(at(999)));
+        assert!(recording.over(at(1000)));
+        assert!(!recording.wants(at(1000), &[0.0, 1.0]), "too late");
+        assert_eq!(recording.counts(), (1, 1));
     }
 }

@@ -11,7 +11,6 @@ mod budget;
 mod burst;
 mod clock;
 mod commands;
-pub mod contention;
 mod drift;
 mod files;
 mod findings;
@@ -44,9 +43,12 @@ mod upkeep;
 mod views;
 mod worker;
 
+pub use budget::Budget;
 pub use clock::Clock;
+pub use hands::Hands;
 pub use pair::load_backbone;
 pub use start::{StartError, run};
+pub use trainer::nice;
 
 use crate::board::Board;
 use crate::config::Settings;

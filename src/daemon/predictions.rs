@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use super::inference::{ActiveHead, Observation};
+use graft_control::Hold;
 use graft_learn::Prediction;
 use graft_mqtt::Publication;
 use graft_wire::messages::{self, NO_LABEL, PredictionMessage, TopClass, to_json};
@@ -20,7 +21,7 @@ pub struct Vote {
 
 impl Vote {
     /// Takes one frame's word; gives the label when it changes.
-    fn count(&mut self, said: Option<&str>, needed: usize) -> Option<String> {
+    fn count(&mut self, said: Option<&str>, needed: usize) -> Option<&str> {
         if self.candidate.as_deref() != said {
             self.candidate = said.map(str::to_owned);
             self.agreeing = 0;
@@ -30,7 +31,12 @@ impl Vote {
             return None;
         }
         self.agreed.clone_from(&self.candidate);
-        Some(self.label().to_owned())
+        Some(self.label())
+    }
+
+    /// Takes no earlier frame into account any more; whether a label was agreed.
+    fn forget(&mut self) -> bool {
+        std::mem::take(self).agreed.is_some()
     }
 
     /// The label as it is published.
@@ -67,14 +73,15 @@ impl Daemon {
         }
         self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
         if let Some((active, prediction)) = &observation.prediction {
+            let lost = self.control.holds().contains(&Hold::CameraLost);
             let sure = prediction.confidence >= self.settings.predict.threshold;
             if !observation.reused {
                 self.watch_frame(word(active, prediction).is_none(), observation.infer_ms);
             }
             let said = word(active, prediction).filter(|_| sure && active.version > 0);
-            if let Some(label) = self.vote.count(said, self.settings.predict.vote) {
-                self.watch("label", &serde_json::Value::from(label.as_str()).to_string());
-                self.retain(self.topics.label(), label);
+            // Frames from before the loss may still be on their way: they say nothing of what is there now.
+            if !lost && self.vote.count(said, self.settings.predict.vote).is_some() {
+                self.say_label();
             }
         }
         self.scene_sees(&observation);
@@ -83,6 +90,19 @@ impl Daemon {
             self.say_prediction(&observation);
             self.record(&observation.seen);
             self.ring.push(observation.seen);
+        }
+    }
+
+    fn say_label(&self) {
+        let label = self.vote.label();
+        self.watch("label", &serde_json::Value::from(label).to_string());
+        self.retain(self.topics.label(), label.to_owned());
+    }
+
+    /// Nothing is seen any more: takes the label back. `reasons` of `state` says why.
+    pub(super) fn label_lost(&mut self) {
+        if self.vote.forget() {
+            self.say_label();
         }
     }
 
@@ -130,11 +150,15 @@ mod tests {
     fn the_label_changes_only_when_enough_frames_agree() {
         let mut vote = Vote::default();
         let said = ["a", "a", "b", "a", "a", "a", "a", "", "", "", "b", "b", "b"];
-        let heard: Vec<Option<String>> =
-            said.iter().map(|s| vote.count(Some(*s).filter(|s| !s.is_empty()), 3)).collect();
+        let mut count = |s: &str| vote.count(Some(s).filter(|s| !s.is_empty()), 3).map(str::to_owned);
+        let heard: Vec<Option<String>> = said.iter().map(|s| count(s)).collect();
         let expected =
             [None, None, None, None, None, Some("a"), None, None, None, Some("none"), None, None, Some("b")];
         assert_eq!(heard, expected.map(|e| e.map(str::to_owned)));
         assert_eq!(vote.label(), "b");
+        assert!(vote.forget() && vote.label() == NO_LABEL);
+        assert!(!vote.forget(), "there is nothing to take back");
+        assert_eq!(vote.count(Some("b"), 2), None, "frames of before do not count");
+        assert_eq!(vote.count(Some("b"), 2), Some("b"), "told again");
     }
 }

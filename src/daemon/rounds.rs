@@ -142,6 +142,9 @@ impl Daemon {
                     millis = finished.millis,
                     "round finished"
                 );
+                for note in &finished.round.notes {
+                    tracing::warn!(job, "{note}");
+                }
                 self.event(EventType::Trained, |mut event| {
                     event.data = metrics.clone();
                     event.with("job", job.to_string())
@@ -223,6 +226,10 @@ fn metrics(finished: &Finished) -> Map<String, Value> {
         })
         .collect();
     map.insert("candidates".into(), candidates.into());
+    if !finished.round.notes.is_empty() {
+        let notes: Vec<String> = finished.round.notes.iter().map(ToString::to_string).collect();
+        map.insert("notes".into(), notes.into());
+    }
     if let Some(comparison) = &finished.outcome.comparison {
         map.insert(
             "against_active".into(),

@@ -9,7 +9,7 @@ use graft_store::{Change, ClassCount, NewSample, Store, StoreError, Tx};
 use graft_wire::messages::{DatasetState, EventType};
 use graft_wire::{Code, Error, Reply, command};
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The stored samples as the daemon last saw them.
 #[derive(Clone, Debug, Default)]
@@ -244,7 +244,7 @@ impl Daemon {
 
     pub(super) fn capture_command(&mut self, token: Token, if_rev: Option<i64>, capture: command::Capture) {
         match capture {
-            command::Capture::Start { class, hz, max, burst } => {
+            command::Capture::Start { class, hz, seconds, max, burst } => {
                 if let Some(recording) = &self.recording {
                     let message = format!("a capture of {:?} is running; stop it first", recording.class);
                     return self.finish(token, Err(Error::new(Code::Busy, message)));
@@ -256,10 +256,11 @@ impl Daemon {
                 let class = class.as_str().to_owned();
                 let by = self.asked_by(token).to_owned();
                 let usual = &self.settings.capture;
-                let (hz, most) = (hz.unwrap_or(usual.hz), max.unwrap_or(usual.max));
-                let skip = usual.skip_above;
-                self.recording =
-                    Some(Recording::new(token, class.clone(), burst.clone(), by, hz, most, skip));
+                let most = max.unwrap_or(if seconds.is_some() { u32::MAX } else { usual.max });
+                let (hz, skip) = (hz.unwrap_or(usual.hz), usual.skip_above);
+                let until = seconds.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
+                let recording = Recording::new(token, class.clone(), burst.clone(), by, hz, most, skip);
+                self.recording = Some(recording.until(until));
                 // The class is there before the first frame, and before the answer.
                 self.change(token, if_rev, None, move |tx, now_ms| {
                     tx.ensure_class(&class, now_ms)?;
@@ -315,6 +316,14 @@ impl Daemon {
         if self.recording.as_ref().is_some_and(Recording::full)
             && let Some(recording) = self.recording.take()
         {
+            self.end_recording(recording, None);
+        }
+    }
+
+    /// Ends a capture whose time is over, whether frames come or not.
+    pub(super) fn recording_tick(&mut self) {
+        let now = Instant::now();
+        if let Some(recording) = self.recording.take_if(|recording| recording.over(now)) {
             self.end_recording(recording, None);
         }
     }

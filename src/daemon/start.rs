@@ -101,8 +101,13 @@ async fn serve(settings: Settings) -> Result<()> {
     }));
     let (reports, mut reported) = mpsc::channel(256);
     daemon.mqtt = daemon.settings.mqtt.session.enabled.then(|| {
+        let mut session = daemon.settings.mqtt.session.clone();
+        if session.client_id.is_empty() {
+            // The same at each start: the broker keeps the commands of a restart under it.
+            session.client_id = format!("graft-{}", daemon.topics.device());
+        }
         mqtt::start(
-            daemon.settings.mqtt.session.clone(),
+            session,
             (daemon.topics.availability(), Bytes::from_static(OFFLINE.as_bytes())),
             Bytes::from_static(ONLINE.as_bytes()),
             vec![daemon.topics.cmd_filter()],
@@ -146,6 +151,7 @@ async fn serve(settings: Settings) -> Result<()> {
                 daemon.beat();
                 daemon.light();
                 daemon.trial_tick();
+                daemon.recording_tick();
             }
         }
     }
@@ -204,6 +210,7 @@ fn assemble(
         Store::open(&settings.store.dir, limits).map_err(|e| StartError::Io(e.to_string()))?;
     if let Opened::MovedAside { path, reason, samples_saved, head_saved } = &opened {
         tracing::error!(path = %path.display(), reason, samples_saved, head_saved, "the database was damaged and moved aside");
+        store.rescue_told().map_err(|e| StartError::Io(e.to_string()))?;
     }
     let key = key_file::load_or_make(&settings.store.dir.join("device.key"))
         .map_err(|e| StartError::Io(format!("{e:#}")))?;

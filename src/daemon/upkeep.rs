@@ -52,6 +52,7 @@ impl Daemon {
                 // In the message itself: `journalctl` does not show fields.
                 tracing::warn!("camera lost: {reason}");
                 self.control(Event::Held(Hold::CameraLost));
+                self.label_lost();
                 if !held {
                     let error = Error::new(Code::Camera, reason);
                     self.event(EventType::CameraLost, |e| e.because(error));
@@ -60,6 +61,7 @@ impl Daemon {
             camera::Status::Ended => {
                 tracing::info!("the camera's pictures are at their end");
                 self.control(Event::Held(Hold::CameraLost));
+                self.label_lost();
             }
         }
         self.say_info();

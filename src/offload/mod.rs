@@ -1,5 +1,5 @@
 //! Sends to a training host what it lacks, over HTTP: by digest, in pieces, at a bounded rate. Only the client; what is sent,
-//! when, and whether at all is the daemon's. How the host answers is in docs/offload.md.
+//! when, and whether at all is the daemon's. How the host answers is in docs/reference/offload.md.
 
 use graft_backbone::fetch::agent;
 use graft_wire::offload::{Blob, hex_of};

@@ -15,7 +15,6 @@ pub struct Answer {
     pub status: u16,
     /// MIME type.
     pub content_type: &'static str,
-    /// The answer itself.
     pub body: Bytes,
 }
 

@@ -43,7 +43,6 @@ pub enum ClientError {
         message: String,
         /// The same may work later.
         retryable: bool,
-        /// The whole reply.
         reply: Value,
     },
     /// The conversation broke off, or the answer makes no sense.

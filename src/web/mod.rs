@@ -2,7 +2,7 @@
 //!
 //! The room knows paths, limits and how an answer looks; what a command or a view means is the daemon's, which
 //! receives [`Request`]s and answers each exactly once. The router does not know its listener, so a page on TCP
-//! can be put on it later. See `docs/decisions/0007-command-socket.md`.
+//! can be put on it later. See `docs/design/decisions/0007-command-socket.md`.
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -31,7 +31,6 @@ pub enum View {
     Dataset,
     /// Rows of samples, newest first.
     Samples {
-        /// Only this class.
         class: Option<String>,
         /// At most this many, 1 to 1000.
         limit: usize,
@@ -42,7 +41,6 @@ pub enum View {
     SampleImage(i64),
     /// The sums over all samples, safetensors: what `graft host merge` adds up.
     Statistics,
-    /// All head versions.
     Heads,
     /// One head version with its manifest and metrics.
     Head(u64),
@@ -59,13 +57,10 @@ pub enum View {
     Offload,
     /// The effective configuration without secrets.
     Config,
-    /// All jobs.
     Jobs,
-    /// One job.
     Job(String),
     /// The newest crop, JPEG.
     Frame,
-    /// Figures for Prometheus.
     Metrics,
     /// Whether frames are predicted: status 200 or 503.
     Ready,
@@ -78,7 +73,6 @@ pub enum Request {
     Command {
         /// Last part of the topic.
         op: String,
-        /// The message.
         body: Bytes,
         /// Who asks: `cli:<uid>`.
         by: String,
@@ -87,7 +81,6 @@ pub enum Request {
     },
     /// A look at something.
     View {
-        /// At what.
         view: View,
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,

@@ -54,7 +54,6 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Where connections come from.
 pub(super) trait Door {
-    /// One connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection, and who is on its other end, where that can be told.

@@ -4,7 +4,7 @@ use super::kit::{Engine, Kit};
 use super::{Host, Played, until};
 use crate::support::{Board, PATIENCE, block_on, broker};
 use graft_learn::{Balance, Statistics};
-use graft_mqtt::operator::{Message, Operator};
+use graft_testing::operator::{Message, Operator};
 use graft_wire::command::{Backbone, Command as Order};
 use graft_wire::messages::BackboneRef;
 use graft_wire::{HeadFile, Manifest, Op, StatisticsFile, StatisticsMeta};

@@ -131,7 +131,7 @@ impl Played {
 /// One host after the other, each with an engine of its own.
 async fn ends(
     dir: &TempDir,
-    broker: &graft_mqtt::broker::Broker,
+    broker: &graft_testing::broker::Broker,
     kit: &Kit,
     id: &'static str,
     engine: Engine,

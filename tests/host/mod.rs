@@ -7,8 +7,8 @@ mod jobs;
 mod kit;
 mod s3;
 
-use graft_mqtt::broker::Broker;
-use graft_mqtt::operator::{Message, Operator};
+use graft_testing::broker::Broker;
+use graft_testing::operator::{Message, Operator};
 use graft_wire::command::{self, Command as Order, Offload};
 use graft_wire::messages::Schema1;
 use graft_wire::offload::{Claim, Dataset, Offer, OfferState, OfferedBackbone, OfferedDataset, Recipe};

@@ -20,7 +20,8 @@ fn server(port: u16) -> Option<Server> {
     let python = std::env::var_os("GRAFT_MOTO_PYTHON").unwrap_or_else(|| "python3".into());
     let there = Command::new(&python).args(["-c", "import moto.server"]).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no python with moto's server (scripts/install.sh moto, then GRAFT_MOTO_PYTHON)");
+        let why = "no python with moto's server (scripts/install.sh moto, then GRAFT_MOTO_PYTHON)";
+        graft_testing::skip("moto", why);
         return None;
     }
     let mut command = Command::new(python);

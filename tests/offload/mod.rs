@@ -10,7 +10,7 @@ use crate::service::scene;
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator};
 use graft::web::Client;
 use graft_camera::pattern::CLASSES;
-use graft_mqtt::operator::Message;
+use graft_testing::operator::Message;
 use graft_wire::{BackboneManifest, PublicKey};
 use host::{TestHost, made, noted};
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ from .recipes import Recipe, parse_recipe
 from .session import Session
 
 # What `auto` tries beside the head: the careful way for few pictures, and the one that gains most from many. On held-out
-# bursts `full+live` was at or above `gradual+live` wherever both ran (docs/offload.md).
+# bursts `full+live` was at or above `gradual+live` wherever both ran (docs/lab/offload.md).
 AUTO = ("gradual", "full+live")
 
 

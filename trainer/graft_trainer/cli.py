@@ -57,7 +57,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     else:
         parser = argparse.ArgumentParser(
             "graft-trainer",
-            description="Fine-tune a backbone by a job folder (docs/offload.md). "
+            description="Fine-tune a backbone by a job folder (docs/reference/trainer.md). "
             "Other uses: graft-trainer compare JOB, graft-trainer job OUT.",
             epilog="Exit codes: 0 done, 2 the job cannot be carried out, 3 no improvement, 75 try again.",
         )

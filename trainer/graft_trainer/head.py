@@ -9,7 +9,7 @@ import numpy as np
 from . import tensorfile
 from .errors import BadJob
 
-# What the boards write for a class without samples (docs/head-format.md): finite, also in f16, and never predicted.
+# What the boards write for a class without samples (docs/reference/head-format.md): finite, also in f16, and never predicted.
 ABSENT_BIAS = -10000.0
 
 

@@ -71,7 +71,7 @@ def read_job(folder: Path) -> Job:
             "flip": bool(image.get("flip", False)),
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadJob(f"{folder / 'job.json'} cannot be used: {error!r}; docs/offload.md lists its keys") from error
+        raise BadJob(f"{folder / 'job.json'} cannot be used: {error!r}; docs/reference/trainer.md lists its keys") from error
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise BadJob(f"{folder / 'job.json'} needs two or more classes, each named once")
     if any(values[name] is not None and values[name] <= 0 for name in ("epochs", "seconds")):

@@ -14,7 +14,7 @@ from graft_trainer.cli import main
 
 FULL = os.environ.get("GRAFT_TEST_FULL") == "1"
 needs_shared = pytest.mark.skipif(
-    not (SHARED / "data").is_dir(), reason=f"no {SHARED} (set GRAFT_SHARED): real pictures are not compared"
+    not (SHARED / "data").is_dir(), reason=f"shared: no {SHARED} (set GRAFT_SHARED), real pictures are not compared"
 )
 IMAGENET_CARD = CARD.format(size=128, width=256).replace("resize = 128", "resize = 146")
 
@@ -134,7 +134,7 @@ def test_fine_tuning_helps_on_a_few_real_pictures(tmp_path, capsys):
 
 
 @needs_shared
-@pytest.mark.skipif(not FULL, reason="minutes of training: GRAFT_TEST_FULL=1")
+@pytest.mark.skipif(not FULL, reason="full: minutes of training (GRAFT_TEST_FULL=1)")
 @pytest.mark.parametrize(
     ("backbone", "width", "bar"),
     [("mobilenetv1_0.25_128_imagenet.onnx", 256, 0.985), ("mcunet-5fps_imagenet.onnx", 160, 0.97)],
@@ -145,7 +145,7 @@ def test_sign_digits(tmp_path, capsys, backbone, width, bar):
 
 
 @needs_shared
-@pytest.mark.skipif(not FULL, reason="minutes of training: GRAFT_TEST_FULL=1")
+@pytest.mark.skipif(not FULL, reason="full: minutes of training (GRAFT_TEST_FULL=1)")
 def test_hymenoptera(tmp_path, capsys):
     recipes = "head,partial:1,partial:2,gradual,full,scratch,auto"
     rows = run_shared(tmp_path, capsys, "hymenoptera", "mobilenetv1_0.25_128_imagenet.onnx", recipes, 256, "--flip")

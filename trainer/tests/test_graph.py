@@ -188,7 +188,7 @@ def test_pictures_with_channels_last():
     torch.testing.assert_close(network(x), torch.conv2d(x, network.weight("w")).mean((2, 3)))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no {SHARED} (set GRAFT_SHARED): real backbones are not read")
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"shared: no {SHARED} (set GRAFT_SHARED), real backbones are not read")
 def test_real_backbones():
     for name, size, stages in (
         ("mobilenetv1_0.25_128_imagenet", 128, 5),

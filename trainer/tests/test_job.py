@@ -66,7 +66,7 @@ def test_cuda_that_is_not_there_is_tried_again_elsewhere(tmp_path, capsys):
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("there is CUDA here")
+        pytest.skip("no-cuda: there is CUDA here")
     assert main([str(make_folder(tmp_path / "job")), "--device", "cuda:0"]) == 75
     assert "--device cpu" in capsys.readouterr().err
 

@@ -69,13 +69,11 @@ impl Refusal {
     }
 }
 
-/// The child's answer.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// The file may be used.
     Admitted(Box<Admission>),
-    /// It may not.
     Refused(Refusal),
 }
 
@@ -93,7 +91,6 @@ pub struct ResultFiles {
 /// What the child is asked to look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// The ONNX file.
     pub onnx: &'a Path,
     /// Its card; `None`: the one beside it, else guessed.
     pub card: Option<&'a Path>,

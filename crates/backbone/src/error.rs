@@ -10,12 +10,7 @@ use super::scan::ScanError;
 pub enum BackboneError {
     /// A file could not be read.
     #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// The scan refused the file.
     #[error(transparent)]
     Refused(#[from] ScanError),
@@ -31,12 +26,7 @@ pub enum BackboneError {
     #[error(
         "the backbone's SHA-256 is {found}, but its card says {expected}: fetch the file again, or write a new card for it (graft backbone card)"
     )]
-    Digest {
-        /// The card's.
-        expected: String,
-        /// The file's.
-        found: String,
-    },
+    Digest { expected: String, found: String },
     /// A named tensor is not in the graph.
     #[error("no such tensor `{name}` in the graph{}; `graft backbone inspect` without --features shows the cut that is found by itself", near_names(.near))]
     NoSuchTensor {
@@ -48,21 +38,16 @@ pub enum BackboneError {
     /// The input has a shape that cannot be fed.
     #[error("input `{input}` cannot be fed: {reason}")]
     Input {
-        /// Its name.
         input: String,
         /// What is wrong and what to do.
         reason: String,
     },
     /// Operators that tract does not know.
     #[error("these operators are not supported: {}; export the network with standard ONNX operators (opset 13 to 18), as float32 or QDQ", .ops.join(", "))]
-    Unsupported {
-        /// Their names.
-        ops: Vec<String>,
-    },
+    Unsupported { ops: Vec<String> },
     /// The tensor at the cut is no embedding.
     #[error("the tensor `{tensor}` is {found}, which is no embedding: name another one with --features")]
     NotAnEmbedding {
-        /// The cut tensor.
         tensor: String,
         /// Its type and shape.
         found: String,
@@ -71,12 +56,7 @@ pub enum BackboneError {
     #[error(
         "the embedding has {found} numbers, but the card says {expected}: correct `width` or `features` in the card"
     )]
-    Width {
-        /// The card's.
-        expected: usize,
-        /// The network's.
-        found: usize,
-    },
+    Width { expected: usize, found: usize },
     /// tract refused the graph.
     #[error(
         "tract cannot {step}: {reason}. Export the network again with a dynamic or single batch and opset 13 to 18"
@@ -84,7 +64,6 @@ pub enum BackboneError {
     Tract {
         /// What it was doing.
         step: &'static str,
-        /// Its reason.
         reason: String,
     },
     /// tract panicked, which is contained.
@@ -94,15 +73,12 @@ pub enum BackboneError {
     Panicked {
         /// What it was doing.
         step: &'static str,
-        /// The panic's message.
         reason: String,
     },
     /// A picture that is none.
     #[error("the picture is {width}×{height} with {bytes} bytes, not 3·width·height: decode it to RGB first")]
     Picture {
-        /// Declared width.
         width: u32,
-        /// Declared height.
         height: u32,
         /// Bytes given.
         bytes: usize,
@@ -112,7 +88,6 @@ pub enum BackboneError {
     Pixels {
         /// 3·size².
         expected: usize,
-        /// Numbers given.
         found: usize,
     },
     /// The embedding is not finite.

@@ -58,7 +58,6 @@ pub struct Inspection {
 /// The cut, for people.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CutReport {
-    /// The tensor.
     pub tensor: String,
     /// How it was found.
     pub found: Found,
@@ -69,9 +68,7 @@ pub struct CutReport {
 /// Milliseconds of several runs on one thread.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Timing {
-    /// Median.
     pub p50: f64,
-    /// Fastest.
     pub min: f64,
     /// Runs measured, after one that is not.
     pub n: usize,

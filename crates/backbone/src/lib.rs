@@ -2,6 +2,7 @@
 //!
 //! A file goes through [`scan`](mod@scan) (limits, before anything is allocated), is cut where its classifier begins,
 //! ends in one row of numbers, and is then run by tract with a batch of one. Pictures reach it by one path only.
+#![deny(unsafe_code)]
 
 pub mod admission;
 mod card;
@@ -14,6 +15,7 @@ pub mod fetch;
 #[cfg(test)]
 mod graphs;
 mod inspect;
+pub mod lab;
 mod load;
 mod onnx;
 #[cfg(test)]
@@ -24,7 +26,6 @@ mod prune;
 mod recipes;
 mod returned;
 pub mod scan;
-mod speed;
 #[cfg(test)]
 mod tests;
 
@@ -33,8 +34,7 @@ pub use card::{Card, Crop, IMAGENET_MEAN, IMAGENET_STD, Layout, MAX_SIZE};
 pub use cut::Found;
 pub use error::BackboneError;
 pub use inspect::{CutReport, Inspection, Timing, inspect};
-pub use plan::{Backbone, Identity, MAX_WIDTH, OperatorTime, peak_gflops, read_file};
+pub use plan::{Backbone, Identity, MAX_WIDTH, read_file};
 pub use preprocess::{Preprocessor, Rect, crop_rect, cut_out};
 pub use recipes::{recipes, tiny};
 pub use returned::{ReturnedError, same_interface};
-pub use speed::{Speed, Way, speed};

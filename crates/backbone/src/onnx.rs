@@ -17,7 +17,6 @@ pub(super) fn node(op: &str, inputs: &[&str], output: &str, attribute: Vec<Attri
     }
 }
 
-/// An integer attribute.
 pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: name.into(),
@@ -27,7 +26,6 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     }
 }
 
-/// An integer-list attribute.
 pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.into(),

@@ -15,18 +15,13 @@ use graft_base::frame::Rgb;
 /// A part of a picture, in pixels from its top left corner.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rect {
-    /// Left edge.
     pub x: f64,
-    /// Top edge.
     pub y: f64,
-    /// Width.
     pub w: f64,
-    /// Height.
     pub h: f64,
 }
 
 impl Rect {
-    /// The whole picture.
     pub fn whole(width: u32, height: u32) -> Self {
         Self { x: 0.0, y: 0.0, w: f64::from(width), h: f64::from(height) }
     }

@@ -16,7 +16,6 @@ pub enum PixelFormat {
     Nv12,
     /// Planar Y, U, V, chroma at half resolution.
     I420,
-    /// One JPEG file.
     Jpeg,
 }
 
@@ -33,7 +32,6 @@ pub struct Frame {
     pub stride: u32,
     /// Layout of [`Frame::bytes`].
     pub format: PixelFormat,
-    /// The image.
     pub bytes: Arc<[u8]>,
     /// When it was taken, for durations (never jumps).
     pub taken: Instant,
@@ -55,7 +53,6 @@ pub struct Rgb {
 }
 
 impl Rgb {
-    /// A black picture.
     pub fn black(width: u32, height: u32) -> Self {
         Self { width, height, bytes: vec![0; width as usize * height as usize * 3] }
     }

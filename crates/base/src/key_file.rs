@@ -17,8 +17,8 @@ const BYTES: usize = 32;
 pub fn load_or_make(path: &Path) -> Result<Key> {
     let name = path.display();
     // Two processes at a first start, `graft host run` and `graft host keys`, must not each make a key.
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let folder = fs::File::open(folder).with_context(|| format!("the folder of {name} cannot be opened"))?;
+    let folder = fs::File::open(whole_file::folder(path))
+        .with_context(|| format!("the folder of {name} cannot be opened"))?;
     folder.lock().with_context(|| format!("the folder of {name} cannot be locked"))?;
     if let Ok(meta) = fs::metadata(path) {
         let mode = meta.permissions().mode() & 0o777;

@@ -1,5 +1,6 @@
 //! What several crates need of the system: whole files, signing keys on disk, frames as plain values, and what the
 //! service manager is told.
+#![forbid(unsafe_code)]
 
 pub mod frame;
 pub mod key_file;

@@ -29,5 +29,33 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// What the system said.
 pub fn place(fresh: &Path, path: &Path) -> io::Result<()> {
     fs::rename(fresh, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    File::open(folder(path))?.sync_all()
+}
+
+/// The folder that a file lies in: `.` for a bare name, whose parent is the empty path, which cannot be opened.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_folder_that_one_is_in() {
+        assert_eq!(folder(Path::new("head.safetensors")), Path::new("."));
+        assert_eq!(folder(Path::new("a/head.safetensors")), Path::new("a"));
+        assert_eq!(folder(Path::new("/head.safetensors")), Path::new("/"));
+    }
+
+    #[test]
+    fn a_bare_name_is_written_too() {
+        // The folder that tests run in belongs to the project: the file goes away again.
+        let name = format!("whole-file-test-{}", std::process::id());
+        let outcome = write(Path::new(&name), b"bytes", 0o600);
+        let read = fs::read(&name);
+        let _ = fs::remove_file(&name);
+        outcome.unwrap();
+        assert_eq!(read.unwrap(), b"bytes");
+    }
 }

@@ -34,7 +34,6 @@ pub(super) struct DirectorySource {
 }
 
 impl DirectorySource {
-    /// Lists the folder.
     pub fn open(settings: &Settings) -> Result<Self, CameraError> {
         let root = PathBuf::from(&settings.path);
         let mut files = Vec::new();

@@ -17,7 +17,6 @@ pub(super) struct Feed {
     thread: JoinHandle<()>,
 }
 
-/// The sending end.
 #[derive(Debug)]
 pub(super) struct Feeder {
     frames: SyncSender<Result<Frame, CameraError>>,

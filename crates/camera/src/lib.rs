@@ -2,6 +2,7 @@
 //!
 //! Everything a camera, a file or a peer sends is untrusted: sizes are checked before memory is taken, and a broken
 //! frame is an error, never a panic.
+#![forbid(unsafe_code)]
 
 mod child;
 mod contain;

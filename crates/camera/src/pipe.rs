@@ -28,7 +28,6 @@ pub(super) struct PipeSource {
 }
 
 impl PipeSource {
-    /// Starts the command.
     pub fn open(settings: &Settings) -> Result<Self, CameraError> {
         let demux =
             Demux::new(settings.format, settings.width, settings.height).map_err(CameraError::settings)?;
@@ -64,7 +63,6 @@ impl PipeSource {
     }
 }
 
-/// The reading thread.
 fn read(
     mut stdout: ChildStdout,
     mut demux: Demux,

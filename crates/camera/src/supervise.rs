@@ -249,7 +249,6 @@ impl Attempt {
     }
 }
 
-/// The reading thread.
 struct Reader {
     slot: Arc<Slot>,
     last_id: Arc<AtomicU64>,

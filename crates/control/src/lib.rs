@@ -4,6 +4,17 @@
 //! Promises, held by property tests: each command token gets exactly one [`Action::Reply`]; at most
 //! one round runs at a time; a head is stored, then installed, then published, in that order; no
 //! round starts by itself unless adaptation is wanted and nothing holds it back.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::disallowed_macros,
+        reason = "tests read files, and tell"
+    )
+)]
 
 mod budget;
 mod gate;
@@ -13,6 +24,8 @@ pub mod offload;
 pub mod probation;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wall;
 
 pub use budget::{Band, BudgetPolicy, Share, Writes};
 pub use gate::{GatePolicy, Verdict, judge};

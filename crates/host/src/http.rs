@@ -1,4 +1,4 @@
-//! The HTTP server: boards upload their files and download their backbones. docs/offload.md is its description.
+//! The HTTP server: boards upload their files and download their backbones. docs/reference/offload.md is its description.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -122,7 +122,7 @@ fn router(storage: Arc<Storage>) -> Router {
         .route("/v1/jobs/{job}/manifest", put(manifest))
         .route("/v1/blobs/{hex}", get(download).head(offset).put(upload))
         .fallback(async || {
-            Refused::from(Error::new(Code::NotFound, "there is nothing here; see docs/offload.md"))
+            Refused::from(Error::new(Code::NotFound, "there is nothing here; see docs/reference/offload.md"))
         })
         .with_state(storage)
 }

@@ -1,4 +1,4 @@
-//! The job folder: what the training engine works in. docs/offload.md describes it.
+//! The job folder: what the training engine works in. docs/reference/trainer.md describes it.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,9 +1,10 @@
 //! `graft host`: takes fine-tuning jobs over MQTT, receives their files over HTTP, lets the training engine do them,
-//! checks the result with tract, signs it and gives it back. docs/offload.md tells the story from outside.
+//! checks the result with tract, signs it and gives it back. docs/guide/offload.md tells the story from outside.
 //!
 //! [`decide`] is the one place that decides: pure, over events and actions. [`run`] gives it what comes in, `executor`
 //! carries out what it says. A job is one folder with one record; nothing is promised before that is on disk. So a host
 //! that was killed goes on where it was, and what it says twice does no harm.
+#![forbid(unsafe_code)]
 
 mod blobs;
 mod decide;

@@ -44,9 +44,7 @@ pub(crate) fn received(path: &Path) -> u64 {
 /// # Errors
 /// What the system said.
 pub(crate) fn append(path: &Path, from: u64) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
+    std::fs::create_dir_all(graft_base::whole_file::folder(path))?;
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.seek(SeekFrom::Start(from))?;
     Ok(file)

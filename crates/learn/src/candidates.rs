@@ -66,6 +66,13 @@ impl Trained {
         let folds = folds.iter().map(|score| score / own).collect();
         Ok(Self { method, lambda, linear, held_out, temperature, folds, fold_loss })
     }
+
+    /// Whether all its numbers are.
+    pub(crate) fn is_finite(&self) -> bool {
+        let figures = [self.lambda, self.temperature, self.fold_loss];
+        let linear = self.linear.weight.iter().chain(&self.linear.bias);
+        figures.iter().chain(linear).chain(&self.held_out).chain(&self.folds).all(|value| value.is_finite())
+    }
 }
 
 /// The temperature of held-out scores and their log-loss at it.

@@ -7,6 +7,7 @@
 
 use super::leading::{self, Leading};
 use super::linear::Linear;
+use super::notes::Note;
 use super::objective::Samples;
 use super::problem::{Problem, Proceed};
 use super::reduced::Reduced;
@@ -24,11 +25,15 @@ pub(crate) enum Coordinates {
 }
 
 impl Coordinates {
-    /// None where embeddings have few numbers already.
+    /// None where embeddings have few numbers already, and where rounding spoilt the directions, which `notes` then says.
     ///
     /// # Errors
     /// Those of `proceed`, which is asked between pieces of work.
-    pub(crate) fn of(problem: &Problem, proceed: Proceed) -> Result<Option<Self>, LearnError> {
+    pub(crate) fn of(
+        problem: &Problem,
+        notes: &mut Vec<Note>,
+        proceed: Proceed,
+    ) -> Result<Option<Self>, LearnError> {
         let (n, width) = (problem.len(), problem.width());
         let samples = problem.samples();
         if n <= FEW.min(width / 2) {
@@ -38,7 +43,11 @@ impl Coordinates {
         if n <= FEW || rank > width / 2 {
             return Ok(None);
         }
-        Ok(Some(Self::Leading(Leading::of(&samples, rank, proceed)?)))
+        let leading = Leading::of(&samples, rank, proceed)?;
+        if leading.is_none() {
+            notes.push(Note::AllNumbers);
+        }
+        Ok(leading.map(Self::Leading))
     }
 
     /// Whether they hold all that a head can use.

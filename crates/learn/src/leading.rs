@@ -2,16 +2,19 @@
 //!
 //! Randomised range finder with one subspace iteration (Halko, Martinsson & Tropp 2011, algorithms 4.1 and 4.4) on two
 //! samples a direction: signed sums of samples `B₀ [r, d]` (a sparse sketch, Clarkson & Woodruff 2013), `C = A·B₀ᵀ`,
-//! `B = L⁻¹·Cᵀ·A` with `Cᵀ·C = L·Lᵀ`, and orthonormal `U` from `B` in the same way. Labels are not looked at, so a burst
-//! that is held out has no more to do with its own judgement than an embedding without a label.
+//! `B = Qᵀ·A` with orthonormal `Q` from `C`, and orthonormal `U` from `B`. Where the spread of the samples falls so steeply
+//! that f32 holds nothing of the last columns of `C`, `Q` has what rounding made up there: orthogonal to the longest
+//! directions and else random, which finds the rest of the spread as a sketch without an iteration does.
+//! Labels are not looked at, so a burst that is held out has no more to do with its own judgement than an embedding
+//! without a label.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::cholesky::{factor, invert_lower, lower_square};
-use super::matmul::fused::{BLOCK, Columns, Isa, Rows, add_combined, add_scaled, scores};
-use super::matmul::{Matrix, MatrixMut, Real, add_gram_lower, multiply_in_pieces};
+use super::matmul::fused::{BLOCK, Columns, Isa, Rows, add_combined, add_scaled, scores, stride};
+use super::matmul::{Matrix, MatrixMut, Real, multiply_in_pieces};
 use super::objective::Samples;
+use super::orthonormal::{are_orthonormal, orthonormalise};
 use super::problem::Proceed;
 use super::snapshot::LearnError;
 
@@ -21,8 +24,6 @@ const RANKS: [usize; 2] = [208, 512];
 const SAMPLES: usize = 5;
 /// Samples that a direction is found on.
 const SEEN: usize = 2;
-/// Pivots below this part of the mean are raised to it: directions that rounding made up.
-const FLOOR: f64 = 1e-6;
 
 /// Directions for this many samples.
 pub(crate) fn rank(samples: usize) -> usize {
@@ -38,9 +39,11 @@ pub(crate) struct Leading {
 }
 
 impl Leading {
+    /// None where rounding spoilt the directions or coordinates.
+    ///
     /// # Errors
     /// Those of `proceed`, which is asked between pieces of work.
-    pub(crate) fn of(samples: &Samples, rank: usize, proceed: Proceed) -> Result<Self, LearnError> {
+    pub(crate) fn of(samples: &Samples, rank: usize, proceed: Proceed) -> Result<Option<Self>, LearnError> {
         let n = samples.order.len();
         let step = (n / (SEEN * rank)).max(1);
         let seen: Vec<u32> = samples.order.iter().copied().step_by(step).collect();
@@ -49,7 +52,14 @@ impl Leading {
         along(samples, &basis, proceed, &mut |first, products| {
             rows[first * rank..][..products.len()].convert_from_f32_slice(products);
         })?;
-        Ok(Self { basis, rows })
+        let leading = Self { basis, rows };
+        Ok(leading.is_sound().then_some(leading))
+    }
+
+    /// Whether products are kept: finite coordinates along orthonormal directions. f16 ends at 65504, which no sample
+    /// of a mean square norm of 1 reaches before there are billions.
+    fn is_sound(&self) -> bool {
+        are_orthonormal(Isa::detect(), &self.basis) && self.rows.iter().all(|value| value.is_finite())
     }
 
     pub(crate) fn rank(&self) -> usize {
@@ -112,38 +122,20 @@ fn directions(samples: &Samples, rank: usize, proceed: Proceed) -> Result<Column
             add_scaled(isa, basis.column_mut(at % rank), if random.bool() { 1.0 } else { -1.0 }, row);
         }
     }
-    let mut tall = vec![0.0f32; n * rank];
+    let mut mixtures = Columns::zero(rank, n);
     along(samples, &basis, proceed, &mut |first, products| {
-        tall[first * rank..][..products.len()].copy_from_slice(products);
+        for at in 0..rank {
+            let to = &mut mixtures.column_mut(at)[first..];
+            let from = products.iter().skip(at).step_by(rank);
+            to.iter_mut().zip(from).for_each(|(to, &value)| *to = value);
+        }
     })?;
-    let tall = orthonormal(&tall, rank, proceed)?;
-    let mut sums = vec![0.0f32; width * rank];
-    let (across, tall) = (Matrix::new(&rows, n, width).transposed(), Matrix::new(&tall, n, rank));
-    multiply_in_pieces(1.0, across, tall, 0.0, MatrixMut::new(&mut sums, width, rank), proceed)?;
-    let tall = orthonormal(&sums, rank, proceed)?;
-    proceed()?;
-    let mut across = Vec::new();
-    Matrix::new(&tall, width, rank).transposed().row_major(&mut across);
-    across.chunks_exact(width).enumerate().for_each(|(at, row)| basis.column_mut(at).copy_from_slice(row));
+    orthonormalise(isa, &mut mixtures, proceed)?;
+    let mixtures = Matrix::strided(&mixtures.values, rank, n, stride(n));
+    let sums = MatrixMut::strided(&mut basis.values, rank, width, stride(width));
+    multiply_in_pieces(1.0, mixtures, Matrix::new(&rows, n, width), 0.0, sums, proceed)?;
+    orthonormalise(isa, &mut basis, proceed)?;
     Ok(basis)
-}
-
-/// `B·L⁻ᵀ` of `B [rows, rank]`, with `Bᵀ·B = L·Lᵀ`.
-fn orthonormal(b: &[f32], rank: usize, proceed: Proceed) -> Result<Vec<f32>, LearnError> {
-    let rows = b.len() / rank;
-    let tall = Matrix::new(b, rows, rank);
-    let mut gram = vec![0.0f32; rank * rank];
-    add_gram_lower(1.0, tall.transposed(), &mut gram, rank, proceed)?;
-    let mut root: Vec<f64> = gram.into_iter().map(f64::from).collect();
-    let trace: f64 = root.iter().step_by(rank + 1).sum();
-    // Embeddings that are all the same have no direction; their zeros must not be divided by zero.
-    factor(&mut root, rank, (FLOOR * trace / rank as f64).max(1e-30), proceed)?;
-    invert_lower(&mut root, rank, proceed)?;
-    let inverse: Vec<f32> = lower_square(&root, rank, rank).into_iter().map(|value| value as f32).collect();
-    let inverse = Matrix::new(&inverse, rank, rank).transposed();
-    let mut out = vec![0.0f32; rows * rank];
-    multiply_in_pieces(1.0, tall, inverse, 0.0, MatrixMut::new(&mut out, rows, rank), proceed)?;
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -174,7 +166,7 @@ mod tests {
             centre: &centre,
             scale: 0.5,
         };
-        let leading = Leading::of(&samples, rank, &mut || Ok(())).unwrap();
+        let leading = Leading::of(&samples, rank, &mut || Ok(())).unwrap().unwrap();
         let mut own = vec![0.0f32; n * width];
         samples.centred(0..n, &mut own);
         let square = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>();
@@ -205,7 +197,7 @@ mod tests {
             let rows = Rows::Half(&embeddings);
             let (order, labels, weights, centre) = (&order[..], &labels[..], &weights[..], &centre[..]);
             let samples = Samples { rows, width, order, labels, weights, classes: 2, centre, scale: 1.0 };
-            let leading = Leading::of(&samples, rank, &mut || Ok(())).unwrap();
+            let leading = Leading::of(&samples, rank, &mut || Ok(())).unwrap().unwrap();
             assert!(leading.basis.values.iter().all(|v| v.is_finite() && v.abs() <= 1.01));
             assert!(leading.rows.iter().all(|v| v.is_finite()));
         }

@@ -1,5 +1,16 @@
 //! Head training on the board, pure: a [`Snapshot`] of labelled embeddings in, a [`Head`] and an honest [`Report`]
 //! out. No files, clocks, threads or randomness from outside.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::disallowed_macros,
+        reason = "tests read files, and tell"
+    )
+)]
 
 mod advice;
 mod calibration;
@@ -12,13 +23,16 @@ mod drift;
 mod evaluation;
 mod head;
 mod imprint;
+pub mod lab;
 mod lbfgs;
 mod leading;
 mod linear;
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod matmul;
+mod notes;
 mod objective;
 mod options;
-pub mod probe;
+mod orthonormal;
 mod problem;
 mod reduced;
 mod reject;
@@ -38,6 +52,7 @@ pub use curve::CurvePoint;
 pub use drift::{Assessment, Burst, Drift, Reference, Tally, WINDOW as DRIFT_WINDOW};
 pub use evaluation::{Estimate, Report, evaluate};
 pub use head::{ABSENT_BIAS, Head, Prediction};
+pub use notes::Note;
 pub use options::{Choice, Method, Options, Progress};
 pub use reject::Reject;
 pub use snapshot::{LearnError, MAX_CLASSES, MAX_WIDTH, Snapshot};
@@ -48,3 +63,5 @@ pub use workers::{Alone, Workers};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wall;

@@ -44,11 +44,17 @@ impl Reduced {
     /// As [`Reduced::of`].
     pub(crate) fn new(samples: &Samples, proceed: Proceed) -> Result<Self, LearnError> {
         let (n, width) = (samples.order.len(), samples.width);
-        let mut own = vec![0.0f32; n * width];
-        samples.centred(0..n, &mut own);
-        let mut gram = vec![0.0f32; n * n];
-        add_gram_lower(1.0, Matrix::new(&own, n, width), &mut gram, n, proceed)?;
-        let mut root: Vec<f64> = gram.into_iter().map(f64::from).collect();
+        let mut own = Vec::with_capacity(n * width);
+        let mut row = vec![0.0f32; width];
+        for at in 0..n {
+            samples.centred(at..at + 1, &mut row);
+            own.extend(row.iter().map(|&value| f64::from(value)));
+        }
+        // In f64: where one sample is longer than the others, rounding in f32 is larger than the floor of the pivots,
+        // and a factor whose pivots are raised from below zero grows without bound.
+        let mut root = vec![0.0; n * n];
+        add_gram_lower(1.0, Matrix::new(&own, n, width), &mut root, n, proceed)?;
+        drop(own);
         factor(&mut root, n, FLOOR, proceed)?;
         let mut rows = vec![0.0; n * stride(n)];
         for (to, from) in rows.chunks_exact_mut(stride(n)).zip(root.chunks_exact(n)) {

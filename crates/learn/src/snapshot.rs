@@ -34,6 +34,15 @@ pub enum LearnError {
         /// Row of the snapshot.
         row: usize,
     },
+    /// No method gave a head of finite numbers.
+    #[error(
+        "no method gave a head of finite numbers on these {samples} samples, which is a fault of the program: please \
+         report it; deleting samples whose embeddings are far from all others may help"
+    )]
+    Diverged {
+        /// Samples in the snapshot.
+        samples: usize,
+    },
     /// The caller's progress function asked to stop.
     #[error("the round was cancelled; start it again when wanted")]
     Cancelled,

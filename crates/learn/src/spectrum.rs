@@ -5,8 +5,9 @@
 //! matrix at the wrong `h` is worse than none; in the form `U·diag(e)·Uᵀ + bulk·(I − U·Uᵀ)` it can be divided by at any
 //! `h`, and `h` is known from every pass. `U` comes from randomised subspace iteration (Halko, Martinsson & Tropp 2011).
 
-use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, dot, pass, project};
+use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, pass, project};
 use super::objective::{BIAS, Samples};
+use super::orthonormal::orthonormalise;
 use super::problem::Proceed;
 use super::snapshot::LearnError;
 
@@ -53,7 +54,7 @@ impl Spectrum {
             proceed()?;
             basis = scatter(isa, samples, &order, &basis);
             proceed()?;
-            values = orthonormalise(isa, &mut basis);
+            values = orthonormalise(isa, &mut basis, proceed)?;
         }
         let rest = (1.0 - values.iter().sum::<f64>()).max(0.0);
         // What is left is spread over as many directions as there are samples to see it: those of one class for the
@@ -102,24 +103,6 @@ fn scatter(isa: Isa, samples: &Samples, order: &[u32], basis: &Columns) -> Colum
         product.column_mut(at).iter_mut().for_each(|v| *v *= share);
     }
     product
-}
-
-/// Gram-Schmidt, twice; gives what was left of each column's length.
-fn orthonormalise(isa: Isa, basis: &mut Columns) -> Vec<f64> {
-    let mut lengths = Vec::with_capacity(basis.count);
-    for at in 0..basis.count {
-        let mut own = basis.column(at).to_vec();
-        for before in (0..at).chain(0..at) {
-            let along = dot(isa, &own, basis.column(before));
-            add_scaled(isa, &mut own, -along, basis.column(before));
-        }
-        let length = dot(isa, &own, &own).sqrt();
-        // A direction that is nothing but rounding is left out.
-        let inverse = if length > 1e-20 { 1.0 / length } else { 0.0 };
-        basis.column_mut(at).iter_mut().zip(&own).for_each(|(to, v)| *to = v * inverse);
-        lengths.push(f64::from(length));
-    }
-    lengths
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 
 use super::advice::{self, Advice};
 use super::calibration::largest;
-use super::candidates::{self, STEPS, Trained};
+use super::candidates::{self, STEPS, Step, Trained};
 use super::coordinates::Coordinates;
 use super::curve::{Curve, CurvePoint};
 use super::drift::Reference;
 use super::evaluation::{Judged, Report, report};
 use super::head::{ABSENT_BIAS, Head};
+use super::notes::Note;
 use super::options::{Choice, Method, Options, Progress};
 use super::problem::{Problem, Proceed};
 use super::reject::{self, Reject};
@@ -39,6 +40,9 @@ pub struct Round {
     pub curve: Vec<CurvePoint>,
     /// What would help most.
     pub advice: Advice,
+    /// What the round had to do without; empty but for faults of the program. Every number of the round is finite all the
+    /// same.
+    pub notes: Vec<Note>,
 }
 
 /// One method of a round.
@@ -73,7 +77,8 @@ pub struct HeldOut {
 ///
 /// # Errors
 /// [`LearnError::Shape`] and [`LearnError::NonFinite`] for a broken snapshot, [`LearnError::NotEnough`] with fewer
-/// than two classes that have samples, [`LearnError::Cancelled`].
+/// than two classes that have samples, [`LearnError::Diverged`] where no head of finite numbers came out,
+/// [`LearnError::Cancelled`].
 pub fn train(
     snapshot: &Snapshot,
     options: &Options,
@@ -88,40 +93,77 @@ pub fn train(
     let problem = Problem::new(snapshot, options.folds, options.seed, &mut || step("ridge", 0))?;
     let mut trained = Vec::new();
     let mut curve = None;
+    let mut notes = Vec::new();
     let tiny = snapshot.class_samples().into_iter().any(|count| (1..TINY).contains(&count));
     let wanted = |method| match options.choice {
         Choice::Auto => method != Method::Imprint || tiny,
         Choice::Only(only) => method == only,
     };
-    if wanted(Method::Imprint) {
-        trained.push(candidates::imprint(&problem, &mut step)?);
-    }
     if options.choice != Choice::Only(Method::Imprint) {
-        let coordinates = Coordinates::of(&problem, &mut || step("ridge", 0))?;
-        let few = coordinates.as_ref().map(|coordinates| coordinates.problem(&problem));
-        let few = few.as_ref().unwrap_or(&problem);
-        let mut ridge = candidates::ridge(few, &mut step)?;
-        curve = Some(Curve::measure(few, &ridge, options.seed, &mut step)?);
-        if let Some(coordinates) = &coordinates {
-            coordinates.expand(&problem, &mut ridge.linear);
+        let coordinates = Coordinates::of(&problem, &mut notes, &mut || step("ridge", 0))?;
+        let mut solve = |coordinates: Option<&Coordinates>| {
+            solve(&problem, coordinates, &wanted, options.seed, workers, &mut step)
+        };
+        (trained, curve) = solve(coordinates.as_ref())?;
+        let mut left_out = leave_out_unsound(&problem, snapshot, &mut trained);
+        if trained.is_empty() && coordinates.is_some() {
+            notes.push(Note::AllNumbers);
+            (trained, curve) = solve(None)?;
+            left_out = leave_out_unsound(&problem, snapshot, &mut trained);
         }
-        if wanted(Method::Softmax) || wanted(Method::Blend) {
-            let mut softmax = candidates::softmax(few, &ridge, workers, &mut step)?;
-            if let Some(coordinates) = &coordinates {
-                coordinates.expand(&problem, &mut softmax.linear);
-                if !coordinates.are_all() {
-                    candidates::go_on(&problem, &mut softmax, workers, &mut step)?;
-                }
-            }
-            if wanted(Method::Blend) {
-                trained.push(candidates::blend(few, &ridge, &softmax, &mut || step("softmax", STEPS))?);
-            }
-            trained.extend(wanted(Method::Softmax).then_some(softmax));
-        }
-        trained.extend(wanted(Method::Ridge).then_some(ridge));
+        notes.extend(left_out);
+    }
+    if wanted(Method::Imprint) {
+        let mut imprint = vec![candidates::imprint(&problem, &mut step)?];
+        notes.extend(leave_out_unsound(&problem, snapshot, &mut imprint));
+        trained.append(&mut imprint);
     }
     trained.sort_by_key(|trained| trained.method);
-    conclude(&problem, snapshot, options, trained, curve, &mut || step("evaluation", 0))
+    conclude(&problem, snapshot, options, trained, curve, notes, &mut || step("evaluation", 0))
+}
+
+/// Ridge, softmax and their blend, those that are wanted, judged in these coordinates or in all numbers; and the learning
+/// curve.
+fn solve(
+    problem: &Problem,
+    coordinates: Option<&Coordinates>,
+    wanted: &dyn Fn(Method) -> bool,
+    seed: u64,
+    workers: &dyn Workers,
+    step: Step,
+) -> Result<(Vec<Trained>, Option<Curve>), LearnError> {
+    let mut trained = Vec::new();
+    let few = coordinates.map(|coordinates| coordinates.problem(problem));
+    let few = few.as_ref().unwrap_or(problem);
+    let mut ridge = candidates::ridge(few, step)?;
+    let curve = ridge.is_finite().then(|| Curve::measure(few, &ridge, seed, step)).transpose()?;
+    if let Some(coordinates) = coordinates {
+        coordinates.expand(problem, &mut ridge.linear);
+    }
+    if wanted(Method::Softmax) || wanted(Method::Blend) {
+        let mut softmax = candidates::softmax(few, &ridge, workers, step)?;
+        if let Some(coordinates) = coordinates {
+            coordinates.expand(problem, &mut softmax.linear);
+            if !coordinates.are_all() {
+                candidates::go_on(problem, &mut softmax, workers, step)?;
+            }
+        }
+        if wanted(Method::Blend) {
+            trained.push(candidates::blend(few, &ridge, &softmax, &mut || step("softmax", STEPS))?);
+        }
+        trained.extend(wanted(Method::Softmax).then_some(softmax));
+    }
+    trained.extend(wanted(Method::Ridge).then_some(ridge));
+    Ok((trained, curve))
+}
+
+/// Takes out the candidates whose figures or head, in the precision that heads have, are not finite: a loss that is not a
+/// number would win or lose against every other by the order of comparison alone.
+fn leave_out_unsound(problem: &Problem, snapshot: &Snapshot, trained: &mut Vec<Trained>) -> Vec<Note> {
+    let unsound = |trained: &mut Trained| {
+        !(trained.is_finite() && head(problem, snapshot, trained, None).check().is_ok())
+    };
+    trained.extract_if(.., unsound).map(|lost| Note::LeftOut(lost.method)).collect()
 }
 
 fn conclude(
@@ -130,8 +172,12 @@ fn conclude(
     options: &Options,
     trained: Vec<Trained>,
     curve: Option<Curve>,
+    mut notes: Vec<Note>,
     proceed: Proceed,
 ) -> Result<Round, LearnError> {
+    if trained.is_empty() {
+        return Err(LearnError::Diverged { samples: snapshot.len() });
+    }
     let mut best = 0;
     for at in 1..trained.len() {
         if trained[at].fold_loss < trained[best].fold_loss {
@@ -160,12 +206,14 @@ fn conclude(
         }
     }
     let fitted = reject::fit(problem, &trained[best].held_out, options.reject_rate, proceed)?;
-    let reject = fitted.map(|(mut reject, scores): (Reject, Vec<f32>)| {
+    let reject = fitted.and_then(|(mut reject, scores): (Reject, Vec<f32>)| {
         let mut unknown = vec![f32::NAN; problem.len()];
         problem.order.iter().zip(scores).for_each(|(&row, score)| unknown[row as usize] = score);
         let (labels, bursts) = (&snapshot.labels, &snapshot.bursts);
         reject.usual = Reference::new(labels, bursts, &chosen, &unknown, snapshot.classes);
-        reject
+        let sound = reject.check(snapshot.width, snapshot.classes).is_ok();
+        notes.extend((!sound).then_some(Note::NoUnknown));
+        sound.then_some(reject)
     });
     let head = head(problem, snapshot, &trained[best], reject);
     proceed()?;
@@ -183,6 +231,7 @@ fn conclude(
         report,
         candidates,
         held_out: chosen,
+        notes,
     })
 }
 
@@ -225,4 +274,52 @@ fn head(problem: &Problem, snapshot: &Snapshot, trained: &Trained, reject: Optio
         head.bias[class] = bias[at];
     }
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Recipe, clusters};
+    use super::*;
+
+    type Spoil = fn(&mut Trained);
+
+    const SPOILS: [Spoil; 6] = [
+        |t| t.linear.weight[3] = f64::NAN,
+        // Finite, but not in the precision of a head.
+        |t| t.linear.weight[3] = 1e300,
+        |t| t.linear.bias[1] = f64::NEG_INFINITY,
+        |t| t.held_out[5] = f64::INFINITY,
+        |t| t.temperature = f64::NAN,
+        |t| t.fold_loss = f64::NAN,
+    ];
+
+    #[test]
+    fn a_candidate_that_is_not_finite_never_hides_a_good_one() {
+        let recipe =
+            Recipe { width: 16, classes: 3, bursts: 5, per_burst: 3, spread: [1.0, 0.4, 0.3], seed: 1 };
+        let snapshot = clusters(recipe);
+        let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
+        let options = Options { bootstrap: 10, ..Options::default() };
+        let all = |spoil: Spoil, which: &[usize]| {
+            let step = &mut |_: &'static str, _: usize| Ok(());
+            let mut all = vec![
+                candidates::imprint(&problem, step).unwrap(),
+                candidates::ridge(&problem, step).unwrap(),
+            ];
+            which.iter().for_each(|&at| spoil(&mut all[at]));
+            let notes = leave_out_unsound(&problem, &snapshot, &mut all);
+            conclude(&problem, &snapshot, &options, all, None, notes, &mut || Ok(()))
+        };
+        for spoil in SPOILS {
+            for (bad, good) in [(0, Method::Ridge), (1, Method::Imprint)] {
+                let round = all(spoil, &[bad]).unwrap();
+                assert_eq!(round.method, good);
+                round.head.check().unwrap();
+                assert!(round.report.accuracy.value > 0.9);
+                assert_eq!(round.notes, [Note::LeftOut([Method::Imprint, Method::Ridge][bad])]);
+            }
+            assert_eq!(all(spoil, &[0, 1]).unwrap_err(), LearnError::Diverged { samples: snapshot.len() });
+        }
+        assert_eq!(all(|_| {}, &[0, 1]).unwrap().notes, []);
+    }
 }

@@ -100,6 +100,10 @@ async fn drive(mut turning: EventLoop, sender: mpsc::Sender<Heard>, at: String, 
 
 fn options(settings: &Settings, client_id: &str, will: &(String, Bytes)) -> Result<MqttOptions, String> {
     settings.check()?;
+    // The broker would make one up: a session that nobody comes back to.
+    if client_id.is_empty() {
+        return Err("there is no MQTT client id: set mqtt.client_id".into());
+    }
     // rumqttc joins host and port with a colon, so an IPv6 address needs its brackets.
     let is_bare_v6 = settings.host.contains(':') && !settings.host.starts_with('[');
     let host = if is_bare_v6 { format!("[{}]", settings.host) } else { settings.host.clone() };

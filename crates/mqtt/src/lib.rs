@@ -2,19 +2,18 @@
 //!
 //! This room knows topics as strings and payloads as bytes, nothing of what they mean. It owns what the
 //! broker cannot be trusted with: the retained topics (published again at every connect), the outbox, and
-//! the order of a head's publication. See `docs/decisions/0006-mqtt-client-and-session.md`.
+//! the order of a head's publication. See `docs/design/decisions/0006-mqtt-client-and-session.md`.
 //!
 //! ```text
 //! Handle ──▶ Outbox (behind a mutex: queues, window, retained topics) ──▶ session task ──▶ driver task (rumqttc)
 //!    Report ◀── forwarding task ◀──────────── reports ◀──────────────────────┘
 //! ```
+#![forbid(unsafe_code)]
 
 use bytes::Bytes;
 
-pub mod broker;
 mod connection;
 mod handle;
-pub mod operator;
 mod outbox;
 mod pause;
 mod probe;
@@ -70,7 +69,6 @@ pub enum Report {
 pub struct Incoming {
     /// Topic it was published on.
     pub topic: String,
-    /// The message.
     pub payload: Bytes,
     /// Published with the retain flag (also when it was delivered live), or kept by the broker from before.
     pub retain: bool,

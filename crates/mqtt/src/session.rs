@@ -88,7 +88,6 @@ pub(super) async fn forward(shared: Arc<Shared>, tx: mpsc::Sender<Report>) {
 pub(super) struct Session {
     shared: Arc<Shared>,
     settings: Settings,
-    client_id: String,
     will: (String, Bytes),
     subscriptions: Vec<String>,
 }
@@ -107,11 +106,7 @@ impl Session {
         will: (String, Bytes),
         subscriptions: Vec<String>,
     ) -> Self {
-        let client_id = match settings.client_id.as_str() {
-            "" => format!("graft-{:016x}", fastrand::u64(..)),
-            id => id.to_owned(),
-        };
-        Self { shared, settings, client_id, will, subscriptions }
+        Self { shared, settings, will, subscriptions }
     }
 
     pub async fn run(self, mut pause: Pause) {
@@ -125,7 +120,7 @@ impl Session {
             let end = self.connection(number, &mut ready).await;
             let lasted = ready.map(|since: Instant| since.elapsed());
             let End::Lost(cause) = end else { break };
-            let cause = habit.consider(cause, lasted, &at, &self.client_id);
+            let cause = habit.consider(cause, lasted, &at, &self.settings.client_id);
             let is_news = lasted.is_some() || said != cause.text;
             self.shared.with(|outbox| {
                 if cause.kind == Kind::Poison {
@@ -164,7 +159,7 @@ impl Session {
 
     /// One connection from CONNECT to its end. `ready` tells since when it was fit for use, if ever.
     async fn connection(&self, number: u64, ready: &mut Option<Instant>) -> End {
-        let mut link = match Link::open(&self.settings, &self.client_id, &self.will) {
+        let mut link = match Link::open(&self.settings, &self.settings.client_id, &self.will) {
             Ok(link) => link,
             Err(cause) => return End::Lost(cause),
         };

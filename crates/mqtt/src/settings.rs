@@ -46,7 +46,8 @@ pub struct Settings {
     pub max_packet_in: u32,
     /// Largest packet sent, bytes; the broker's own limit also applies.
     pub max_packet_out: u32,
-    /// MQTT client id; empty = made from the device id. Two clients of one id throw each other out.
+    /// MQTT client id: the broker keeps the session under it. Empty in the configuration = made from the device id, before
+    /// the session starts. Two clients of one id throw each other out.
     pub client_id: String,
     /// Longest pause between two attempts to connect, seconds, 1 to 3600.
     pub reconnect_max_s: u16,

@@ -13,9 +13,7 @@ const LONGEST_NAME: usize = 64;
 pub struct ClassCount {
     /// Stable: survives renames, never reused.
     pub id: i64,
-    /// The name.
     pub name: String,
-    /// Live samples.
     pub samples: usize,
     /// Distinct bursts of them.
     pub bursts: usize,

@@ -18,7 +18,6 @@ pub enum Bound {
 pub enum IoKind {
     /// The file system is mounted read-only (EROFS).
     ReadOnly,
-    /// Permission denied.
     Denied,
     /// A write, flush or read failed (EIO and the like).
     Failed,
@@ -30,7 +29,6 @@ pub enum StoreError {
     /// No room. The message names the bound and what to do.
     #[error("{message}")]
     Full {
-        /// Which bound.
         bound: Bound,
         /// For people.
         message: String,
@@ -50,7 +48,6 @@ pub enum StoreError {
     /// The file system failed. The connection was closed; the next call opens it again.
     #[error("{message}")]
     Io {
-        /// What kind.
         kind: IoKind,
         /// For people.
         message: String,
@@ -63,9 +60,7 @@ pub enum StoreError {
         "{path} has schema {found}, this graft knows schemas up to {known}: install the newer graft again, or start with another state folder"
     )]
     Newer {
-        /// The database file.
         path: String,
-        /// Its schema number.
         found: i64,
         /// The newest schema number this program knows.
         known: i64,

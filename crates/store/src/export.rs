@@ -12,15 +12,12 @@ use super::{Filter, Skipped, Store, StoreError, classes, recover, rows};
 /// What an export did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Samples written.
     pub samples: usize,
-    /// Classes listed.
     pub classes: usize,
     /// Bytes of pictures written.
     pub bytes: u64,
     /// Samples whose image is damaged.
     pub skipped: Vec<Skipped>,
-    /// The revision exported.
     pub rev: i64,
     /// Whether `progress` ended it early; `samples.jsonl` is missing then.
     pub cancelled: bool,

@@ -9,7 +9,6 @@ use super::{Store, StoreError, rows};
 /// A stored head without its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadRow {
-    /// Its version.
     pub version: i64,
     /// SHA-256 of the file in hex.
     pub sha256: String,
@@ -17,19 +16,16 @@ pub struct HeadRow {
     pub bytes: u64,
     /// Whether the file is still there: old ones go.
     pub has_file: bool,
-    /// The signed manifest.
     pub manifest: String,
     /// How it was trained.
     pub method: String,
     /// The round's metrics as JSON.
     pub metrics: String,
-    /// The gate's verdict.
     pub gate: String,
     /// The version that was active when it was trained.
     pub parent: Option<i64>,
     /// For a roll back: the version whose weights these are.
     pub restored_from: Option<i64>,
-    /// The backbone's digest.
     pub backbone: String,
     /// The class list in the head's order.
     pub classes: Vec<String>,
@@ -43,7 +39,6 @@ pub struct HeadRow {
     pub published_ms: Option<i64>,
 }
 
-/// Which heads serve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Serving {
     /// The head in use.

@@ -16,7 +16,6 @@ const MOST_FILE_BYTES: usize = 64 << 20;
 /// The class a sample was predicted as by a head that never saw its burst.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldOut {
-    /// The sample.
     pub sample: i64,
     /// The predicted class, one of the head's.
     pub class: String,
@@ -29,7 +28,6 @@ pub struct NewHead {
     pub version: i64,
     /// The head file (safetensors).
     pub file: Vec<u8>,
-    /// The signed manifest.
     pub manifest: String,
     /// How it was trained.
     pub method: String,
@@ -41,7 +39,6 @@ pub struct NewHead {
     pub parent: Option<i64>,
     /// For a roll back: the version whose weights these are.
     pub restored_from: Option<i64>,
-    /// The backbone's digest.
     pub backbone: String,
     /// The class list in the head's order.
     pub classes: Vec<String>,

@@ -15,15 +15,12 @@ pub type Embedded = Result<(Vec<u8>, Vec<f32>), String>;
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Imported {
-    /// Samples stored.
     pub added: usize,
     /// Pictures that were stored before.
     pub duplicates: usize,
     /// Pictures left out, with the reason.
     pub skipped: Vec<Skipped>,
-    /// Classes made.
     pub classes_added: usize,
-    /// The dataset's revision.
     pub rev: i64,
     /// What ended it early. What is counted above stays stored; the same import again goes on from there.
     pub stopped: Option<StoreError>,

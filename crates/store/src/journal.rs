@@ -10,13 +10,11 @@ pub(super) const KEPT_STEPS: i64 = 200;
 /// What kind of change a step was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// Samples were added.
     Add,
     /// A folder was imported.
     Import,
     /// Samples got another class.
     Relabel,
-    /// Samples were deleted.
     Delete,
     /// A class was added.
     AddClass,
@@ -82,7 +80,6 @@ pub struct Step {
     pub rev: i64,
     /// When, in ms since 1970.
     pub at_ms: i64,
-    /// What it was.
     pub kind: ChangeKind,
     /// For people.
     pub text: String,

@@ -3,6 +3,7 @@
 //! One [`Store`] per state folder, held by one thread. Every change runs in one transaction ([`Store::transaction`]),
 //! so a command's effect and its remembered reply can be made durable together. No clocks: times come in as `now_ms`
 //! (milliseconds since 1970, as the caller believes it).
+#![forbid(unsafe_code)]
 
 mod classes;
 mod error;
@@ -17,6 +18,7 @@ mod ops;
 mod pairs;
 mod quota;
 mod recover;
+mod rescue;
 mod rows;
 mod salvage;
 mod samples;
@@ -68,7 +70,6 @@ pub struct Tx<'a> {
 }
 
 impl Store {
-    /// The state folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{FreeSpace, Limits, Store, StoreError, quota, recover, salvage, schema, spare};
+use super::{FreeSpace, Limits, Store, StoreError, quota, recover, rescue, schema, spare};
 
 /// The database file inside the state folder.
 pub(super) const DB: &str = "graft.db";
@@ -23,8 +23,8 @@ pub enum Opened {
     Fresh,
     /// It passed its checks.
     Ok,
-    /// It did not pass: it lies, unchanged, under `path`; a fresh one was made and filled with what could be saved. Say
-    /// so loudly.
+    /// It did not pass: it lies, unchanged, under `path`; a fresh one was made and filled with what could be saved, by
+    /// this start or by one that was interrupted. Say so loudly, then call [`Store::rescue_told`].
     MovedAside {
         /// Where the old database is now (its `-wal` beside it).
         path: PathBuf,
@@ -64,8 +64,17 @@ impl Store {
             _lock: lock,
         };
         quota::reserve(&store.dir, &store.limits, &store.free);
+        store.read(|conn| spare::keep_floor(dir, conn))?;
         spare::mend(&mut store)?;
         Ok((store, opened))
+    }
+
+    /// Notes that [`Opened::MovedAside`] was told: until then each start answers it again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn rescue_told(&mut self) -> Result<(), StoreError> {
+        self.drop_state(rescue::REPORT)
     }
 
     /// Checks every page of the database, images and embeddings included. Slow: it reads the whole file.
@@ -82,25 +91,26 @@ fn open_or_replace(
     limits: &Limits,
     free: &FreeSpace,
 ) -> Result<(Connection, Opened), StoreError> {
+    rescue::resume(dir)?;
     let fresh = !dir.join(DB).exists();
     let reason = match recover::torn(dir) {
         Some(reason) => reason,
         None => match open_checked(dir, limits) {
-            Ok(conn) => return Ok((conn, if fresh { Opened::Fresh } else { Opened::Ok })),
+            Ok(conn) => {
+                let intact = if fresh { Opened::Fresh } else { Opened::Ok };
+                let opened = rescue::report(dir, &conn)?.unwrap_or(intact);
+                return Ok((conn, opened));
+            }
             Err(StoreError::Corrupt(reason)) => reason,
             Err(other) => return Err(other),
         },
     };
-    let path = recover::move_aside(dir)?;
+    let number = rescue::build(dir, reason, limits, free)?;
+    rescue::take_over(dir, number)?;
     // Tried once: if the fresh one fails too, the medium is at fault and the caller is told.
-    let mut conn = open_checked(dir, limits)?;
-    let room = free(dir).is_ok_and(|free| {
-        let size = fs::metadata(&path).map_or(0, |file| file.len());
-        free.saturating_sub(size) > limits.free_floor_bytes
-    });
-    let samples_saved = salvage::salvage(&mut conn, &path, room)?;
-    let head_saved = spare::restore(dir, &mut conn)?;
-    Ok((conn, Opened::MovedAside { path, reason, samples_saved, head_saved }))
+    let conn = open_checked(dir, limits)?;
+    let opened = rescue::report(dir, &conn)?.unwrap_or(Opened::Ok);
+    Ok((conn, opened))
 }
 
 /// Opens, migrates, checks, counts the start, and flushes the folder so that the `-wal` file's name is on disk too.
@@ -167,10 +177,10 @@ fn connect(path: &Path, limits: &Limits) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(Duration::from_secs(2))?;
-    // Looked at before the journal mode, which would write to the file.
-    schema::check_version(&conn, &path.display().to_string())?;
     // Until the checks are passed, closing must not write to a file that may be damaged.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Looked at before the journal mode, which would write to the file.
+    schema::check_version(&conn, &path.display().to_string())?;
     let pages: i64 = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages == 0 {
         conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
@@ -241,7 +251,7 @@ fn create_folder(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes an empty 0600 file (SQLite gives its `-wal` and `-shm` the same mode) or tightens an existing one.
-fn create_database_file(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_database_file(path: &Path) -> Result<(), StoreError> {
     let what = |error| StoreError::file(format_args!("creating {}", path.display()), &error);
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => file.sync_all().map_err(what),

@@ -19,7 +19,6 @@ pub enum Stage {
     Promoted,
     /// It stood its probation.
     Confirmed,
-    /// It never served.
     Refused,
     /// It served and was taken back.
     RolledBack,
@@ -54,11 +53,9 @@ pub struct BackboneRow {
     pub version: i64,
     /// `sha256:<hex>` of the ONNX file.
     pub digest: String,
-    /// The signed manifest.
     pub manifest: String,
     /// What the daemon needs to go on with it after a restart.
     pub origin: String,
-    /// Where it stands.
     pub stage: Stage,
     /// Why it stands there, in plain words.
     pub reason: String,
@@ -77,7 +74,6 @@ pub struct Pair {
     pub head: Option<i64>,
 }
 
-/// Which pairs serve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pairs {
     /// The one in use. Before anything came from elsewhere it is the configured backbone.

@@ -47,13 +47,10 @@ impl Default for Limits {
 pub struct Usage {
     /// Pages of the database that hold something.
     pub live_bytes: u64,
-    /// The database file.
     pub file_bytes: u64,
-    /// Its write-ahead log.
     pub log_bytes: u64,
     /// Free on the file system; `None` when that cannot be told.
     pub free_bytes: Option<u64>,
-    /// The quota.
     pub quota_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What to do with files that a failing medium left behind: flushes, moving aside, saving what is readable.
+//! What to do with files that a failing medium left behind: flushes, a new log, the mark of suspicion.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -66,29 +66,6 @@ pub(super) fn torn(dir: &Path) -> Option<String> {
     let wal = fs::metadata(dir.join(format!("{DB}-wal"))).map_or(0, |file| file.len());
     let main = fs::metadata(dir.join(DB)).map_or(0, |file| file.len());
     (main == 0 && wal > 0).then(|| format!("{DB} is empty or missing, but its log holds {wal} bytes"))
-}
-
-/// Renames the database with its log out of the way, under the first free number. Nothing is deleted.
-pub(super) fn move_aside(dir: &Path) -> Result<PathBuf, StoreError> {
-    const PARTS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
-    let name = |n: u32, part: &str| dir.join(format!("{DB}.corrupt-{n}{part}"));
-    let free = (1..10_000).find(|&n| PARTS.iter().all(|part| !name(n, part).exists()));
-    let Some(n) = free else {
-        return Err(StoreError::Conflict(format!(
-            "{} holds 9999 damaged databases: copy them away, and replace the medium",
-            dir.display()
-        )));
-    };
-    // The database first: a log without its database is noticed at the next start, the reverse would not be.
-    for part in PARTS {
-        let from = dir.join(format!("{DB}{part}"));
-        if from.exists() {
-            fs::rename(&from, name(n, part))
-                .map_err(|error| StoreError::file(format_args!("moving {} aside", from.display()), &error))?;
-        }
-    }
-    flush_folder(dir)?;
-    Ok(name(n, ""))
 }
 
 /// Asks the next start for a full check: a read found damage.

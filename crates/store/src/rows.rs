@@ -8,11 +8,8 @@ use super::{ClassCount, Step, Store, StoreError, classes, journal};
 /// Which samples to list. The default lists all live ones, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only this class.
     pub class: Option<String>,
-    /// Only this burst.
     pub burst: Option<String>,
-    /// The latest first.
     pub newest_first: bool,
 }
 
@@ -21,9 +18,7 @@ pub struct Filter {
 pub struct SampleRow {
     /// Its id; never reused.
     pub id: i64,
-    /// Its class.
     pub class: String,
-    /// Its burst.
     pub burst: String,
     /// SHA-256 of the image in hex.
     pub sha256: String,
@@ -35,7 +30,6 @@ pub struct SampleRow {
     pub taken_ms: i64,
     /// The camera or file it came from.
     pub source: String,
-    /// Who labelled it.
     pub by: String,
     /// Normalised x, y, w, h of the crop's region.
     pub roi: Option<[f64; 4]>,
@@ -48,9 +42,7 @@ pub struct SampleRow {
 /// Sizes of the dataset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Live classes.
     pub classes: usize,
-    /// Live samples.
     pub samples: usize,
     /// Distinct bursts of them.
     pub bursts: usize,
@@ -58,7 +50,6 @@ pub struct Counts {
     pub image_bytes: u64,
     /// Deleted samples whose bytes are still there.
     pub removed: usize,
-    /// The revision.
     pub rev: i64,
 }
 

@@ -16,7 +16,6 @@ const MOST_WIDTH: usize = 1 << 16;
 /// A sample to be stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewSample {
-    /// An existing class.
     pub class: String,
     /// What was captured together has the same burst id.
     pub burst: String,
@@ -45,7 +44,6 @@ pub struct Added {
     pub ids: Vec<i64>,
     /// How many of them are new.
     pub fresh: usize,
-    /// The dataset's revision.
     pub rev: i64,
 }
 

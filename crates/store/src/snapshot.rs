@@ -18,7 +18,6 @@ pub struct Labelled {
     pub classes: Vec<String>,
     /// Live samples left out as they have no embedding of this backbone yet; see [`Store::stale`].
     pub missing: usize,
-    /// The dataset's revision.
     pub rev: i64,
     /// `sha256:<hex>` over the backbone's digest, the class list, and each row's image digest, label and burst: equal
     /// digests mean equal training input.

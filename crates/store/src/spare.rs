@@ -125,6 +125,22 @@ pub(super) fn mend(store: &mut Store) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Gives no version out again that the spare knows of, though the database is another one than when it was written.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn keep_floor(dir: &Path, conn: &Connection) -> Result<(), StoreError> {
+    read(dir).map_or(Ok(()), |spare| raise_floor(conn, &spare))
+}
+
+fn raise_floor(conn: &Connection, spare: &Spare) -> Result<(), StoreError> {
+    conn.execute(
+        "UPDATE counters SET value = ?1 WHERE name = 'head_version' AND value < ?1",
+        [spare.version_floor.clamp(0, 1 << 53)],
+    )?;
+    Ok(())
+}
+
 /// Fills a fresh database from the spare: the version floor, and the head that served, serving again unless a better
 /// source has restored one. Returns the version that serves.
 ///
@@ -132,10 +148,7 @@ pub(super) fn mend(store: &mut Store) -> Result<(), StoreError> {
 /// Failures of the fresh database.
 pub(super) fn restore(dir: &Path, conn: &mut Connection) -> Result<Option<i64>, StoreError> {
     let Some(spare) = read(dir) else { return Ok(head_rows::serving(conn)?.active) };
-    conn.execute(
-        "UPDATE counters SET value = max(value, ?1) WHERE name = 'head_version'",
-        [spare.version_floor.clamp(0, 1 << 53)],
-    )?;
+    raise_floor(conn, &spare)?;
     let serving = head_rows::serving(conn)?.active;
     let Some(head) = spare.head.filter(|head| serving.is_none() && head.version <= spare.version_floor)
     else {

@@ -17,11 +17,9 @@ const MOST_VALUE_BYTES: usize = 1 << 20;
 pub struct Outgoing {
     /// Its place; ascending, never reused.
     pub seq: i64,
-    /// The topic.
     pub topic: String,
     /// Whether the broker shall retain it.
     pub retain: bool,
-    /// The payload.
     pub payload: Vec<u8>,
 }
 

@@ -18,7 +18,14 @@ pub fn discovery(prefix: &str, topics: &Topics, version: &str, board: &str) -> (
         (name.to_owned(), part)
     };
     let components: serde_json::Map<String, Value> = [
-        part("label", "sensor", json!({"name": "Label", "icon": "mdi:tag", "state_topic": topics.label()})),
+        part(
+            "label",
+            "sensor",
+            // The attribute tells why there is no label: camera_lost.
+            json!({"name": "Label", "icon": "mdi:tag", "state_topic": topics.label(),
+                "json_attributes_topic": topics.state(),
+                "json_attributes_template": "{{ {'reasons': value_json.reasons} | tojson }}"}),
+        ),
         part(
             "accuracy",
             "sensor",
@@ -82,6 +89,7 @@ mod tests {
         assert_eq!(ids.len(), parts.len());
         let ours = [topics.label(), topics.state(), topics.stats()];
         assert!(parts.values().all(|part| ours.contains(&part["state_topic"].as_str().unwrap().to_owned())));
+        assert_eq!(parts["label"]["json_attributes_topic"], "graft/line-3/state");
         let switch = &parts["adaptation"];
         assert_eq!(topics.parse_cmd(switch["command_topic"].as_str().unwrap()), Some(Op::Mode));
         for word in ["payload_on", "payload_off"] {

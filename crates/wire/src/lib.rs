@@ -1,5 +1,16 @@
 //! Everything graft says and hears: topics, commands, replies, messages, the head file, its manifest
 //! and signatures. Pure: no files, no sockets, no clock; times are passed in as milliseconds since 1970.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::disallowed_macros,
+        reason = "tests read files, and tell"
+    )
+)]
 
 pub mod backbone_manifest;
 pub mod class_name;
@@ -21,6 +32,8 @@ pub mod statistics_file;
 mod strict_json;
 pub mod timestamp;
 pub mod topic;
+#[cfg(test)]
+mod wall;
 
 pub use backbone_manifest::{BackboneManifest, BackboneManifestError};
 pub use class_name::ClassName;

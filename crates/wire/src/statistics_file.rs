@@ -1,6 +1,6 @@
 //! The file of one board's sufficient statistics: sums over its samples from which an exact ridge head follows, alone
 //! or together with those of other boards. No picture and no embedding of a single sample is in it, but sums over few
-//! samples tell much about them: docs/offload.md says what a board gives away with it.
+//! samples tell much about them: docs/guide/offload.md says what a board gives away with it.
 
 use std::collections::{HashMap, HashSet};
 

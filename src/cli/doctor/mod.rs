@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 #[derive(Args, Clone, Debug)]
 pub struct DoctorArgs {}
 
-/// How it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
@@ -26,13 +25,11 @@ enum Verdict {
     Fail,
 }
 
-/// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Finding {
     /// What was looked at.
     check: &'static str,
     verdict: Verdict,
-    /// What was found.
     found: String,
     /// What to do; empty when all is well.
     remedy: String,

@@ -20,7 +20,7 @@ certfile {FOLDER}/server.crt
 keyfile {FOLDER}/server.key
 set_tcp_nodelay true
 """
-# Each device its own topics, as docs/ops.md has it.
+# Each device its own topics, as docs/guide/operation.md has it.
 RIGHTS = "user operator\ntopic readwrite graft/#\n\npattern readwrite graft/%u/#\npattern write graft/operator/#\n"
 SETTINGS = f"""[device]
 id = "edge"

@@ -160,7 +160,7 @@ fn onnxruntime(folder: &Path, merged: &[u8], input: &[f32], shape: &[usize]) -> 
     let python = std::env::var("GRAFT_PYTHON").unwrap_or_else(|_| "python3".into());
     let found = Command::new(&python).args(["-c", "import onnxruntime, numpy"]).output();
     if !found.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {python} has no onnxruntime (set GRAFT_PYTHON)");
+        graft_testing::skip("onnxruntime", &format!("{python} has no onnxruntime (set GRAFT_PYTHON)"));
         return None;
     }
     std::fs::write(folder.join("m.onnx"), merged).unwrap();

@@ -22,32 +22,19 @@ const RESUMES: usize = 8;
 pub enum FetchError {
     /// The card has no digest.
     #[error("the card of `{name}` has no sha256, so nothing fetched could be trusted: add it to the card")]
-    NoDigest {
-        /// The card's name.
-        name: String,
-    },
+    NoDigest { name: String },
     /// The card has no address.
     #[error("the card of `{name}` has no urls: copy the file here by hand and check it with sha256sum")]
-    NoAddress {
-        /// The card's name.
-        name: String,
-    },
+    NoAddress { name: String },
     /// A file here could not be written or read.
     #[error("{}: {source}; choose a folder that can be written and has room", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// Every address gave something else.
     #[error(
         "what was fetched for `{name}` has the SHA-256 {found}, not {expected}; it was deleted. The file upstream changed or the connection is tampered with"
     )]
     WrongDigest {
-        /// The card's name.
         name: String,
-        /// The card's digest.
         expected: String,
         /// The last one seen.
         found: String,
@@ -55,7 +42,6 @@ pub enum FetchError {
     /// No address gave the file.
     #[error("`{name}` could not be fetched:{}\nTry again (it resumes), or copy the file here by hand", reasons.iter().map(|r| format!("\n  {r}")).collect::<String>())]
     Failed {
-        /// The card's name.
         name: String,
         /// One line for each address.
         reasons: Vec<String>,
@@ -72,7 +58,6 @@ enum Trouble {
     Digest(String),
     /// It does not resume where asked; start over.
     Restart,
-    /// A file here.
     Here(FetchError),
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
 mod facts;
+#[allow(unsafe_code, reason = "loops in vectors")]
 mod kernels;
 mod network;
 mod profile;
@@ -43,7 +44,6 @@ pub struct Identity {
     pub name: String,
     /// SHA-256 of the ONNX file, `sha256:<hex>`.
     pub digest: String,
-    /// The cut tensor.
     pub tensor: String,
     /// SHA-256 of the preprocessing recipe, `sha256:<hex>`.
     pub preprocess: String,
@@ -165,8 +165,8 @@ impl Backbone {
         self.proof.as_deref()
     }
 
-    /// How the time of its frames so far went by our operators, the slowest first.
-    pub fn operators(&self) -> Vec<OperatorTime> {
+    /// How the time of its frames so far went by our operators; none where tract runs it.
+    pub(super) fn operators(&self) -> Vec<OperatorTime> {
         profile::operators(self.runner.programs())
     }
 
@@ -340,7 +340,7 @@ pub(super) fn hex_digest(digest: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-/// The most that one core does here, in billions of floating-point operations a second.
-pub fn peak_gflops() -> f64 {
+/// See [`super::lab::peak_gflops`].
+pub(super) fn peak_gflops() -> f64 {
     kernels::Isa::best().peak_gflops()
 }

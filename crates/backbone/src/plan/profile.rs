@@ -1,41 +1,24 @@
-//! Where the time of our operators goes.
+//! Where the time of our operators goes, for `lab`.
 
-use serde::Serialize;
 use tract_onnx::prelude::Arc;
 
 use super::program::{Program, Step, Work};
 
-/// Time of all operators of one kind.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// Time of one operator of ours.
+#[derive(Clone, Debug, PartialEq)]
 pub struct OperatorTime {
-    /// What it computes.
+    /// What it computes, with the size of its kernel.
     pub kind: String,
-    /// How many of them a frame has.
-    pub calls: usize,
-    /// Milliseconds of a frame, all of them together, on average.
+    /// Milliseconds of a frame, on average over the frames so far.
     pub ms: f64,
-    /// Multiplications with addition of a frame, all of them together.
+    /// Multiplications with addition of a frame.
     pub macs: u64,
 }
 
-/// Times by kind, the slowest first.
+/// Times in the order in which the operators run.
 pub(super) fn operators(programs: &[Arc<Program>]) -> Vec<OperatorTime> {
-    let mut all: Vec<OperatorTime> = Vec::new();
-    for program in programs {
-        for (step, ms) in program.steps.iter().zip(program.times()) {
-            let kind = kind(step);
-            match all.iter_mut().find(|time| time.kind == kind) {
-                Some(time) => {
-                    time.calls += 1;
-                    time.ms += ms;
-                    time.macs += step.macs;
-                }
-                None => all.push(OperatorTime { kind, calls: 1, ms, macs: step.macs }),
-            }
-        }
-    }
-    all.sort_by(|a, b| b.ms.total_cmp(&a.ms));
-    all
+    let steps = programs.iter().flat_map(|program| program.steps.iter().zip(program.times()));
+    steps.map(|(step, ms)| OperatorTime { kind: kind(step), ms, macs: step.macs }).collect()
 }
 
 fn kind(step: &Step) -> String {

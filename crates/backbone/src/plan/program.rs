@@ -62,7 +62,6 @@ pub(super) struct Step {
     pub(super) work: Work,
     pub(super) from: Vec<Place>,
     pub(super) to: Place,
-    /// Multiplications with addition.
     pub(super) macs: u64,
 }
 
@@ -148,7 +147,6 @@ impl Program {
     }
 }
 
-/// Where everything goes.
 struct Layout<'a> {
     layers: &'a [Layer],
     isa: Isa,

@@ -93,7 +93,6 @@ impl Levels {
     }
 }
 
-/// The new graph.
 fn assemble(
     model: &TypedModel,
     order: &[usize],

@@ -182,7 +182,6 @@ impl Runner {
         Ok(())
     }
 
-    /// Our operators.
     pub(super) fn programs(&self) -> &[Arc<Program>] {
         &self.programs
     }

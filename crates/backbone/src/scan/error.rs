@@ -8,12 +8,7 @@ use super::wire::Broken;
 pub enum ScanError {
     /// The file is larger than the limit.
     #[error("the file has {bytes} bytes, more than the {limit} allowed: use a smaller backbone")]
-    TooLarge {
-        /// Its length.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
+    TooLarge { bytes: u64, limit: u64 },
     /// The bytes end in the middle.
     #[error("the ONNX file ends in the middle: it was not copied or downloaded whole; fetch it again")]
     Truncated,
@@ -21,24 +16,15 @@ pub enum ScanError {
     #[error(
         "this is not an ONNX file ({reason}): give the .onnx file itself, not an archive, a checkpoint or a download page"
     )]
-    NotOnnx {
-        /// What was seen.
-        reason: &'static str,
-    },
+    NotOnnx { reason: &'static str },
     /// Weights lie in another file.
     #[error(
         "the weights of `{tensor}` lie in another file (external data), which is not supported: save the network again as one file (onnx.save with save_as_external_data=False)"
     )]
-    ExternalWeights {
-        /// The tensor.
-        tensor: String,
-    },
+    ExternalWeights { tensor: String },
     /// Weights are stored sparsely.
     #[error("`{tensor}` is a sparse tensor, which is not supported: export the network with dense weights")]
-    SparseWeights {
-        /// The tensor.
-        tensor: String,
-    },
+    SparseWeights { tensor: String },
     /// No or several operator sets.
     #[error(
         "the file does not name one version of the standard operator set: export it again with opset 13 to 18"
@@ -48,30 +34,15 @@ pub enum ScanError {
     #[error(
         "the file uses opset {found}, this version reads {oldest} to {newest}: convert it (onnx.version_converter) or export it again with opset 13 to 18"
     )]
-    Opset {
-        /// The file's.
-        found: i64,
-        /// Oldest supported.
-        oldest: i64,
-        /// Newest supported.
-        newest: i64,
-    },
+    Opset { found: i64, oldest: i64, newest: i64 },
     /// Too many of something.
     #[error(
         "the file holds more than {limit} {what}: this is no image backbone for a small board; use a smaller one"
     )]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// The limit.
-        limit: usize,
-    },
+    TooMany { what: &'static str, limit: usize },
     /// Graphs in graphs in graphs.
     #[error("graphs are nested more than {limit} deep: export the network without nested control flow")]
-    TooDeep {
-        /// The limit.
-        limit: usize,
-    },
+    TooDeep { limit: usize },
     /// The file defines its own functions.
     #[error(
         "the file defines its own functions (`{function}`), which are not supported: inline them (onnx.inliner.inline_local_functions) and save it again"
@@ -84,16 +55,12 @@ pub enum ScanError {
     #[error(
         "the weights `{tensor}` contain NaN or infinite numbers: the training that made them diverged; use an earlier checkpoint"
     )]
-    NonFinite {
-        /// The tensor.
-        tensor: String,
-    },
+    NonFinite { tensor: String },
     /// A tensor's bytes do not match its shape.
     #[error(
         "tensor `{tensor}` declares {expected} elements but holds {found}: the file is damaged; fetch or export it again"
     )]
     TensorLength {
-        /// The tensor.
         tensor: String,
         /// Elements by its shape.
         expected: u64,
@@ -104,36 +71,20 @@ pub enum ScanError {
     #[error(
         "tensor `{tensor}` has element type {element}, which is not supported: export the network as float32"
     )]
-    ElementType {
-        /// The tensor.
-        tensor: String,
-        /// Its type.
-        element: String,
-    },
+    ElementType { tensor: String, element: String },
     /// A declared output that nothing produces.
     #[error(
         "the graph declares the output `{output}` but nothing produces it: remove that output or export the network again"
     )]
-    UndeclaredOutput {
-        /// The output.
-        output: String,
-    },
+    UndeclaredOutput { output: String },
     /// A node reads a tensor that nothing produces.
     #[error(
         "node `{node}` reads `{tensor}`, which nothing produces: the file is damaged or cut wrongly; export it again"
     )]
-    UndefinedTensor {
-        /// The reader.
-        node: String,
-        /// The missing tensor.
-        tensor: String,
-    },
+    UndefinedTensor { node: String, tensor: String },
     /// Two things make the same tensor.
     #[error("the tensor `{tensor}` is produced twice: the file is invalid; export it again")]
-    DuplicateTensor {
-        /// The tensor.
-        tensor: String,
-    },
+    DuplicateTensor { tensor: String },
     /// The graph runs in a circle.
     #[error("the graph runs in a circle at node `{node}`: the file is invalid; export it again")]
     Cycle {
@@ -149,9 +100,7 @@ pub enum ScanError {
         tensor: String,
         /// The operator that makes it.
         op: String,
-        /// Estimated size.
         bytes: f64,
-        /// The limit.
         limit: u64,
     },
     /// No input at all.
@@ -162,7 +111,6 @@ pub enum ScanError {
         "the graph has {count} inputs ({names}); a backbone has one, the picture: export the image branch alone"
     )]
     ManyInputs {
-        /// How many.
         count: usize,
         /// The first few names.
         names: String,
@@ -172,7 +120,6 @@ pub enum ScanError {
         "input `{input}` is {found}, not a picture: a backbone takes float32 [batch, 3, height, width] or [batch, height, width, 3]"
     )]
     NotAnImage {
-        /// The input.
         input: String,
         /// Its type and shape.
         found: String,

@@ -13,11 +13,8 @@ pub(super) struct Node<'a> {
     pub(super) name: &'a str,
     pub(super) inputs: Vec<&'a str>,
     pub(super) outputs: Vec<&'a str>,
-    /// Integer-list attributes.
     pub(super) ints: Vec<(&'a str, Vec<i64>)>,
-    /// Float-list attributes.
     pub(super) floats: Vec<(&'a str, Vec<f64>)>,
-    /// Tensor attributes.
     pub(super) tensors: Vec<tensor::Tensor<'a>>,
     graphs: Vec<&'a [u8]>,
 }

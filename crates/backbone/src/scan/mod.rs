@@ -30,7 +30,6 @@ pub struct Limits {
     pub tensors: usize,
     /// Inputs, outputs, attributes or dimensions of one thing.
     pub entries: usize,
-    /// Graphs inside graphs.
     pub depth: usize,
     /// Bytes of one tensor that the file makes out of a few numbers (`ConstantOfShape`, `Range`, `Tile` …).
     pub made_bytes: u64,
@@ -65,7 +64,6 @@ pub enum Dim {
 /// A declared input or output of the graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
-    /// Its tensor name.
     pub name: String,
     /// Its element type (`float32`, `uint8` …).
     pub element: String,
@@ -84,7 +82,6 @@ pub struct Scan {
     pub producer: String,
     /// Real inputs (initializers listed as inputs left out).
     pub inputs: Vec<Port>,
-    /// Declared outputs.
     pub outputs: Vec<Port>,
     /// How many nodes of each operator, subgraphs included.
     pub ops: BTreeMap<String, usize>,

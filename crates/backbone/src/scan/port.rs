@@ -25,7 +25,6 @@ impl<'a> RawPort<'a> {
         Ok(port)
     }
 
-    /// An owned copy.
     pub(super) fn port(&self) -> Port {
         Port {
             name: self.name.into(),

@@ -25,7 +25,6 @@ const TICK: Duration = Duration::from_millis(200);
 /// Longest password file.
 const MAX_PASSWORD: u64 = 4096;
 
-/// Reads one stream.
 #[derive(Debug)]
 pub(super) struct HttpSource {
     feed: Feed,
@@ -76,7 +75,6 @@ fn authorization(settings: &Settings) -> Result<Option<String>, CameraError> {
     Ok(Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))))
 }
 
-/// The reading thread.
 fn read(wanted: &Wanted, mut feeder: Feeder, found: &OnceLock<String>) -> Result<(), CameraError> {
     let lost = |text: &str| CameraError::lost(format!("{}: {text}", wanted.url));
     let mut stream = connect(&wanted.url).map_err(|text| lost(&text))?;

@@ -48,7 +48,6 @@ pub(super) struct Look {
     shade: [f32; 5],
     phase: f32,
     contrast: f32,
-    /// Spots and crumbs.
     pub spots: Vec<Spot>,
     /// How much of a pixel is taken from its four neighbours, each.
     pub blur: f32,

@@ -9,7 +9,6 @@ use graft_base::frame::Rgb;
 /// Rubber and wood.
 const BELTS: [[f32; 3]; 2] = [[88.0, 97.0, 92.0], [198.0, 172.0, 136.0]];
 
-/// Draws a frame.
 pub(super) fn paint(scene: &Scene, look: &Look, moment: &Moment, noise_seed: u64) -> Rgb {
     let (width, height) = (scene.settings.width as usize, scene.settings.height as usize);
     let mut canvas = vec![0.0f32; width * height * 3];

@@ -42,7 +42,6 @@ impl Form {
         }
     }
 
-    /// The outline alone.
     pub fn distance(&self, x: f32, y: f32) -> f32 {
         match self.shape {
             Shape::Washer => {
@@ -60,7 +59,6 @@ impl Form {
         }
     }
 
-    /// Outline and surface.
     pub fn at(&self, x: f32, y: f32) -> Point {
         let distance = self.distance(x, y);
         let relief = match self.shape {

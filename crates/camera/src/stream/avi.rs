@@ -14,7 +14,6 @@ struct Video {
 /// Why a file gives no more frames.
 #[derive(Debug)]
 pub(crate) enum AviError {
-    /// Reading failed.
     Io(io::Error),
     /// No MJPEG in it; the text says what is.
     Unsupported(String),

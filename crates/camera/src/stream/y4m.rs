@@ -28,7 +28,6 @@ enum Chroma {
     Full,
 }
 
-/// Reads a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Y4m {
     buffer: Vec<u8>,

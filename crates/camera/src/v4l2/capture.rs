@@ -32,7 +32,6 @@ const USUAL_FPS: f64 = 30.0;
 /// `POLLIN` of poll(2).
 const READABLE: i16 = 1;
 
-/// A streaming camera.
 pub(super) struct V4l2Source {
     device: String,
     /// None only while it is being dropped.

@@ -10,13 +10,10 @@ use serde::Serialize;
 pub struct Control {
     /// As it is written in `camera.controls`, such as `power_line_frequency`.
     pub name: String,
-    /// Least value.
     pub minimum: i64,
-    /// Largest value.
     pub maximum: i64,
     /// Values are this far apart.
     pub step: u64,
-    /// The driver's default.
     pub default: i64,
     /// The value now, where it can be read.
     pub value: Option<i64>,

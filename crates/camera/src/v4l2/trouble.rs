@@ -16,7 +16,6 @@ pub(super) const RECIPES: &str = "Set camera.source = \"pipe\" and as camera.com
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
-    /// Can be used.
     Capture,
     /// Frames in several memory planes: image processors of RK3588, i.MX 8 and others.
     MultiPlanar,
@@ -26,7 +25,6 @@ pub enum NodeKind {
     Codec,
     /// A capture node without streaming.
     NoStreaming,
-    /// Something else.
     Other,
 }
 

@@ -154,7 +154,7 @@ fn leading_directions_are_a_problem_like_any_other() {
         Recipe { width: 430, classes: 3, bursts: 40, per_burst: 5, spread: [0.6, 0.7, 0.4], seed: 6 };
     let snapshot = clusters(recipe);
     let problem = Problem::new(&snapshot, 3, 1, &mut || Ok(())).unwrap();
-    let coordinates = Coordinates::of(&problem, &mut || Ok(())).unwrap().unwrap();
+    let coordinates = Coordinates::of(&problem, &mut Vec::new(), &mut || Ok(())).unwrap().unwrap();
     let few = coordinates.problem(&problem);
     assert!(!coordinates.are_all() && 2 * few.width() < problem.width());
     let mut ridge = Ridge::new(&few, &mut || Ok(())).unwrap();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
+use half::f16;
+
 use crate::Snapshot;
 
 /// One array of an `.npz` file.
@@ -36,13 +38,18 @@ impl Array {
     }
 }
 
-/// The arrays of one feature file; none, said aloud, where it is not there.
+/// The arrays of one feature file; `None` where it is not there and a test may go without.
 pub(crate) fn read(name: &str) -> Option<BTreeMap<String, Array>> {
+    read_shared(&format!("data/features/{name}"))
+}
+
+/// The arrays of a file of the shared folder; none, said aloud, where it is not there.
+pub(crate) fn read_shared(path: &str) -> Option<BTreeMap<String, Array>> {
     let root = std::env::var_os("GRAFT_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
-    let path = root.join("data/features").join(name);
+    let path = root.join(path);
     let Ok(file) = std::fs::File::open(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
+        graft_testing::skip("shared", &format!("{} is not there (set GRAFT_SHARED)", path.display()));
         return None;
     };
     let mut archive = zip::ZipArchive::new(file).unwrap();
@@ -78,6 +85,10 @@ fn parse(bytes: &[u8]) -> Array {
     match kind {
         "<f4" => {
             Array::F32 { shape, values: body.as_chunks().0.iter().map(|&c| f32::from_le_bytes(c)).collect() }
+        }
+        "<f2" => {
+            let half = body.as_chunks().0.iter().map(|&c| f16::from_le_bytes(c).to_f32());
+            Array::F32 { shape, values: half.collect() }
         }
         "<i8" => Array::I64(body.as_chunks().0.iter().map(|&c| i64::from_le_bytes(c)).collect()),
         text => {

@@ -1,12 +1,8 @@
 //! Suspects, learning curve and advice where the truth is known (`cargo test honesty -- --nocapture`). Only training
 //! halves are looked at, but for the accuracy that wrong labels cost.
 
-use super::figures::cpu_ms;
 use super::{Recipe, clusters, features, round};
-use crate::coordinates::Coordinates;
-use crate::curve::Curve;
-use crate::problem::Problem;
-use crate::{Next, Options, Round, Snapshot, candidates, evaluate};
+use crate::{Next, Options, Round, Snapshot, evaluate};
 
 /// The samples that `keep` keeps, by row.
 fn only(snapshot: &Snapshot, mut keep: impl FnMut(usize) -> bool) -> Snapshot {
@@ -172,31 +168,4 @@ fn the_curve_rises_and_ends_at_leave_one_burst_out() {
     // Two bursts a class have one smaller size only.
     let few = round(&clusters(Recipe { bursts: 2, ..recipe }), &Options::default()).unwrap();
     assert_eq!(few.curve.iter().map(|point| point.bursts).collect::<Vec<_>>(), [4, 8]);
-}
-
-#[test]
-fn the_curve_costs_little_beside_the_round() {
-    for (n, bursts) in [(200, 10), (1000, 25), (2000, 50)] {
-        let recipe = Recipe {
-            width: 1280,
-            classes: 10,
-            bursts,
-            per_burst: n / bursts / 10,
-            spread: [0.25, 0.5, 0.5],
-            seed: 1,
-        };
-        let snapshot = clusters(recipe);
-        let start = cpu_ms();
-        let _ = round(&snapshot, &Options::default()).unwrap();
-        let whole = cpu_ms() - start;
-        let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
-        let mut step = |_: &'static str, _: usize| Ok(());
-        let few = Coordinates::of(&problem, &mut || Ok(())).unwrap().unwrap();
-        let problem = few.problem(&problem);
-        let ridge = candidates::ridge(&problem, &mut step).unwrap();
-        let start = cpu_ms();
-        let curve = Curve::measure(&problem, &ridge, 0, &mut step).unwrap();
-        let (points, _) = curve.conclude(&problem, &ridge.held_out, 1000, 0);
-        println!("{n} x 1280 x 10: {} CPU-ms of {whole} for {} points", cpu_ms() - start, points.len());
-    }
 }

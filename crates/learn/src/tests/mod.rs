@@ -7,6 +7,7 @@ mod figures;
 mod honesty;
 mod judging;
 mod robustness;
+mod spectra;
 mod traps;
 
 use std::ops::ControlFlow;

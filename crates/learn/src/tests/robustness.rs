@@ -13,7 +13,7 @@ fn quick() -> Options {
 }
 
 /// Every number of a round is one, and its head can be used.
-fn sound(round: &Round, snapshot: &Snapshot) {
+pub(super) fn sound(round: &Round, snapshot: &Snapshot) {
     round.head.check().unwrap();
     assert_eq!(round.held_out.len(), snapshot.len());
     for held_out in &round.held_out {

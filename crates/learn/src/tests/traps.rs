@@ -1,4 +1,4 @@
-//! The traps that are known (docs/learning.md), each shown and each avoided.
+//! The traps that are known (docs/design/learning.md), each shown and each avoided.
 
 use super::{Recipe, clusters, round};
 use crate::candidates;
@@ -75,7 +75,7 @@ fn noise_is_not_learned_in_leading_directions_either() {
         Recipe { width: 450, classes: 2, bursts: 300, per_burst: 1, spread: [0.0, 0.0, 1.0], seed: 3 };
     let snapshot = clusters(recipe);
     let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
-    let few = Coordinates::of(&problem, &mut || Ok(())).unwrap().unwrap();
+    let few = Coordinates::of(&problem, &mut Vec::new(), &mut || Ok(())).unwrap().unwrap();
     assert!(!few.are_all());
     for tried in round(&snapshot, &Options::default()).unwrap().candidates {
         let accuracy = tried.report.accuracy.value;

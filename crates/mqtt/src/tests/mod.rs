@@ -7,8 +7,8 @@ mod secured;
 mod talking;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,9 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::broker::{self, Broker, Options};
+use graft_testing::broker::{self, Broker, Options};
+use graft_testing::operator::{Message, Operator};
+use graft_testing::skip;
+
 use super::handle::start_with;
-use super::operator::{Message, Operator};
 use super::pause::Pause;
 use super::{Handle, Incoming, Publication, Report, Settings, Tls, probe};
 
@@ -32,7 +34,7 @@ const AVAILABILITY: &str = "graft/d1/availability";
 /// A broker in a folder of its own, or a word on why the test does nothing.
 fn broker_with(options: &Options) -> Option<(Broker, TempDir)> {
     if broker::find().is_none() {
-        eprintln!("skipped: mosquitto is not installed (sudo apt install mosquitto)");
+        skip("mosquitto", "mosquitto is not installed (sudo apt install mosquitto)");
         return None;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -203,7 +205,6 @@ impl Proxy {
 
 /// A run of `openssl`, or nothing where it is not installed.
 fn openssl(dir: &std::path::Path, arguments: &str) -> Option<()> {
-    static ABSENT: OnceLock<()> = OnceLock::new();
     match std::process::Command::new("openssl").args(arguments.split_whitespace()).current_dir(dir).output() {
         Ok(output) => {
             assert!(
@@ -214,7 +215,7 @@ fn openssl(dir: &std::path::Path, arguments: &str) -> Option<()> {
             Some(())
         }
         Err(_) => {
-            ABSENT.get_or_init(|| eprintln!("skipped: openssl is not installed (sudo apt install openssl)"));
+            skip("openssl", "openssl is not installed (sudo apt install openssl)");
             None
         }
     }

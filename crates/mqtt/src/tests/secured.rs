@@ -27,7 +27,7 @@ fn tls_lines(dir: &Path) -> Vec<String> {
 /// A broker with TLS, whose readiness is seen by a plain TCP connect.
 fn tls_broker(dir: &Path, name: &str, more: &[&str]) -> Option<Broker> {
     if broker::find().is_none() {
-        eprintln!("skipped: mosquitto is not installed (sudo apt install mosquitto)");
+        skip("mosquitto", "mosquitto is not installed (sudo apt install mosquitto)");
         return None;
     }
     certificates(dir, name)?;
@@ -56,7 +56,7 @@ fn password_file(dir: &Path) -> Option<PathBuf> {
     match command.arg("-b").arg(&path).args(["line-3", "s3cret"]).status() {
         Ok(status) if status.success() => Some(path),
         _ => {
-            eprintln!("skipped: mosquitto_passwd does not work here");
+            skip("mosquitto", "mosquitto_passwd does not work here (sudo apt install mosquitto)");
             None
         }
     }

@@ -36,6 +36,7 @@ fn the_child() {
     let (Ok(role), Ok(folder)) = (std::env::var(ROLE), std::env::var(FOLDER)) else { return };
     match role.as_str() {
         "label" => label_for_ever(Path::new(&folder)),
+        "rescue" => super::rescue::start(Path::new(&folder)),
         "faults" => super::faults::session(Path::new(&folder)),
         other => panic!("no role {other}"),
     }

@@ -19,7 +19,9 @@ fn built() -> (tempfile::TempDir, i64) {
 }
 
 fn reopened(dir: &Path) -> (Store, Opened) {
-    Store::open_with(dir, ROOMY, Box::new(|_| Ok(60 << 20))).expect("opens")
+    let (mut store, opened) = Store::open_with(dir, ROOMY, Box::new(|_| Ok(60 << 20))).expect("opens");
+    store.rescue_told().expect("noted");
+    (store, opened)
 }
 
 fn moved(opened: Opened) -> (std::path::PathBuf, String, usize, Option<i64>) {
@@ -134,6 +136,7 @@ fn a_cut_or_overwritten_database_is_recovered_or_moved_aside_once() {
             Err(StoreError::Newer { .. }) => continue,
             Err(error) => panic!("round {round}: {error}"),
         };
+        store.rescue_told().expect("noted");
         if let Opened::MovedAside { path, .. } = &opened {
             assert!(fs::read(path).expect("kept") == bytes, "round {round}");
             assert_eq!(store.serving().expect("serving").active, Some(version), "round {round}");

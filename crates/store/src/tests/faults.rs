@@ -74,13 +74,13 @@ fn check(wrap: &[&str], recovers: bool) -> HashMap<String, usize> {
     words
 }
 
-fn strace() -> bool {
+pub fn strace() -> bool {
     let works = Command::new("strace")
         .args(["-o", "/dev/null", "true"])
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        eprintln!("skipped: strace is not here or may not trace");
+        graft_testing::skip("strace", "strace is not here (apt-get install strace) or may not trace");
     }
     works
 }

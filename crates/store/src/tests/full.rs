@@ -115,8 +115,10 @@ fn the_reserve_is_given_to_a_full_disk_and_taken_back() {
     let (mut store, _) = Store::open_with(dir.path(), ROOMY, Box::new(|_| Ok(1 << 30))).expect("opens");
     let reserve = dir.path().join("reserve");
     if !reserve.exists() {
-        eprintln!("skipped: this file system cannot reserve space");
-        return;
+        return graft_testing::skip(
+            "reserve",
+            "the file system of the temporary folder cannot reserve space",
+        );
     }
     assert_eq!(std::fs::metadata(&reserve).expect("there").len(), 16 << 20);
     let full: Result<(), _> = store.transaction(|_| Err(StoreError::disk_full()));

@@ -1,4 +1,4 @@
-//! Figures for docs/store.md: `cargo test --release -- --ignored store_figures --nocapture`.
+//! Figures for docs/lab/store.md: `cargo test --release -- --ignored store_figures --nocapture`.
 
 use std::time::Instant;
 

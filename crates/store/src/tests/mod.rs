@@ -11,6 +11,7 @@ mod history;
 mod machine;
 mod measures;
 mod opening;
+mod rescue;
 mod samples;
 mod state;
 

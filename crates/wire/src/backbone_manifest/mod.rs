@@ -1,5 +1,5 @@
 //! The signed manifest of a fine-tuned backbone: what a host returns for a job, or gives to a group of
-//! boards. docs/offload.md is its description for other programs.
+//! boards. docs/reference/offload.md is its description for other programs.
 
 mod check;
 mod statement;
@@ -70,7 +70,7 @@ pub struct BackboneManifest {
     pub expires: String,
     /// Short name of the key that signed this.
     pub key_id: String,
-    /// Base64 Ed25519 signature over the statement, see docs/offload.md.
+    /// Base64 Ed25519 signature over the statement, see docs/reference/offload.md.
     pub sig: String,
 }
 

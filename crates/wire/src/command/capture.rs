@@ -13,7 +13,7 @@ use crate::fields::{Fields, required};
 #[serde(tag = "action", rename_all = "snake_case")]
 #[schemars(rename = "CaptureCommand")]
 pub enum Capture {
-    /// Keep `hz` frames a second as samples of `class`, one burst, until `stop` or `max`.
+    /// Keep `hz` frames a second as samples of `class`, one burst, until `stop`, `seconds` or `max`.
     Start {
         /// The class of the samples; made if it is new.
         class: ClassName,
@@ -21,7 +21,12 @@ pub enum Capture {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 0.1, max = 30.0))]
         hz: Option<f64>,
-        /// Samples after which it ends by itself, 1 to 1000; absent: as configured (`capture.max`, 40).
+        /// Seconds after which it ends by itself, 0.1 to 600, however many samples it kept.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 0.1, max = 600.0))]
+        seconds: Option<f64>,
+        /// Samples after which it ends by itself, 1 to 1000; absent: as configured (`capture.max`, 40), or
+        /// without this limit where `seconds` is given.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1, max = 1000))]
         max: Option<u32>,
@@ -43,11 +48,11 @@ pub enum Capture {
 
 impl Capture {
     pub(super) const ACTIONS: Actions =
-        &[("start", &["class", "hz", "max", "burst"]), ("stop", &[]), ("snap", &["class"])];
+        &[("start", &["class", "hz", "seconds", "max", "burst"]), ("stop", &[]), ("snap", &["class"])];
 
     /// A capture of `class` with the defaults.
     pub fn start(class: ClassName) -> Self {
-        Self::Start { class, hz: None, max: None, burst: None }
+        Self::Start { class, hz: None, seconds: None, max: None, burst: None }
     }
 
     pub(super) fn read(action: &str, fields: &mut Fields) -> Result<Self, Error> {
@@ -55,6 +60,7 @@ impl Capture {
             "start" => Self::Start {
                 class: required("class", fields.class("class")?)?,
                 hz: fields.number("hz", 0.1..=30.0)?,
+                seconds: fields.number("seconds", 0.1..=600.0)?,
                 // The range fits u32.
                 max: fields.whole("max", 1..=1000)?.map(|n| n as u32),
                 burst: fields.text("burst", 128)?,

@@ -65,10 +65,26 @@ fn a_bare_class_name_labels_the_newest_frame() {
 }
 
 #[test]
+fn the_duration_of_a_capture_is_bounded() {
+    for seconds in ["0", "-5", "601", "\"5\""] {
+        let body = format!(r#"{{"action":"start","class":"ok","seconds":{seconds}}}"#);
+        let error = refused(Op::Capture, &body);
+        assert_eq!(error.detail["pointer"], "/seconds", "{body}");
+        assert!(error.message.contains("0.1 to 600"), "{error:?}");
+    }
+}
+
+#[test]
 fn absent_fields_take_their_defaults() {
     assert_eq!(
         ok(Op::Capture, r#"{"action":"start","class":" ok "}"#),
-        Command::Capture(Capture::Start { class: class("ok"), hz: None, max: None, burst: None })
+        Command::Capture(Capture::Start {
+            class: class("ok"),
+            hz: None,
+            seconds: None,
+            max: None,
+            burst: None
+        })
     );
     assert_eq!(
         ok(Op::Capture, r#"{"action":"start","class":"ok","burst":null}"#),
@@ -219,8 +235,16 @@ fn commands() -> impl Strategy<Value = Command> {
     let version = || 1..=i64::MAX as u64;
     prop_oneof![
         prop_oneof![Just(Mode::Adapt), Just(Mode::Infer), Just(Mode::Pause)].prop_map(Command::Mode),
-        (class_names(), prop::option::of(0.1f64..=30.0), prop::option::of(1u32..=1000), text())
-            .prop_map(|(class, hz, max, burst)| Command::Capture(Capture::Start { class, hz, max, burst })),
+        (
+            class_names(),
+            prop::option::of(0.1f64..=30.0),
+            prop::option::of(0.1f64..=600.0),
+            prop::option::of(1u32..=1000),
+            text()
+        )
+            .prop_map(|(class, hz, seconds, max, burst)| {
+                Command::Capture(Capture::Start { class, hz, seconds, max, burst })
+            }),
         Just(Command::Capture(Capture::Stop)),
         prop::option::of(class_names()).prop_map(|class| Command::Capture(Capture::Snap { class })),
         (class_names(), prop::option::of(0..=i64::MAX as u64), text())

@@ -1,4 +1,4 @@
-//! `docs/asyncapi.yaml`: the interface for tools.
+//! `docs/reference/asyncapi.yaml`: the interface for tools.
 
 use serde_json::{Map, Value, json};
 
@@ -77,7 +77,7 @@ pub const TOPICS: [Topic; 11] = [
         true,
         1,
         None,
-        "The agreed class as plain text, on change only: three frames in a row (setting `predict.vote`) have to say the same with enough confidence. `none` while there is no agreed class.",
+        "The agreed class as plain text, on change only: three frames in a row (setting `predict.vote`) have to say the same with enough confidence. `none` while there is no agreed class: before the first one, and while the camera is lost (`reasons` of `state` has `camera_lost` then).",
     ),
     topic(
         "prediction",

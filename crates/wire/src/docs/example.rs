@@ -1,4 +1,4 @@
-//! The signed examples of the documents, and `docs/head-format.md`, which is about one of them.
+//! The signed examples of the documents, and `docs/reference/head-format.md`, which is about one of them.
 
 use serde_json::json;
 

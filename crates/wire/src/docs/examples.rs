@@ -56,8 +56,14 @@ pub fn examples() -> Vec<Example> {
         ),
         example(
             Op::Capture,
-            "The same with every field",
-            r#"{"action":"start","class":"ok","hz":2,"max":100,"burst":"tray-17"}"#,
+            "For 5 seconds",
+            r#"{"action":"start","class":"ok","seconds":5}"#,
+            ok(json!({"class": "ok", "burst": "b-0193"})),
+        ),
+        example(
+            Op::Capture,
+            "With every field; the limit that is reached first ends it",
+            r#"{"action":"start","class":"ok","hz":2,"seconds":60,"max":100,"burst":"tray-17"}"#,
             ok(json!({"class": "ok", "burst": "tray-17"})),
         ),
         example(

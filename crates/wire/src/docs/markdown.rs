@@ -1,4 +1,4 @@
-//! `docs/mqtt.md`: the interface for people.
+//! `docs/reference/mqtt.md`: the interface for people.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! The documents that are written from these types: `docs/mqtt.md`, `docs/asyncapi.yaml`,
-//! `docs/head-format.md`. A test compares them with the files; `GRAFT_BLESS=1` writes the files.
+//! The documents that are written from these types: `docs/reference/mqtt.md`, `docs/reference/asyncapi.yaml`,
+//! `docs/reference/head-format.md`. A test compares them with the files; `GRAFT_BLESS=1` writes the files.
 
 mod asyncapi;
 mod example;

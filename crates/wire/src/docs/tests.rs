@@ -10,7 +10,7 @@ use crate::reply::Reply;
 
 /// Compares a document with its file; with `GRAFT_BLESS=1` writes the file.
 fn compare(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
     if std::env::var_os("GRAFT_BLESS").is_some_and(|v| v == "1") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -19,7 +19,7 @@ fn compare(name: &str, text: &str) {
     if file != text {
         let line = file.lines().zip(text.lines()).position(|(a, b)| a != b).map_or(0, |n| n + 1);
         panic!(
-            "docs/{name} is not what the types say (first difference at line {line}); \
+            "docs/reference/{name} is not what the types say (first difference at line {line}); \
              run GRAFT_BLESS=1 cargo test --lib wire::docs"
         );
     }

@@ -1,5 +1,5 @@
 //! The head file: a safetensors file that holds one head and says what it belongs to.
-//! docs/head-format.md is its description for other programs.
+//! docs/reference/head-format.md is its description for other programs.
 
 mod metadata;
 #[cfg(test)]

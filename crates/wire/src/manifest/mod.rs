@@ -35,7 +35,7 @@ const METRIC_DECIMALS: f64 = 1e6;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// The head file of docs/head-format.md.
+    /// The head file of docs/reference/head-format.md.
     #[default]
     Safetensors,
 }
@@ -98,7 +98,7 @@ pub struct Manifest {
     pub url: Option<String>,
     /// Short name of the key that signed this.
     pub key_id: String,
-    /// Base64 Ed25519 signature over the statement, see docs/head-format.md.
+    /// Base64 Ed25519 signature over the statement, see docs/reference/head-format.md.
     pub sig: String,
 }
 

@@ -30,7 +30,7 @@ pub struct Claim {
     pub until: String,
     /// Short name of the key that signed it.
     pub key_id: String,
-    /// Base64 Ed25519 signature over the claim's statement, see docs/offload.md.
+    /// Base64 Ed25519 signature over the claim's statement, see docs/reference/offload.md.
     pub sig: String,
 }
 

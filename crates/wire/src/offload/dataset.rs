@@ -30,7 +30,7 @@ pub struct Dataset {
     pub backbone: Blob,
     /// Its card, as TOML.
     pub card: Blob,
-    /// The active head (docs/head-format.md), where there is one: training starts from it.
+    /// The active head (docs/reference/head-format.md), where there is one: training starts from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Blob>,
     /// The samples.

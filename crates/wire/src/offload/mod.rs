@@ -1,5 +1,5 @@
 //! Offload on the wire: what a board offers, how a host claims it, what the board sends, what comes back.
-//! Control goes over MQTT, bytes over HTTP; docs/offload.md tells the whole story.
+//! Control goes over MQTT, bytes over HTTP; docs/reference/offload.md tells the whole story.
 
 mod blob;
 mod claim;

@@ -1,0 +1,6 @@
+//! What `graft-lab` needs of the product and cannot get otherwise: the parts of the daemon that make a round give way to
+//! predictions, so that what is measured is what runs on a board, and how the command line loads a backbone and speaks.
+//! Nothing is defined here, and nothing of the product uses it.
+
+pub use crate::cli::{BackboneArgs, Output, Silent, exit_code, table, text};
+pub use crate::daemon::{Budget, Hands, nice};
