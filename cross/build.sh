@@ -17,7 +17,7 @@ case "${1:-build}" in
     printf 'version   %s\n' "$(qemu-aarch64 "$graft" --version)"
     ;;
   loops) cross/loops.py "$graft" ;;
-  # What emulation can show: both rooms of NEON kernels, what is pure, the store, the wire, and the whole job by the real
+  # What emulation can show: NEON vectors and both sets of kernels on them, what is pure, the store, the wire, and the whole job by the real
   # daemon on a real broker, with the tiny backbone: labels, a round, the head published, a power cut.
   test)
     # Real networks and their embeddings, where they lie beside the repository, are for machines that are not emulated.
@@ -25,7 +25,7 @@ case "${1:-build}" in
     # Neither do the tools that look into a process know an emulated one, nor is Python's onnxruntime the board's.
     export GRAFT_ALLOW_SKIP="${GRAFT_ALLOW_SKIP:+$GRAFT_ALLOW_SKIP,}shared,strace,ptrace"
     cross_cargo test --locked --profile "$profile" --lib \
-      -p graft-learn -p graft-control -p graft-wire -p graft-store -p graft-backbone
+      -p graft-simd -p graft-learn -p graft-control -p graft-wire -p graft-store -p graft-backbone
     tests --test graft -- service:: --test-threads 1
     ;;
   *) echo "cross/build.sh build|facts|loops|test" >&2; exit 2 ;;

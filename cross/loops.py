@@ -14,8 +14,8 @@ import sys
 # Part of the function's name, and what it is. All that one name stands for is shown together.
 KERNELS = {
     "learn::matmul::": "head, scores and gradient",
-    "plan::kernels::isa::neon::conv": "backbone, dense and pointwise",
-    "plan::kernels::isa::neon::depthwise": "backbone, depthwise",
+    "plan::kernels::tile::conv_rows": "backbone, dense and pointwise",
+    "plan::kernels::tile::depthwise_rows": "backbone, depthwise",
 }
 FINISH = {"fmax", "fmin", "fdiv", "frintn"}
 

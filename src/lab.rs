@@ -2,5 +2,5 @@
 //! predictions, so that what is measured is what runs on a board, and how the command line loads a backbone and speaks.
 //! Nothing is defined here, and nothing of the product uses it.
 
-pub use crate::cli::{BackboneArgs, Output, Silent, exit_code, table, text};
-pub use crate::daemon::{Budget, Hands, nice};
+pub use crate::cli::{BackboneArgs, Output, Silent, choose_instructions, exit_code, table, text};
+pub use crate::daemon::{Budget, Pace, nice, round_threads};

@@ -113,7 +113,7 @@ pub struct Look {
 pub fn look(settings: &Settings, enough: u32, limit: Duration) -> Result<Look, CameraError> {
     let begun = Instant::now();
     let mut source = camera::open(settings)?;
-    let deadline = begun + source.patience().first;
+    let deadline = begun + source.timeouts().first;
     let mut seen: Option<(Instant, Frame)> = None;
     let mut count = 0;
     loop {

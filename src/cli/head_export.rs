@@ -6,9 +6,9 @@ use crate::config;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use graft_backbone::{self as backbone, Card, export as onnx};
+use graft_base::whole_file;
 use graft_wire::{HeadFile, digest, head_file};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Write a head to a file
@@ -136,16 +136,8 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(says)
 }
 
-/// Writes a file under another name first, so that a broken one never has the right name.
+/// Writes a file that is there whole or not at all.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let done = (|| {
-        let mut file = std::fs::File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)
-    })();
-    done.with_context(|| format!("cannot write {}; check the folder and the free space", path.display()))
+    whole_file::write(path, bytes, 0o644)
+        .with_context(|| format!("cannot write {}; check the folder and the free space", path.display()))
 }

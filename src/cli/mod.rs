@@ -141,7 +141,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()) * 2);
         }
     };
-    match dispatch(cli.command, &cli.common) {
+    match choose_instructions().and_then(|()| dispatch(cli.command, &cli.common)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = exit_code(&error);
@@ -151,6 +151,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Has all kernels use the instructions that `$GRAFT_ISA` names, such as `avx2`; without it, the fastest that the CPU has.
+///
+/// # Errors
+/// When the CPU does not have them, or there are none of that name.
+pub fn choose_instructions() -> Result<()> {
+    if let Some(name) = std::env::var_os("GRAFT_ISA").filter(|name| !name.is_empty()) {
+        graft_simd::Isa::choose(&name.to_string_lossy())
+            .map_err(|error| failure::Usage(format!("GRAFT_ISA: {error}")))?;
+    }
+    Ok(())
 }
 
 fn dispatch(command: Command, common: &Common) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Arrays as numpy keeps them: `.npy` records in an uncompressed zip file, readable without pickle.
 
+use graft_base::whole_file;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
@@ -54,7 +55,7 @@ impl Writer {
     pub fn finish(self) -> io::Result<()> {
         let file = self.zip.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        std::fs::rename(&self.part, &self.path)
+        whole_file::place(&self.part, &self.path)
     }
 
     fn begin(&mut self, name: &str, kind: &str, shape: &[usize]) -> io::Result<()> {

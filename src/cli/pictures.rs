@@ -2,12 +2,8 @@
 
 use super::failure::Usage;
 use anyhow::{Context, Result};
-use graft_camera as camera;
-use std::collections::BTreeSet;
+use graft_base::pictures::{Links, image_folder};
 use std::path::{Path, PathBuf};
-
-/// Folders below a class folder are followed so deep.
-const MAX_DEPTH: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -29,68 +25,38 @@ pub struct Folder {
     pub stray: Vec<String>,
 }
 
-/// Lists the pictures of a folder. Hidden files and folders are left out; folders in class folders are followed.
+/// Lists the pictures of a folder. Hidden files and folders are left out; folders in class folders and links are
+/// followed.
 ///
 /// # Errors
 /// When a folder cannot be read or there is no picture at all.
 pub fn list(folder: &Path) -> Result<Folder> {
-    let (files, folders) = entries(folder)?;
+    let listed = image_folder(folder, Links::Follow)
+        .with_context(|| format!("{} cannot be read; give a folder of pictures", folder.display()))?;
+    let text = |file: &Path| file.to_string_lossy().into_owned();
     let mut found = Folder::default();
-    for name in folders {
-        let mut pictures = Vec::new();
-        walk(&folder.join(&name), &name, found.classes.len(), 0, &mut pictures)?;
-        if !pictures.is_empty() {
-            found.classes.push(name);
-            found.pictures.append(&mut pictures);
-        }
+    for class in listed.classes.into_iter().filter(|class| !class.pictures.is_empty()) {
+        let number = found.classes.len();
+        found.classes.push(class.name);
+        let pictures = class.pictures.iter();
+        found.pictures.extend(pictures.map(|file| Picture {
+            file: text(file),
+            path: folder.join(file),
+            class: number,
+        }));
     }
-    let flat = files.into_iter().filter(|name| camera::is_image_name(Path::new(name)));
     if found.classes.is_empty() {
-        let picture = |file: String| Picture { path: folder.join(&file), file, class: 0 };
-        found.pictures = flat.map(picture).collect();
+        let flat = listed.loose.iter();
+        found.pictures =
+            flat.map(|file| Picture { file: text(file), path: folder.join(file), class: 0 }).collect();
     } else {
-        found.stray = flat.collect();
+        found.stray = listed.loose.iter().map(|file| text(file)).collect();
     }
     if found.pictures.is_empty() {
         let text = "no pictures in it; give a folder with one folder of pictures a class";
         return Err(Usage(format!("{}: {text}", folder.display())).into());
     }
     Ok(found)
-}
-
-fn walk(folder: &Path, prefix: &str, class: usize, depth: usize, into: &mut Vec<Picture>) -> Result<()> {
-    let (files, folders) = entries(folder)?;
-    let pictures = files.iter().filter(|name| camera::is_image_name(Path::new(name)));
-    into.extend(pictures.map(|name| Picture {
-        file: format!("{prefix}/{name}"),
-        path: folder.join(name),
-        class,
-    }));
-    for name in folders.iter().filter(|_| depth < MAX_DEPTH) {
-        walk(&folder.join(name), &format!("{prefix}/{name}"), class, depth + 1, into)?;
-    }
-    Ok(())
-}
-
-/// Names of the files and of the folders in a folder, sorted. Names that are not Unicode are written as well as
-/// they can be, and then cannot be opened: they are reported like any unreadable picture.
-fn entries(folder: &Path) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-    let says = || format!("{} cannot be read; give a folder of pictures", folder.display());
-    let (mut files, mut folders) = (BTreeSet::new(), BTreeSet::new());
-    for entry in std::fs::read_dir(folder).with_context(says)? {
-        let entry = entry.with_context(says)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
-            // A broken link counts as a file: it is then reported as unreadable.
-            let is_folder = std::fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir());
-            if is_folder {
-                folders.insert(name)
-            } else {
-                files.insert(name)
-            };
-        }
-    }
-    Ok((files, folders))
 }
 
 #[cfg(test)]
@@ -122,7 +88,7 @@ mod tests {
         let found = list(folder.path()).unwrap();
         assert_eq!(found.classes, ["a", "b"]);
         let files: Vec<_> = found.pictures.iter().map(|p| (p.file.as_str(), p.class)).collect();
-        assert_eq!(files, [("a/x.jpeg", 0), ("a/deep/y.jpg", 0), ("b/10.png", 1), ("b/2.JPG", 1)]);
+        assert_eq!(files, [("a/deep/y.jpg", 0), ("a/x.jpeg", 0), ("b/10.png", 1), ("b/2.JPG", 1)]);
         assert_eq!(found.stray, ["stray.jpg"]);
     }
 

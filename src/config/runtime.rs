@@ -4,10 +4,11 @@ use super::layers::{Effective, read_text};
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::rules::{Rule, rules};
+use graft_base::whole_file;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -134,19 +135,11 @@ pub fn read(state_dir: &Path, effective: &mut Effective, problems: &mut Vec<Prob
     }
 }
 
-/// Temp, fsync, rename, fsync of the folder: after a power cut either the old or the new file is there.
+/// After a power cut either the old or the new file is there.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().ok_or_else(|| io::Error::other("no folder"))?;
+    let folder = whole_file::folder(path);
     fs::create_dir_all(folder)?;
-    let new = path.with_extension("toml.new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()?;
-    if let Some(above) = folder.parent() {
-        File::open(above)?.sync_all()?;
-    }
-    Ok(())
+    whole_file::write(path, bytes, 0o644)?;
+    // The folder may be new.
+    File::open(whole_file::folder(folder))?.sync_all()
 }

@@ -12,8 +12,24 @@ pub struct Clock {
     pub boot_id: String,
 }
 
+/// The time of one event, read once by the loop. No component reads a clock of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic clock, comparable with the time of a frame.
+    pub at: Instant,
+    /// Time since the start; never goes back.
+    pub uptime: Duration,
+    /// Wall time in milliseconds since 1970. It may jump; nothing is decided by it unless `synced`.
+    pub wall_ms: i64,
+    /// Whether wall time can be believed.
+    pub synced: bool,
+}
+
 impl Clock {
     /// Starts counting.
+    ///
+    /// # Errors
+    /// The kernel gives no random numbers.
     pub fn new() -> anyhow::Result<Self> {
         let mut bytes = [0u8; 8];
         getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers from the kernel: {e}"))?;
@@ -21,9 +37,11 @@ impl Clock {
         Ok(Self { start: Instant::now(), boot_id })
     }
 
-    /// Time since the start; never goes back.
-    pub fn now(&self) -> Duration {
-        self.start.elapsed()
+    /// The present time by every clock.
+    pub fn read(&self) -> Now {
+        let at = Instant::now();
+        let uptime = at.saturating_duration_since(self.start);
+        Now { at, uptime, wall_ms: self.wall_ms(), synced: self.synced() }
     }
 
     /// Wall time in milliseconds since 1970. It may jump; nothing is decided by it.

@@ -1,82 +1,16 @@
 //! The inference thread: newest frame → crop → embedding → head → observation. It owns the backbone
 //! and the active head; a new head is sent to it and swapped between two frames.
 
+use super::event::{Done, Event, Inbox};
+use super::frames::{ActiveHead, Embedded, FRESH, Installed, Network, Observation, Order, SeenFrame};
 use super::picture::{Picture, Promise};
-use graft_backbone::Backbone;
 use graft_base::frame::{Frame, Rgb};
-use graft_camera::{self as camera, Glance, Slot};
-use graft_learn::{Head, Prediction};
+use graft_camera::{self as camera, FrameCheck, Slot};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::mpsc as queue;
-
-/// A head in use: what the inference thread needs to turn an embedding into words.
-#[derive(Clone)]
-pub struct ActiveHead {
-    /// 0 for the untrained head that stands in until the first round.
-    pub version: u64,
-    /// The weights.
-    pub head: Arc<Head>,
-    /// The class list.
-    pub classes: Arc<[String]>,
-}
-
-/// What the inference thread is told.
-pub enum Order {
-    /// Use this head from the next frame on (`None`: no head), then call back.
-    Install(Option<ActiveHead>, Box<dyn FnOnce() + Send>),
-    /// Use this backbone, and this head on it, from the next frame on, then call back.
-    InstallPair(Box<Eye>, Option<ActiveHead>, Box<dyn FnOnce() + Send>),
-    /// Embed a picture from outside.
-    Embed {
-        /// The picture.
-        picture: Box<Rgb>,
-        /// Whether it is a crop already.
-        crop: bool,
-        /// Who waits for it.
-        answer: mpsc::Sender<Result<Embedded, String>>,
-    },
-    /// End the thread.
-    Stop,
-}
-
-/// A picture from outside, embedded: its crop as JPEG and the embedding.
-pub struct Embedded {
-    /// The crop as it is stored.
-    pub jpeg: Vec<u8>,
-    /// `[width]`.
-    pub embedding: Vec<f32>,
-    /// [`Eye::key`] of what made it.
-    pub key: Arc<str>,
-}
-
-/// A backbone with the name of the embeddings that it makes here.
-pub struct Eye {
-    /// The frozen network.
-    pub backbone: Backbone,
-    /// Names the embeddings that belong together: same network, same cut, same preprocessing, same region.
-    pub key: Arc<str>,
-}
-
-/// What came of one frame.
-pub struct Observation {
-    /// The frame as the ring keeps it.
-    pub seen: super::ring::Seen,
-    /// What the whole picture looks like.
-    pub glance: Glance,
-    /// The crop's picture is encoded for the ring: false means that this frame cannot be labelled.
-    pub kept: bool,
-    /// What the head says; `None` without a head.
-    pub prediction: Option<(ActiveHead, Prediction)>,
-    /// The embedding is that of an earlier frame, because the crop had not changed.
-    pub reused: bool,
-    /// From the slot to the prediction, in milliseconds.
-    pub infer_ms: f32,
-    /// From the moment that the frame was taken to the slot, in milliseconds.
-    pub age_ms: f32,
-}
 
 /// How crops are kept.
 #[derive(Clone, Debug)]
@@ -97,12 +31,14 @@ pub struct CropSettings {
 
 /// The thread's side.
 pub struct Inference {
-    /// The frozen network.
-    pub eye: Eye,
+    /// The backbone in use.
+    pub network: Network,
     /// Where frames come from.
     pub slot: Arc<Slot>,
     /// What it is told.
     pub orders: mpsc::Receiver<Order>,
+    /// Where it is told that an order is carried out.
+    pub inbox: Inbox,
     /// Where observations go; a full queue drops them, counted.
     pub observations: queue::Sender<Observation>,
     /// Frames that could not be decoded or embedded, or whose observation found no room.
@@ -118,7 +54,7 @@ pub struct Inference {
 /// Orders are looked at this often while no frame comes.
 const WAIT: Duration = Duration::from_millis(50);
 /// An embedding stands for later frames this long at most: a frame older than this is never labelled as what is seen now.
-const REUSE: Duration = super::ring::FRESH;
+const REUSE: Duration = FRESH;
 
 /// What the inference thread remembers from frame to frame.
 #[derive(Default)]
@@ -146,14 +82,17 @@ impl Inference {
             self.turns.fetch_add(1, Ordering::Relaxed);
             loop {
                 match self.orders.try_recv() {
-                    Ok(Order::Install(head, done)) => {
-                        memory.active = head;
-                        done();
+                    Ok(Order::Install { head, then }) => {
+                        memory.active = Some(head);
+                        self.installed(then);
                     }
-                    Ok(Order::InstallPair(eye, head, done)) => {
-                        (self.eye, memory.active, memory.embedded) = (*eye, head, None);
-                        self.share();
-                        done();
+                    Ok(Order::InstallPair { network, head, then }) => {
+                        if let Some(network) = network.take() {
+                            (self.network, memory.embedded) = (*network, None);
+                            self.share();
+                        }
+                        memory.active = Some(head);
+                        self.installed(Some(then));
                     }
                     Ok(Order::Embed { picture, crop, answer }) => {
                         // Nobody waits any more: nothing to tell.
@@ -202,12 +141,16 @@ impl Inference {
         let Memory { active, rgb, embedded, .. } = memory;
         let age_ms = begun.saturating_duration_since(frame.taken).as_secs_f32() * 1e3;
         camera::to_rgb(frame, rgb).map_err(|e| e.to_string())?;
-        let glance = Glance::at(rgb);
+        let glance = FrameCheck::of(rgb);
         let CropSettings { roi, change_gate, .. } = self.crops;
         let earlier = embedded.take_if(|(taken, _)| frame.taken.saturating_duration_since(*taken) < REUSE);
         let levels = if earlier.is_some() { change_gate } else { 0.0 };
-        let fresh =
-            self.eye.backbone.embed_if_changed(rgb, roi, levels).map_err(|e| e.to_string())?.map(Arc::from);
+        let fresh = self
+            .network
+            .backbone
+            .embed_if_changed(rgb, roi, levels)
+            .map_err(|e| e.to_string())?
+            .map(Arc::from);
         let reused = fresh.is_none();
         let (taken, embedding) = match (fresh, earlier) {
             (Some(fresh), _) => (frame.taken, fresh),
@@ -220,14 +163,14 @@ impl Inference {
         let (picture, promise) = keep.then(Picture::promised).unzip();
         let picture = picture.unwrap_or_default();
         let observation = Observation {
-            seen: super::ring::Seen {
+            seen: SeenFrame {
                 frame: frame.id,
                 taken: frame.taken,
                 wall_ms,
                 name: frame.name.clone(),
                 picture,
                 embedding,
-                key: Arc::clone(&self.eye.key),
+                key: Arc::clone(&self.network.key),
                 sample: None,
             },
             glance,
@@ -240,27 +183,33 @@ impl Inference {
         Ok((observation, promise))
     }
 
+    fn installed(&self, then: Option<Installed>) {
+        if let Some(installed) = then {
+            self.inbox.send(Event::Done(Done::Installed(installed)));
+        }
+    }
+
     /// Has the backbone in use share its frames among threads.
     fn share(&mut self) {
-        if let Err(error) = self.eye.backbone.share(self.threads) {
+        if let Err(error) = self.network.backbone.share(self.threads) {
             tracing::warn!(%error, "frames are computed by one thread");
         }
     }
 
     fn crop_jpeg(&self, rgb: &Rgb) -> Vec<u8> {
-        let crop = self.eye.backbone.crop_image(rgb, self.crops.roi, self.crops.max_side);
+        let crop = self.network.backbone.crop_image(rgb, self.crops.roi, self.crops.max_side);
         camera::encode_jpeg(&crop, self.crops.jpeg_quality)
     }
 
     fn embed_picture(&mut self, picture: &Rgb, is_crop: bool) -> Result<Embedded, String> {
-        let key = Arc::clone(&self.eye.key);
+        let key = Arc::clone(&self.network.key);
         if is_crop {
             // Its bytes are stored as they came.
-            let embedding = self.eye.backbone.embed_crop(picture).map_err(|e| e.to_string())?;
+            let embedding = self.network.backbone.embed_crop(picture).map_err(|e| e.to_string())?;
             return Ok(Embedded { jpeg: Vec::new(), embedding, key });
         }
-        let embedding = self.eye.backbone.embed(picture, None).map_err(|e| e.to_string())?;
-        let crop = self.eye.backbone.crop_image(picture, None, self.crops.max_side);
+        let embedding = self.network.backbone.embed(picture, None).map_err(|e| e.to_string())?;
+        let crop = self.network.backbone.crop_image(picture, None, self.crops.max_side);
         Ok(Embedded { jpeg: camera::encode_jpeg(&crop, self.crops.jpeg_quality), embedding, key })
     }
 }

@@ -1,8 +1,12 @@
 use super::*;
+use crate::daemon::frames::LoadedNetwork;
+use crate::daemon::testing;
 use allocation_counter::measure;
 use graft_backbone as backbone;
+use graft_backbone::Backbone;
 use graft_base::frame::PixelFormat;
 use graft_camera::pattern::{PatternSettings, Scene};
+use graft_control::Origin;
 use graft_learn::Head;
 use std::time::SystemTime;
 
@@ -14,9 +18,10 @@ fn thread(change_gate: f32) -> (Inference, queue::Receiver<Observation>, mpsc::S
     let crops =
         CropSettings { roi: None, max_side: 320, jpeg_quality: 90, keep_hz: 4.0, max_hz: None, change_gate };
     let inference = Inference {
-        eye: Eye { backbone, key: Arc::from("k") },
+        network: Network { backbone, key: Arc::from("k") },
         slot: Arc::default(),
         orders: inbox,
+        inbox: testing::inbox().0,
         observations,
         failures: Arc::default(),
         turns: Arc::default(),
@@ -71,8 +76,8 @@ fn a_scene_at_rest_is_embedded_every_two_seconds_and_each_change_at_once() {
         let (reused, embedding, jpeg) = see(&mut inference, &picture, ms);
         assert!(reused && Arc::ptr_eq(&embedding, &first));
         // What a label would keep is the frame that was named, not the one that was embedded.
-        let own = inference.eye.backbone.crop_image(&picture, None, 320);
-        assert_eq!(jpeg.jpeg(), camera::encode_jpeg(&own, 90));
+        let own = inference.network.backbone.crop_image(&picture, None, 320);
+        assert_eq!(jpeg.wait(), camera::encode_jpeg(&own, 90));
     }
     // An outside picture in between changes nothing.
     inference.embed_picture(&other, false).unwrap();
@@ -89,8 +94,10 @@ fn a_scene_at_rest_is_embedded_every_two_seconds_and_each_change_at_once() {
 
 #[test]
 fn a_new_backbone_embeds_what_the_old_one_had_seen() {
-    let (inference, mut observed, orders) = thread(3.0);
-    let (slot, other) = (Arc::clone(&inference.slot), thread(3.0).0.eye);
+    let (mut inference, mut observed, orders) = thread(3.0);
+    let (slot, other) = (Arc::clone(&inference.slot), thread(3.0).0.network);
+    let (inbox, mut told) = testing::inbox();
+    inference.inbox = inbox;
     let picture = Rgb::black(64, 48);
     let (start, running) = (Instant::now(), std::thread::spawn(move || inference.run()));
     let mut see = |ms| {
@@ -98,10 +105,15 @@ fn a_new_backbone_embeds_what_the_old_one_had_seen() {
         observed.blocking_recv().unwrap().reused
     };
     assert_eq!([see(0), see(100)], [false, true]);
-    orders.send(Order::InstallPair(Box::new(other), None, Box::new(|| ()))).unwrap();
+    let head = head(&other.backbone);
+    let network = LoadedNetwork::new(other.backbone, other.key);
+    let then = Installed { origin: Origin::Round(1), version: 1, change: None };
+    orders.send(Order::InstallPair { network, head, then }).unwrap();
     // The order is taken before the next frame, or before the one after it.
     assert!([200, 300].map(&mut see).contains(&false));
     assert!(see(400));
+    let told = told.blocking_recv();
+    assert!(matches!(told, Some(Event::Done(Done::Installed(Installed { version: 1, .. })))), "{told:?}");
     orders.send(Order::Stop).unwrap();
     running.join().unwrap();
 }
@@ -138,7 +150,7 @@ fn a_frame_allocates_what_it_hands_on() {
     let (mut inference, ..) = thread(3.0);
     let scene = Scene::new(PatternSettings { width: 640, height: 480, ..PatternSettings::default() });
     let (start, mut memory) = (Instant::now(), Memory::default());
-    memory.active = Some(head(&inference.eye.backbone));
+    memory.active = Some(head(&inference.network.backbone));
     let frames: Vec<Frame> = (0..4).map(|n| frame(&scene.render(n), start, 10 * n)).collect();
     let mut last = Default::default();
     for frame in &frames {
@@ -146,7 +158,7 @@ fn a_frame_allocates_what_it_hands_on() {
         last = measure(|| observation = Some(inference.observe(frame, &mut memory, false)));
         assert!(!observation.unwrap().unwrap().0.reused);
     }
-    let backbone = &mut inference.eye.backbone;
+    let backbone = &mut inference.network.backbone;
     let (pixels, embedding) = (vec![0.5; 3 * 96 * 96], vec![0.0; backbone.width()]);
     let tract = measure(|| drop(backbone.embed_pixels(&pixels).unwrap()));
     // What the resizer computes of its filter, and the pixels.

@@ -1,248 +1,326 @@
 //! The daemon: the only room that knows every other one. Threads for camera, inference, training and
-//! the store; one loop on the main thread that waits in one place and acts in one place.
+//! the store; one loop on the main thread that waits in one place ([`event_loop`]) and dispatches in one place, here.
 //!
 //! ```text
 //! camera ─slot─▶ inference ─observations─▶ loop ◀─ mqtt, web, store, trainer
+//!                                           │
+//!                      Event ─▶ components ─┴▶ Effects
 //! ```
+//!
+//! Each component owns its state, hears what concerns it by `handle`, acts by [`effects::Effects`] alone, and tells the
+//! others by [`event::Note`]s, which are dispatched here once it is done.
 
-mod arrival;
-mod backbones;
-mod budget;
-mod burst;
+mod access;
+mod adapt;
+mod background;
+mod board;
+mod cancel;
 mod clock;
 mod commands;
-mod drift;
-mod files;
-mod findings;
-mod gpio;
-mod hands;
-mod heads;
-mod heartbeat;
+mod configuration;
+mod context;
+mod effects;
+mod event;
+mod event_loop;
+mod frames;
 mod inference;
 mod jobs;
-mod metrics;
+mod kept;
+mod labels;
 mod offload;
+mod outbox;
 mod pair;
 mod picture;
-mod predictions;
-mod proof;
 mod provenance;
-mod publish;
-mod reembed;
-mod reload;
-mod ring;
-mod rounds;
-mod samples;
+#[cfg(test)]
+mod replay_tests;
 mod start;
-mod state;
-mod statistics;
-mod trainer;
-mod transfer;
-mod trial;
-mod upkeep;
+mod store_error;
+mod store_thread;
+#[cfg(test)]
+mod testing;
 mod views;
+mod watch;
 mod worker;
 
-pub use budget::Budget;
+pub use adapt::trainer::{Pace, nice, round_threads};
+pub use board::budget::Budget;
 pub use clock::Clock;
-pub use hands::Hands;
-pub use pair::load_backbone;
-pub use start::{StartError, run};
-pub use trainer::nice;
+pub use event_loop::run;
+pub use pair::configured::load_backbone;
+pub use start::StartError;
 
-use crate::board::Board;
+use self::adapt::Adapt;
+use self::board::BoardMonitor;
+use self::clock::Now;
+use self::commands::Commands;
+use self::context::{Asked, Context};
+use self::effects::{Effect, Effects, Service};
+use self::event::{Beginning, Done, Event, JobChange, Note};
+use self::frames::Observation;
+use self::jobs::Jobs;
+use self::labels::Labels;
+use self::offload::Offload;
+use self::pair::Pair;
+use self::views::Looked;
+use self::watch::{Parts, Watch};
 use crate::config::Settings;
-use crate::web;
-use graft_camera::{self as camera, Slot};
-use graft_control::probation::Probation;
-use graft_control::{Action, Answer, Control, Event, JobStep};
-use graft_mqtt as mqtt;
-use graft_store::{Store, StoreError};
-use graft_wire::Topics;
-use graft_wire::messages::{CameraFacts, HeadState};
-use std::collections::VecDeque;
+use graft_camera as camera;
+use graft_control::JobStep;
+use graft_wire::command::Command;
+use graft_wire::messages::NextStep;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
-use tokio::sync::{broadcast, mpsc};
 
-/// Everything that the loop can be told.
-pub enum Input {
-    /// The camera opened, was lost, or ended.
-    Camera(camera::Status),
-    /// The broker's side.
-    Mqtt(mqtt::Report),
-    /// The command socket's side.
-    Web(web::Request),
-    /// A task of another thread is done; this is what follows.
-    Continue(Box<dyn FnOnce(&mut Daemon) + Send>),
+/// The components, and what they share: settings and effects.
+struct Daemon {
+    settings: Arc<Settings>,
+    commands: Commands,
+    labels: Labels,
+    watch: Watch,
+    adapt: Adapt,
+    pair: Pair,
+    offload: Offload,
+    jobs: Jobs,
+    board: BoardMonitor,
+    effects: Effects,
 }
 
-/// The loop's state. Nothing of it is shared.
-pub struct Daemon {
-    settings: Settings,
-    clock: clock::Clock,
-    topics: Topics,
-    response_prefixes: Vec<String>,
-    provenance: provenance::Provenance,
-    /// The name of the configured backbone: what a host made of it is of the same line.
-    line: String,
-    /// A backbone that takes the active one's place once its head is stored.
-    incoming: Option<pair::Incoming>,
-    /// The backbone that is on its way.
-    arrival: Option<arrival::Arrival>,
-    /// The last version taken on, by key and line.
-    floors: std::collections::BTreeMap<String, u64>,
-    probation: Option<Probation>,
-    usual: backbones::Usual,
-    /// Why the active pair has to go as soon as nothing else runs.
-    rollback_due: Option<String>,
-    offload: Option<offload::Offered>,
-    feeds: u64,
-    control: Control,
-    queue: VecDeque<Event>,
-    handling: bool,
-    inbox: mpsc::UnboundedSender<Input>,
-    store: worker::Worker<Store>,
-    trainer: worker::Worker<()>,
-    orders: std::sync::mpsc::Sender<inference::Order>,
-    turns: Arc<AtomicU64>,
-    failures: Arc<AtomicU64>,
-    board: Board,
-    tally: metrics::Tally,
-    budget: budget::Budget,
-    heartbeat: heartbeat::Heartbeat,
-    lamp: gpio::Lamp,
-    /// Since when the active head is on trial.
-    trial: Option<Duration>,
-    slot: Arc<Slot>,
-    mqtt: Option<mqtt::Handle>,
-    watchers: broadcast::Sender<String>,
-    pulse: state::Pulse,
-    vote: predictions::Vote,
-    last_prediction: Option<Instant>,
-    maintained: Option<Instant>,
-    state_changed: bool,
-    camera: Option<CameraFacts>,
-    newest_frame: Option<(u64, Instant)>,
-    ring: ring::Ring,
-    bursts: burst::Bursts,
-    recording: Option<burst::Recording>,
-    last_class: Option<String>,
-    dataset: samples::DatasetView,
-    active: Option<inference::ActiveHead>,
-    head_state: Option<HeadState>,
-    training: Option<rounds::Training>,
-    transfer_cancel: trainer::Cancel,
-    pending: commands::Pending,
-    persist_error: Option<graft_wire::Error>,
-    jobs: jobs::Jobs,
-    findings: findings::Findings,
-    scene: drift::Scene,
+/// Passes something to a component.
+macro_rules! to {
+    ($daemon:ident . $component:ident, $cx:expr, $input:expr) => {
+        $daemon.$component.handle($cx, $input, &mut $daemon.effects)
+    };
+}
+
+/// The components that the state is made of.
+macro_rules! parts {
+    ($daemon:ident) => {
+        Parts { adapt: &$daemon.adapt, labels: &$daemon.labels, board: &$daemon.board }
+    };
 }
 
 impl Daemon {
-    /// The only place that acts on what came in.
-    fn handle(&mut self, input: Input) {
-        match input {
-            Input::Camera(status) => self.camera_says(status),
-            Input::Mqtt(report) => self.mqtt_says(report),
-            Input::Web(web::Request::Command { op, body, reply, .. }) => self.http_command(&op, &body, reply),
-            Input::Web(web::Request::View { view, reply }) => self.view(view, reply),
-            Input::Continue(then) => then(self),
+    /// Takes an event, then everything that the components tell each other because of it.
+    fn handle(&mut self, now: Now, event: Event) {
+        self.dispatch(&self.context(now), event);
+        while let Some(note) = self.effects.next_note() {
+            self.route(&self.context(now), note);
         }
     }
 
-    /// Passes an event to the state machine and carries out what it says. An event that comes up while
-    /// another one is being carried out waits for its turn.
-    fn control(&mut self, event: Event) {
-        self.queue.push_back(event);
-        if self.handling {
-            return;
-        }
-        self.handling = true;
-        while let Some(event) = self.queue.pop_front() {
-            let actions = self.control.handle(self.clock.now(), event);
-            for action in actions {
-                self.state_changed = true;
-                self.act(action);
-            }
-        }
-        self.handling = false;
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Persist(wanted) => self.persist("wanted", wanted.as_str().to_owned()),
-            Action::PersistPin(on) => self.persist_pin(on),
-            Action::StartRound(job, choice) => self.start_round(job, choice),
-            Action::CancelRound(job) => {
-                if let Some(training) = self.training.as_ref().filter(|t| t.job == job) {
-                    training.cancel.now();
-                }
-            }
-            Action::Store { job, verdict } => self.store_candidate(job, verdict),
-            Action::RestoreHead(token, version) => self.restore_head(token, version),
-            Action::Install(origin, version) => self.install_head(origin, version),
-            Action::Publish(version) => {
-                self.publish_head(version);
-                // What the round advised can be followed now that its head is in use.
-                self.offer_by_itself();
-            }
-            Action::Reply(token, Answer::Done) => self.reply_after_store(token, Answer::Done),
-            Action::Reply(token, answer) => {
-                self.restore_answered(token, &answer);
-                self.control_answer(token, answer);
-            }
-            Action::Job(job, step) => {
-                let rejected = matches!(step, JobStep::Rejected(..));
-                if !self.trial_step(job, &step) {
-                    self.round_job(job, step);
-                }
-                if rejected {
-                    self.offer_by_itself();
-                }
-            }
+    /// The daemon at this moment.
+    fn context(&self, now: Now) -> Context {
+        let control = self.adapt.control();
+        Context {
+            now,
+            settings: Arc::clone(&self.settings),
+            backbone: Arc::clone(self.pair.backbone()),
+            incoming: self.pair.incoming().cloned(),
+            line: Arc::clone(self.pair.line()),
+            floors: Arc::clone(self.pair.floors()),
+            active: control.active(),
+            round: control.job(),
+            holds: control.holds(),
+            arrival: self.pair.arrival(),
+            offered: self.offload.job(),
         }
     }
 
-    /// Gives the store's thread a task; what follows runs here, in the loop.
-    fn store_then<R: Send + 'static>(
-        &self,
-        task: impl FnOnce(&mut Store) -> Result<R, StoreError> + Send + 'static,
-        then: impl FnOnce(&mut Daemon, Result<R, StoreError>) + Send + 'static,
-    ) {
-        let inbox = self.inbox.clone();
-        self.store.tell(move |store| {
-            let result = task(store);
-            // The loop is gone only when the daemon ends.
-            let _ = inbox.send(Input::Continue(Box::new(move |daemon| then(daemon, result))));
-        });
+    /// One line for people.
+    fn status_line(&self) -> String {
+        watch::status_line(&parts!(self), &self.effects.readings())
     }
 
-    /// As [`Daemon::store_then`], for what nobody waits for.
-    fn store_or_warn(
-        &self,
-        what: &'static str,
-        task: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
-    ) {
-        self.store_then(task, move |_, stored| {
-            if let Err(error) = stored {
-                tracing::warn!(%error, "{what} could not be stored");
-            }
-        });
-    }
-
-    fn mqtt_says(&mut self, report: mqtt::Report) {
-        match report {
-            mqtt::Report::Connected { max_packet_out, .. } => {
+    fn dispatch(&mut self, cx: &Context, event: Event) {
+        match event {
+            Event::Begin(beginning) => self.begin(cx, beginning),
+            Event::Camera(status) => self.camera(cx, status),
+            Event::Observed(observation) => self.observed(cx, observation),
+            Event::Connected { max_packet_out } => {
                 tracing::info!(max_packet_out, "connected to the broker");
-                self.connected();
+                self.watch.publish_info(cx, &mut self.effects);
+                to!(self.offload, cx, offload::Input::Connected);
+                self.watch.connected(cx, &parts!(self), &mut self.effects);
             }
-            mqtt::Report::Disconnected { reason } => tracing::warn!(reason, "no connection to the broker"),
-            mqtt::Report::Command(incoming) => self.mqtt_command(incoming),
-            mqtt::Report::Acked(token) => self.delivered(token, None),
-            mqtt::Report::Refused { token, reason } => self.delivered(token, Some(reason)),
+            Event::Disconnected(reason) => tracing::warn!(reason, "no connection to the broker"),
+            Event::Delivered { token, refused } => {
+                outbox::delivered(&cx.now, token, refused, &mut self.effects);
+            }
+            Event::Message(message) => to!(self.commands, cx, commands::Input::Message(message)),
+            Event::Request { op, body, ticket } => {
+                to!(self.commands, cx, commands::Input::Request { op, body, ticket });
+            }
+            Event::Button(down) => to!(self.commands, cx, commands::Input::Button(down)),
+            Event::View(view, ticket) => {
+                let (parts, watch) = (parts!(self), &self.watch);
+                let looked = Looked { parts, watch, offload: &self.offload, jobs: &self.jobs };
+                views::answer(cx, view, ticket, &looked, &mut self.effects);
+            }
+            Event::Reload => configuration::reload(cx, &mut self.effects),
+            Event::Tick => self.tick(cx),
+            Event::Stop => {
+                to!(self.adapt, cx, adapt::Input::Stop);
+                to!(self.labels, cx, labels::Input::Stop);
+                to!(self.pair, cx, pair::Input::Stop);
+                to!(self.offload, cx, offload::Input::Stop);
+            }
+            Event::Done(done) => self.done(cx, done),
+        }
+    }
+
+    fn begin(&mut self, cx: &Context, beginning: Beginning) {
+        let Beginning { head_taken_back: taken_back, pair_rolled_back: rolled_back } = beginning;
+        outbox::resume(&mut self.effects);
+        self.watch.introduce(cx, &mut self.effects);
+        let classes = self.labels.dataset().names();
+        to!(self.adapt, cx, adapt::Input::Begin { taken_back, classes });
+        to!(self.pair, cx, pair::Input::Begin { rolled_back });
+        to!(self.offload, cx, offload::Input::Begin);
+        let status = self.status_line();
+        self.effects.send(Effect::Service(Service::Ready(status)));
+    }
+
+    fn camera(&mut self, cx: &Context, status: camera::Status) {
+        to!(self.labels, cx, labels::Input::Camera(status.clone()));
+        to!(self.watch, cx, watch::Input::Camera(status));
+    }
+
+    fn observed(&mut self, cx: &Context, observation: Box<Observation>) {
+        // What cost no backbone says nothing about how fast it is.
+        if !observation.reused {
+            let frame_ms = observation.infer_ms;
+            to!(self.board, cx, board::Input::Predicted(frame_ms));
+            if observation.prediction.is_some() {
+                let unknown = observation.class().is_none();
+                to!(self.pair, cx, pair::Input::Predicted { unknown, frame_ms });
+            }
+        }
+        to!(self.watch, cx, watch::Input::Observed(observation.clone()));
+        if observation.kept {
+            to!(self.labels, cx, labels::Input::Observed(observation));
+        }
+    }
+
+    fn tick(&mut self, cx: &Context) {
+        to!(self.adapt, cx, adapt::Input::Tick);
+        self.watch.tick(cx, &parts!(self), &mut self.effects);
+        to!(self.offload, cx, offload::Input::Tick);
+        to!(self.pair, cx, pair::Input::Tick);
+        to!(self.labels, cx, labels::Input::Tick);
+        let (sample_bytes, records) = (self.labels.dataset().bytes, self.labels.records());
+        to!(self.board, cx, board::Input::Tick { sample_bytes, records });
+    }
+
+    fn done(&mut self, cx: &Context, done: Done) {
+        match done {
+            Done::Progress { job, step, done, total } => {
+                let change = JobChange::Progress { step, done, total };
+                to!(self.jobs, cx, jobs::Input::Change(job, change));
+            }
+            Done::Installed(installed) => {
+                if let Some(change) = installed.change.clone() {
+                    to!(self.pair, cx, pair::Input::Installed(change));
+                }
+                to!(self.adapt, cx, adapt::Input::Installed(installed));
+            }
+            Done::Answer(ticket, answer) => self.effects.answer(ticket, answer),
+            Done::Outbox(done) => outbox::handle(done, &mut self.effects),
+            Done::Commands(done) => to!(self.commands, cx, commands::Input::Done(done)),
+            Done::Labels(done) => to!(self.labels, cx, labels::Input::Done(done)),
+            Done::Adapt(done) => to!(self.adapt, cx, adapt::Input::Done(done)),
+            Done::Pair(done) => to!(self.pair, cx, pair::Input::Done(done)),
+            Done::Offload(done) => to!(self.offload, cx, offload::Input::Done(done)),
+            Done::Configuration(done) => {
+                let status = self.status_line();
+                if let Some(settings) = configuration::handle(done, status, &mut self.effects) {
+                    self.settings = settings;
+                    self.effects.changed();
+                    let cx = self.context(cx.now);
+                    to!(self.adapt, &cx, adapt::Input::Settings);
+                }
+            }
+        }
+    }
+
+    /// Passes what one component tells to those that it concerns.
+    fn route(&mut self, cx: &Context, note: Note) {
+        match note {
+            Note::Command(asked, command) => self.command(cx, asked, *command),
+            Note::Finish(token, result) => {
+                to!(self.commands, cx, commands::Input::Finish(token, *result));
+            }
+            Note::Answered(token, reply) => {
+                to!(self.commands, cx, commands::Input::Answered(token, reply));
+            }
+            Note::Job(job, change) => to!(self.jobs, cx, jobs::Input::Change(job, change)),
+            Note::CancelTransfer(token, job) => {
+                to!(self.labels, cx, labels::Input::CancelTransfer(token, job));
+            }
+            Note::Samples { touched, classes, tallies } => {
+                to!(self.adapt, cx, adapt::Input::Samples { touched, classes, tallies });
+            }
+            Note::Hold(hold, on) => to!(self.adapt, cx, adapt::Input::Hold(hold, on)),
+            Note::Info => self.watch.publish_info(cx, &mut self.effects),
+            Note::RoundStep(job, step) => to!(self.pair, cx, pair::Input::RoundStep(job, step)),
+            Note::RoundTold(job, step) => {
+                let rejected = matches!(step, JobStep::Rejected(..));
+                to!(self.jobs, cx, jobs::Input::Round(job, step));
+                if rejected {
+                    self.round_judged(cx);
+                }
+            }
+            Note::RoundTook(seconds) => to!(self.watch, cx, watch::Input::RoundTook(seconds)),
+            Note::RoundJudged => self.round_judged(cx),
+            Note::Use { origin, version, head } => {
+                to!(self.pair, cx, pair::Input::Use { origin, version, head });
+            }
+            Note::UseFailed(origin) => to!(self.pair, cx, pair::Input::UseFailed(origin)),
+            Note::RestoreAnswered(asker, answer) => {
+                to!(self.pair, cx, pair::Input::RestoreAnswered(asker, answer));
+            }
+            Note::Judge(job) => to!(self.adapt, cx, adapt::Input::Judge(job)),
+            Note::Restore(asker, version) => {
+                to!(self.adapt, cx, adapt::Input::Restore(asker, version));
+            }
+            Note::CancelJudging(job) => to!(self.adapt, cx, adapt::Input::CancelJudging(job)),
+            Note::Result(taken) => to!(self.offload, cx, offload::Input::Result(taken)),
+            Note::Arrive(row) => to!(self.pair, cx, pair::Input::Arrive(row)),
+            Note::Receive(received) => to!(self.pair, cx, pair::Input::Receive(received)),
+            Note::Received { token, job, result } => {
+                to!(self.offload, cx, offload::Input::Received { token, job, result });
+            }
+            Note::CancelArrival(job) => to!(self.pair, cx, pair::Input::CancelArrival(job)),
+            Note::Tidy => to!(self.pair, cx, pair::Input::Tidy),
+        }
+    }
+
+    fn round_judged(&mut self, cx: &Context) {
+        let advice = self.adapt.findings().advice.as_ref();
+        let advised = advice.is_some_and(|advice| advice.next == NextStep::FineTune);
+        let samples = self.labels.dataset().samples() as u64;
+        to!(self.offload, cx, offload::Input::RoundJudged { advised, samples });
+    }
+
+    fn command(&mut self, cx: &Context, asked: Asked, command: Command) {
+        match command {
+            Command::Mode(mode) => to!(self.adapt, cx, adapt::Input::Mode(asked, mode)),
+            Command::Train(train) => to!(self.adapt, cx, adapt::Input::Train(asked, train)),
+            Command::Head(head) => to!(self.adapt, cx, adapt::Input::Head(asked, head)),
+            Command::Job(job) => to!(self.jobs, cx, jobs::Input::Command(asked, job)),
+            Command::Config(config) => {
+                configuration::command(cx, &asked, config, &mut self.effects);
+            }
+            Command::Capture(capture) => {
+                to!(self.labels, cx, labels::Input::Capture(asked, capture));
+            }
+            Command::Label(label) => to!(self.labels, cx, labels::Input::Label(asked, label)),
+            Command::Dataset(dataset) => {
+                to!(self.labels, cx, labels::Input::Dataset(asked, dataset));
+            }
+            Command::Offload(offload) => {
+                to!(self.offload, cx, offload::Input::Command(asked, offload));
+            }
+            Command::Backbone(backbone) => to!(self.pair, cx, pair::Input::Command(asked, backbone)),
         }
     }
 }

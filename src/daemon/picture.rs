@@ -1,10 +1,11 @@
 //! The picture of a kept frame, which is encoded after the frame's prediction went out: nobody who waits for a prediction
 //! waits for a JPEG.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// A crop as JPEG, here or soon; by default none, which is empty.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Picture(Option<Arc<OnceLock<Vec<u8>>>>);
 
 /// The duty to make a picture. Dropped without having been kept, it leaves an empty one, which no store takes.
@@ -19,8 +20,15 @@ impl Picture {
     }
 
     /// The bytes; waits until they are there, some milliseconds at most. Empty where nobody made them.
-    pub fn jpeg(&self) -> &[u8] {
+    /// Never to be called on the loop's thread: the store's thread, or one of its own, waits.
+    pub fn wait(&self) -> &[u8] {
         self.0.as_deref().map_or(&[], |place| place.wait())
+    }
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Picture" } else { "NoPicture" })
     }
 }
 
@@ -53,13 +61,13 @@ mod tests {
         let (picture, promise) = Picture::promised();
         let asked = std::thread::spawn({
             let picture = picture.clone();
-            move || picture.jpeg().to_vec()
+            move || picture.wait().to_vec()
         });
         promise.keep(vec![1, 2]);
-        assert_eq!((asked.join().unwrap(), picture.jpeg()), (vec![1, 2], &[1, 2][..]));
+        assert_eq!((asked.join().unwrap(), picture.wait()), (vec![1, 2], &[1, 2][..]));
         let (picture, promise) = Picture::promised();
         drop(promise);
-        assert!(picture.jpeg().is_empty());
-        assert_eq!((Picture::from(vec![3]).jpeg(), Picture::default().jpeg()), (&[3][..], &[][..]));
+        assert!(picture.wait().is_empty());
+        assert_eq!((Picture::from(vec![3]).wait(), Picture::default().wait()), (&[3][..], &[][..]));
     }
 }

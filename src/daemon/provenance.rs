@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What every head of this daemon says about its origin, and what its backbone is here.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Provenance {
     /// The device id.
     pub device: String,

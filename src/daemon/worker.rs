@@ -1,78 +1,66 @@
-//! A thread that owns one thing and does what it is told, in order.
+//! A thread that carries out orders of one closed kind, in order.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-type Task<T> = Box<dyn FnOnce(&mut T) + Send>;
-
-/// Hands tasks to the thread. Dropping it ends the thread once all tasks are done.
-pub struct Worker<T> {
-    tasks: Option<mpsc::Sender<Task<T>>>,
+/// Hands orders to the thread. Dropping it ends the thread once all orders are carried out.
+#[derive(Debug)]
+pub struct Worker<O> {
+    orders: Option<mpsc::Sender<O>>,
     thread: Option<thread::JoinHandle<()>>,
-    /// Counts tasks done, and the steps that long ones tell of.
+    /// Counts orders carried out, and the steps that long ones tell of.
     turns: Arc<AtomicU64>,
 }
 
-impl<T: Send + 'static> Worker<T> {
-    /// Starts the thread with the thing that it owns from now on.
-    pub fn spawn(name: &str, mut owned: T) -> std::io::Result<Self> {
-        let (tasks, inbox) = mpsc::channel::<Task<T>>();
-        let turns = Arc::new(AtomicU64::new(0));
+impl<O: Send + 'static> Worker<O> {
+    /// Starts the thread. `turns` counts its progress.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn spawn(
+        name: &str,
+        turns: Arc<AtomicU64>,
+        mut carry_out: impl FnMut(O) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (orders, inbox) = mpsc::channel::<O>();
         let counted = Arc::clone(&turns);
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
-            for task in inbox {
-                task(&mut owned);
+            for order in inbox {
+                carry_out(order);
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         })?;
-        Ok(Self { tasks: Some(tasks), thread: Some(thread), turns })
+        Ok(Self { orders: Some(orders), thread: Some(thread), turns })
     }
 
-    /// Queues a task. Tasks run one after the other, in this order.
-    pub fn tell(&self, task: impl FnOnce(&mut T) + Send + 'static) {
-        if let Some(tasks) = &self.tasks {
-            // The thread ends only with this sender, so the task is never lost.
-            let _ = tasks.send(Box::new(task));
+    /// Queues an order. Orders are carried out one after the other, in this order.
+    pub fn tell(&self, order: O) {
+        if let Some(orders) = &self.orders {
+            // The thread ends only with this sender, so the order is never lost.
+            let _ = orders.send(order);
         }
     }
 
-    /// The thread's counter of progress, for long tasks to add their steps to.
-    pub fn turns(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.turns)
+    /// How many turns the thread has made.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
-    /// Whether the thread still takes tasks.
+    /// Whether the thread still takes orders.
     pub fn alive(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// A second way in, for a thread that has to wait for answers. The worker lives as long as it.
-    pub fn asker(&self) -> Asker<T> {
-        Asker { tasks: self.tasks.clone() }
+    /// A second way in, for other threads. The worker lives as long as it.
+    pub fn sender(&self) -> Option<mpsc::Sender<O>> {
+        self.orders.clone()
     }
 }
 
-/// Waits for the worker's answers. Never to be used on the loop's thread.
-pub struct Asker<T> {
-    tasks: Option<mpsc::Sender<Task<T>>>,
-}
-
-impl<T: 'static> Asker<T> {
-    /// Runs a task and waits for its result; `None` when the worker has ended.
-    pub fn ask<R: Send + 'static>(&self, task: impl FnOnce(&mut T) -> R + Send + 'static) -> Option<R> {
-        let (answer, result) = mpsc::channel();
-        let task: Task<T> = Box::new(move |owned| {
-            let _ = answer.send(task(owned));
-        });
-        self.tasks.as_ref()?.send(task).ok()?;
-        result.recv().ok()
-    }
-}
-
-impl<T> Drop for Worker<T> {
+impl<O> Drop for Worker<O> {
     fn drop(&mut self) {
-        self.tasks.take();
+        self.orders.take();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -1,7 +1,7 @@
 //! Sends to a training host what it lacks, over HTTP: by digest, in pieces, at a bounded rate. Only the client; what is sent,
 //! when, and whether at all is the daemon's. How the host answers is in docs/reference/offload.md.
 
-use graft_backbone::fetch::agent;
+use graft_base::http::agent;
 use graft_wire::offload::{Blob, hex_of};
 use serde::Deserialize;
 use std::io::Read;

@@ -6,9 +6,10 @@
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
+use graft_base::child::Child;
 use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -131,40 +132,23 @@ pub fn ask(program: &Path, question: &Question<'_>) -> Result<Admission, Refusal
     let unavailable = |why: &dyn std::fmt::Display| {
         Refusal::new("admission_unavailable", format!("no child process could look at the file: {why}"))
     };
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| unavailable(&e))?;
-    let stdout = child.stdout.take();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = Child::start(&mut command).map_err(|e| unavailable(&e))?;
+    let stdout = child.take_stdout();
     // The answer is read beside the waiting: a full pipe would stop the child.
     let reader = std::thread::spawn(move || {
         let mut text = Vec::new();
         let read = stdout.map(|pipe| pipe.take(MOST_ANSWER).read_to_end(&mut text));
         read.is_some_and(|read| read.is_ok()).then_some(text)
     });
-    let status = wait(&mut child).map_err(|e| unavailable(&e))?;
+    let status = child.wait(WALL).map_err(|e| unavailable(&e))?;
+    // A child that still runs would keep the pipe open.
+    child.kill().map_err(|e| unavailable(&e))?;
     let text = reader.join().ok().flatten().unwrap_or_default();
     match (serde_json::from_slice(&text), status) {
         (Ok(Answer::Admitted(admission)), Some(status)) if status.success() => Ok(*admission),
         (Ok(Answer::Refused(refusal)), _) => Err(refusal),
         (_, status) => Err(died(status)),
-    }
-}
-
-fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
-    let begun = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if begun.elapsed() > WALL {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::BackboneError;
+use super::file::{MAX_WIDTH, read_file, sha256_hex};
 use super::scan::{Dim, Limits, Scan};
 
 /// Mean of ImageNet's pictures after division by 255, as torchvision states it.
@@ -167,7 +168,7 @@ impl Card {
         if let Some(card) = Self::beside(onnx)? {
             return Ok((card, None));
         }
-        let bytes = super::plan::read_file(onnx)?;
+        let bytes = read_file(onnx)?;
         let stem = onnx.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let card = Self::guess(&bytes, &stem)?;
         let warning = format!(
@@ -190,7 +191,7 @@ impl Card {
         let size = size.unwrap_or(224);
         Ok(Self {
             name: name.into(),
-            sha256: super::plan::sha256_hex(bytes),
+            sha256: sha256_hex(bytes),
             size,
             resize: margin(size),
             crop: Crop::Center,
@@ -244,12 +245,8 @@ impl Card {
         {
             return Err("`sha256` must be 64 hexadecimal digits (see sha256sum), or be left out".into());
         }
-        if self.width > super::plan::MAX_WIDTH {
-            return Err(format!(
-                "`width` is {}; an embedding has at most {} numbers",
-                self.width,
-                super::plan::MAX_WIDTH
-            ));
+        if self.width > MAX_WIDTH {
+            return Err(format!("`width` is {}; an embedding has at most {} numbers", self.width, MAX_WIDTH));
         }
         Ok(())
     }

@@ -10,8 +10,9 @@ use tract_onnx::tract_core::ops::Cost;
 use super::BackboneError;
 use super::card::{Card, Layout};
 use super::cut::Found;
+use super::file::read_file;
 use super::load::load;
-use super::plan::{Backbone, Identity, read_file};
+use super::plan::{Backbone, Identity};
 use super::scan::Port;
 use graft_base::frame::Rgb;
 

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use super::BackboneError;
 use super::card::Card;
+use super::file::read_file;
 use super::inspect::macs;
 use super::load::load;
 pub use super::plan::OperatorTime;
-use super::plan::{self, Backbone, Runner, read_file};
+use super::plan::{self, Backbone, Runner};
 
 /// A network run by tract alone, without our operators.
 pub struct Plain {

@@ -12,6 +12,7 @@ mod cut;
 mod error;
 pub mod export;
 pub mod fetch;
+mod file;
 #[cfg(test)]
 mod graphs;
 mod inspect;
@@ -33,8 +34,9 @@ pub use admission::Golden;
 pub use card::{Card, Crop, IMAGENET_MEAN, IMAGENET_STD, Layout, MAX_SIZE};
 pub use cut::Found;
 pub use error::BackboneError;
+pub use file::{MAX_WIDTH, read_file};
 pub use inspect::{CutReport, Inspection, Timing, inspect};
-pub use plan::{Backbone, Identity, MAX_WIDTH, read_file};
+pub use plan::{Backbone, Identity};
 pub use preprocess::{Preprocessor, Rect, crop_rect, cut_out};
 pub use recipes::{recipes, tiny};
 pub use returned::{ReturnedError, same_interface};

@@ -8,7 +8,7 @@ use super::BackboneError;
 use super::card::{Card, Layout, input_square};
 use super::contain::{contained, short};
 use super::cut::{self, Cut, Found};
-use super::plan::MAX_WIDTH;
+use super::file::{MAX_WIDTH, sha256_hex};
 use super::prune::{Pooling, dequantise, end_at, set_input};
 use super::scan::{Dim, Limits, Scan, scan};
 
@@ -101,7 +101,7 @@ fn checked(bytes: &[u8], card: &Card) -> Result<Scan, BackboneError> {
     card.check().map_err(|reason| BackboneError::Card { place: card.name.clone(), reason })?;
     let scan = scan(bytes, &Limits::default())?;
     if !card.sha256.is_empty() {
-        let found = super::plan::sha256_hex(bytes);
+        let found = sha256_hex(bytes);
         if !found.eq_ignore_ascii_case(&card.sha256) {
             return Err(BackboneError::Digest { expected: card.sha256.clone(), found });
         }

@@ -5,11 +5,12 @@
 
 use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
-use sha2::{Digest, Sha256};
+use graft_simd::Isa;
+use graft_wire::digest::sha256;
 
 use super::BackboneError;
 use super::card::{Card, Crop, Layout};
-use super::plan::Isa;
+use super::plan::planes;
 use graft_base::frame::Rgb;
 
 /// A part of a picture, in pixels from its top left corner.
@@ -68,7 +69,7 @@ pub fn digest(card: &Card) -> String {
         list(card.mean),
         list(card.std),
     );
-    super::plan::hex_digest(Sha256::digest(recipe.as_bytes()).as_slice())
+    sha256(recipe.as_bytes())
 }
 
 /// Resizes and normalises with buffers that are kept between frames.
@@ -93,7 +94,7 @@ impl Preprocessor {
             square: Image::new(card.size, card.size, fir::PixelType::U8x3),
             scale: card.std.map(|std| 1.0 / (255.0 * std)),
             shift,
-            isa: Isa::best(),
+            isa: Isa::detect(),
             layout,
             size,
         }
@@ -118,7 +119,7 @@ impl Preprocessor {
             Layout::Nchw => {
                 let (red, others) = pixels.split_at_mut(bytes.len());
                 let (green, blue) = others.split_at_mut(bytes.len());
-                self.isa.planes(bytes, self.scale, self.shift, [red, green, blue]);
+                planes(self.isa, bytes, self.scale, self.shift, [red, green, blue]);
             }
             Layout::Nhwc => {
                 for (pixel, target) in bytes.iter().zip(pixels.as_chunks_mut::<3>().0) {

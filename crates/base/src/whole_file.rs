@@ -18,9 +18,10 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    place(fresh, path)
+    file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| place(fresh, path)).inspect_err(|_| {
+        // Its space may be what is missing.
+        let _ = fs::remove_file(fresh);
+    })
 }
 
 /// Gives a durable file its name, durably.

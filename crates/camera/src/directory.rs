@@ -1,21 +1,17 @@
 //! A folder of pictures, played as a camera.
 
 use super::pace::Pace;
-use super::settings::Patience;
-use super::still::{is_image_name, read_image};
+use super::settings::Timeouts;
+use super::still::read_image;
 use super::{CameraError, Settings, Source};
 use graft_base::frame::{Frame, PixelFormat};
+use graft_base::pictures::{Links, walk};
 use std::collections::HashSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Frames per second when the settings name none.
 const USUAL_FPS: f64 = 10.0;
-/// How many folders deep pictures are looked for.
-const MAX_DEPTH: usize = 8;
-/// Most pictures of one folder tree.
-const MAX_FILES: usize = 1_000_000;
 
 /// Plays the pictures under a folder in the order of their paths. Pictures are decoded here, so that an unreadable
 /// one is reported with its name and skipped; the frame's name is the path relative to the folder.
@@ -25,7 +21,7 @@ pub(super) struct DirectorySource {
     place: usize,
     repeat: bool,
     pace: Pace,
-    patience: Patience,
+    timeouts: Timeouts,
     id: u64,
     /// Pictures that were already reported.
     reported: HashSet<PathBuf>,
@@ -36,8 +32,7 @@ pub(super) struct DirectorySource {
 impl DirectorySource {
     pub fn open(settings: &Settings) -> Result<Self, CameraError> {
         let root = PathBuf::from(&settings.path);
-        let mut files = Vec::new();
-        collect(&root, Path::new(""), 0, &mut files).map_err(|error| {
+        let files = walk(&root, Links::Follow).map_err(|error| {
             CameraError::lost(format!("camera.path {} cannot be listed: {error}", root.display()))
         })?;
         if files.is_empty() {
@@ -46,14 +41,13 @@ impl DirectorySource {
                 root.display()
             )));
         }
-        files.sort_unstable();
         let pace = Pace::new(settings.fps.unwrap_or(USUAL_FPS));
         Ok(Self {
             root,
             files,
             place: 0,
             repeat: settings.repeat,
-            patience: settings.patience().at_least(pace.period()),
+            timeouts: settings.timeouts().at_least(pace.period()),
             pace,
             id: 0,
             reported: HashSet::new(),
@@ -76,25 +70,6 @@ impl DirectorySource {
         self.gave = false;
         Ok(())
     }
-}
-
-/// Adds every picture under `root/inside`, as paths relative to `root`. Hidden names are passed over.
-fn collect(root: &Path, inside: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in fs::read_dir(root.join(inside))? {
-        let name = entry?.file_name();
-        if name.to_string_lossy().starts_with('.') || files.len() >= MAX_FILES {
-            continue;
-        }
-        let relative = inside.join(&name);
-        // Follows symbolic links; the depth limit ends loops.
-        let Ok(meta) = fs::metadata(root.join(&relative)) else { continue };
-        if meta.is_dir() && depth < MAX_DEPTH {
-            collect(root, &relative, depth + 1, files)?;
-        } else if meta.is_file() && is_image_name(&relative) {
-            files.push(relative);
-        }
-    }
-    Ok(())
 }
 
 impl Source for DirectorySource {
@@ -135,8 +110,8 @@ impl Source for DirectorySource {
         }))
     }
 
-    fn patience(&self) -> Patience {
-        self.patience
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     fn lossless(&self) -> bool {
@@ -149,6 +124,7 @@ mod tests {
     use super::*;
     use crate::{Kind, encode_jpeg, open};
     use graft_base::frame::Rgb;
+    use std::fs;
     use tempfile::TempDir;
 
     fn folder(files: &[(&str, &[u8])]) -> TempDir {

@@ -1,6 +1,7 @@
 //! What can go wrong with a camera, in words that say what to do.
 
 use super::redact::redact;
+use graft_base::contain::contain;
 
 /// Why a source has no frame to give.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,4 +33,9 @@ impl CameraError {
     pub(super) fn settings(text: impl AsRef<str>) -> Self {
         Self::Settings(redact(text.as_ref()))
     }
+}
+
+/// Runs a foreign decoder on untrusted bytes; a panic inside becomes an error text.
+pub(super) fn contained<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    contain(decode).unwrap_or_else(|panic| Err(format!("the decoder failed inside ({panic})")))
 }

@@ -1,7 +1,7 @@
 //! A reading thread for sources whose reads block: frames come out of a channel, so that waiting has a limit.
 
 use super::CameraError;
-use super::stream::Picture;
+use super::stream::picture::Picture;
 use graft_base::frame::Frame;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ pub(super) struct Feeder {
 
 /// What a wait for a frame gave.
 #[derive(Debug)]
-pub(super) enum Fed {
+pub(super) enum Received {
     Frame(Frame),
     NotYet,
     /// The reading thread is through, without an error.
@@ -57,11 +57,11 @@ impl Feed {
     }
 
     /// Waits for a frame.
-    pub fn wait(&self, limit: Duration) -> Result<Fed, CameraError> {
+    pub fn wait(&self, limit: Duration) -> Result<Received, CameraError> {
         match self.frames.recv_timeout(limit) {
-            Ok(frame) => frame.map(Fed::Frame),
-            Err(RecvTimeoutError::Timeout) => Ok(Fed::NotYet),
-            Err(RecvTimeoutError::Disconnected) => Ok(Fed::Over),
+            Ok(frame) => frame.map(Received::Frame),
+            Err(RecvTimeoutError::Timeout) => Ok(Received::NotYet),
+            Err(RecvTimeoutError::Disconnected) => Ok(Received::Over),
         }
     }
 

@@ -1,6 +1,6 @@
 //! JPEG in and out.
 
-use super::contain::contained;
+use super::error::contained;
 use super::settings::{MAX_PIXELS, MAX_SIDE, size_allowed};
 use graft_base::frame::Rgb;
 use zune_jpeg::JpegDecoder;

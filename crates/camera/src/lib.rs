@@ -4,12 +4,10 @@
 //! frame is an error, never a panic.
 #![forbid(unsafe_code)]
 
-mod child;
-mod contain;
 mod directory;
 mod error;
 mod feed;
-mod glance;
+mod frame_check;
 mod http;
 mod jpeg;
 mod pace;
@@ -27,11 +25,11 @@ mod yuv;
 
 pub use self::yuv::to_rgb;
 pub use error::CameraError;
-pub use glance::Glance;
+pub use frame_check::FrameCheck;
 pub use jpeg::{SAMPLE_QUALITY, encode_jpeg};
-pub use settings::{Kind, Patience, Settings, StreamFormat};
+pub use settings::{Kind, Settings, StreamFormat, Timeouts};
 pub use slot::Slot;
-pub use still::{ImageError, decode_image, is_image_name, read_image};
+pub use still::{ImageError, decode_image, read_image};
 pub use supervise::{Status, run};
 pub use v4l2::{Control, DeviceListing, NodeKind, controls, list};
 
@@ -51,8 +49,8 @@ pub trait Source: Send {
     fn poll(&mut self, limit: Duration) -> Result<Option<Frame>, CameraError>;
 
     /// How long it may stay silent.
-    fn patience(&self) -> Patience {
-        Patience::default()
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::default()
     }
 
     /// Whether frames wait for their consumer instead of being dropped when a newer one comes.
@@ -60,12 +58,12 @@ pub trait Source: Send {
         false
     }
 
-    /// The next frame; blocks as long as [`Source::patience`] allows between frames.
+    /// The next frame; blocks as long as [`Source::timeouts`] allows between frames.
     ///
     /// # Errors
     /// As [`Source::poll`], and [`CameraError::TimedOut`].
     fn next(&mut self) -> Result<Frame, CameraError> {
-        let deadline = Instant::now() + self.patience().between;
+        let deadline = Instant::now() + self.timeouts().between;
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
             if let Some(frame) = self.poll(rest.min(Duration::from_millis(100)))? {

@@ -1,28 +1,34 @@
 //! A command that writes frames to its standard output: libcamera, Argus, RTSP through ffmpeg, anything.
 
-use super::child::Group;
-use super::feed::{Fed, Feed, Feeder};
+use super::feed::{Feed, Feeder, Received};
 use super::redact::redact;
-use super::settings::Patience;
+use super::settings::Timeouts;
 use super::stream::Demux;
 use super::{CameraError, Settings, Source};
+use graft_base::child::Child;
 use graft_base::frame::Frame;
 use std::io::{ErrorKind, Read};
-use std::process::ChildStdout;
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long a command whose output has ended may take to end itself.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
+/// How long the command may take after SIGTERM. Camera stacks want to close their devices: Jetson's Argus service needs
+/// a restart after a client was killed.
+const GRACE: Duration = Duration::from_secs(1);
+/// Lines of stderr that are logged before the log is thinned out, and the time between two lines after that.
+const LOGGED_LINES: u32 = 20;
+const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs a shell command and reads the frames it writes.
 #[derive(Debug)]
 pub(super) struct PipeSource {
     // Dropped first: the command ends, then its output does, then the reading thread.
-    group: Group,
+    child: Child,
     feed: Feed,
     command: String,
-    patience: Patience,
+    timeouts: Timeouts,
     found: Arc<OnceLock<String>>,
     over_since: Option<Instant>,
 }
@@ -31,16 +37,16 @@ impl PipeSource {
     pub fn open(settings: &Settings) -> Result<Self, CameraError> {
         let demux =
             Demux::new(settings.format, settings.width, settings.height).map_err(CameraError::settings)?;
-        let (mut group, stdout) = Group::start(&settings.command)?;
+        let (mut child, stdout) = start(&settings.command)?;
         let found = Arc::new(OnceLock::new());
         let report = found.clone();
         let feed = Feed::start("camera-pipe", move |feeder| read(stdout, demux, feeder, &report))
-            .inspect_err(|_| group.end(|| true))?;
+            .inspect_err(|_| drop(child.terminate(GRACE, || true)))?;
         Ok(Self {
-            group,
+            child,
             feed,
             command: redact(&settings.command),
-            patience: settings.patience(),
+            timeouts: settings.timeouts(),
             found,
             over_since: None,
         })
@@ -48,18 +54,40 @@ impl PipeSource {
 
     fn ended(&mut self) -> Option<CameraError> {
         let since = *self.over_since.get_or_insert_with(Instant::now);
-        let status = self.group.exited();
+        let status = self.child.try_wait().ok().flatten();
         if status.is_none() && since.elapsed() < EXIT_WAIT {
             return None;
         }
         let how = status.map_or("closed its output".to_string(), |status| format!("ended with {status}"));
-        let last = self.group.last_words();
-        let words = if last.is_empty() {
-            "it said nothing on stderr".into()
+        let last = self.child.last_line();
+        let stderr = if last.is_empty() {
+            "it wrote nothing on stderr".into()
         } else {
-            format!("its last words: {last}")
+            format!("its last line on stderr: {last}")
         };
-        Some(CameraError::lost(format!("the camera command {how}; {words}. Command: {}", self.command)))
+        Some(CameraError::lost(format!("the camera command {how}; {stderr}. Command: {}", self.command)))
+    }
+}
+
+/// Runs `sh -c command`; gives its standard output too.
+fn start(command: &str) -> Result<(Child, ChildStdout), CameraError> {
+    let failed =
+        |error: std::io::Error| CameraError::lost(format!("sh cannot run the camera command: {error}"));
+    let (mut logged, mut left_out, mut quiet_until) = (0u32, 0u32, Instant::now());
+    let log = move |line: &str| {
+        if logged < LOGGED_LINES || Instant::now() >= quiet_until {
+            tracing::info!(left_out, "camera command: {}", redact(line));
+            (logged, left_out, quiet_until) = (logged.saturating_add(1), 0, Instant::now() + LOG_PAUSE);
+        } else {
+            left_out = left_out.saturating_add(1);
+        }
+    };
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = Child::start_watched(&mut shell, log).map_err(failed)?;
+    match child.take_stdout() {
+        Some(stdout) => Ok((child, stdout)),
+        None => Err(CameraError::lost("the camera command has no output")),
     }
 }
 
@@ -100,9 +128,9 @@ impl Source for PipeSource {
 
     fn poll(&mut self, limit: Duration) -> Result<Option<Frame>, CameraError> {
         match self.feed.wait(limit)? {
-            Fed::Frame(frame) => Ok(Some(frame)),
-            Fed::NotYet => Ok(None),
-            Fed::Over => match self.ended() {
+            Received::Frame(frame) => Ok(Some(frame)),
+            Received::NotYet => Ok(None),
+            Received::Over => match self.ended() {
                 Some(error) => Err(error),
                 None => {
                     std::thread::sleep(limit.min(Duration::from_millis(10)));
@@ -112,17 +140,18 @@ impl Source for PipeSource {
         }
     }
 
-    fn patience(&self) -> Patience {
-        self.patience
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 }
 
 impl Drop for PipeSource {
     fn drop(&mut self) {
         let feed = &self.feed;
-        // What is still in the channel is taken out, so that the reader can see the end of the output.
-        self.group.end(|| {
-            while matches!(feed.wait(Duration::ZERO), Ok(Fed::Frame(_))) {}
+        // What is still in the channel is taken out, so that the reader can see the end of the output. Nobody is left to
+        // be told of a failure.
+        let _ = self.child.terminate(GRACE, || {
+            while matches!(feed.wait(Duration::ZERO), Ok(Received::Frame(_))) {}
             feed.is_over()
         });
     }

@@ -153,7 +153,7 @@ impl Settings {
                 return wrong(format!("camera.{key} = {value} cannot be; give 0.1 to 3600 seconds"));
             }
         }
-        if let Some(text) = self.controls.iter().find_map(|text| super::v4l2::parse_control(text).err()) {
+        if let Some(text) = self.controls.iter().find_map(|text| parse_control(text).err()) {
             return wrong(text);
         }
         if !(0.0..=2.0).contains(&self.shift) {
@@ -187,11 +187,29 @@ impl Settings {
     }
 
     /// How long the source may stay silent.
-    pub(super) fn patience(&self) -> Patience {
+    pub(super) fn timeouts(&self) -> Timeouts {
         let seconds = |value: f64| Duration::from_secs_f64(value.clamp(0.05, 3600.0));
         // A twentieth less: the loss is to be noticed within the time, look-up intervals included.
-        Patience { first: seconds(self.start_timeout_s), between: seconds(0.95 * self.timeout_s) }
+        Timeouts { first: seconds(self.start_timeout_s), between: seconds(0.95 * self.timeout_s) }
     }
+}
+
+/// The name of a control as `camera.controls` has it: `Power Line Frequency` → `power_line_frequency`.
+pub(super) fn control_name(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("_")
+}
+
+/// Reads an entry of `camera.controls`, `name=number`.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn parse_control(text: &str) -> Result<(String, i64), String> {
+    let parsed =
+        text.split_once('=').and_then(|(name, value)| Some((control_name(name), value.trim().parse().ok()?)));
+    parsed.filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+        format!("camera.controls has {text:?}; write name=number, `graft camera controls` lists the names")
+    })
 }
 
 /// Whether a frame of this size may be handled at all.
@@ -201,14 +219,14 @@ pub(super) fn size_allowed(width: u32, height: u32) -> bool {
 
 /// How long a source may stay silent before it counts as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// From opening to the first frame.
     pub first: Duration,
     /// From one frame to the next.
     pub between: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     /// Never less than three times this period between frames.
     pub(super) fn at_least(self, period: Duration) -> Self {
         let least = period.saturating_mul(3);
@@ -216,15 +234,25 @@ impl Patience {
     }
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Settings::default().patience()
+        Settings::default().timeouts()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_written_as_people_write_them() {
+        assert_eq!(control_name("White Balance Temperature, Auto"), "white_balance_temperature_auto");
+        assert_eq!(parse_control("Power Line Frequency = 1"), Ok(("power_line_frequency".into(), 1)));
+        assert_eq!(parse_control("exposure_time_absolute=-3"), Ok(("exposure_time_absolute".into(), -3)));
+        for wrong in ["", "focus", "=1", "focus=near", "focus=1.5"] {
+            assert!(parse_control(wrong).unwrap_err().contains("camera controls"), "{wrong}");
+        }
+    }
 
     #[test]
     fn defaults_pass_and_survive_toml() {

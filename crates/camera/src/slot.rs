@@ -135,6 +135,7 @@ impl Slot {
     }
 
     /// Whether [`Slot::close`] was called.
+    #[cfg(test)]
     pub fn is_closed(&self) -> bool {
         self.lock().closed
     }

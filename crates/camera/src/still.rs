@@ -4,7 +4,7 @@
 //! picture, 16-bit and gray files become 8-bit RGB: what PIL's `convert("RGB")` does, with which the reference
 //! embeddings were made.
 
-use super::contain::contained;
+use super::error::contained;
 use super::settings::{MAX_PIXELS, size_allowed};
 use graft_base::frame::Rgb;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -16,10 +16,6 @@ use std::path::Path;
 const MAX_FILE: u64 = 64 << 20;
 /// Most memory for one decoded picture: [`MAX_PIXELS`] at 4 bytes, or fewer with deeper pixels.
 const MAX_DECODED: u64 = 4 * MAX_PIXELS;
-
-/// File name endings that are pictures.
-const ENDINGS: [&str; 13] =
-    ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "pnm", "ppm", "pgm", "pbm", "pam"];
 
 /// Why a picture file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +29,6 @@ pub enum ImageError {
     /// Not a picture, or a damaged one.
     #[error("not a readable picture ({0}); jpeg, png, bmp, gif, webp, tiff and pnm are known")]
     Broken(String),
-}
-
-/// Whether a file name ends like a picture's, in any case.
-pub fn is_image_name(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
 /// Reads a picture file of at most 64 MiB and 40 megapixels.
@@ -110,14 +100,6 @@ mod tests {
         let mut out = Cursor::new(Vec::new());
         picture.into().write_to(&mut out, format).unwrap();
         out.into_inner()
-    }
-
-    #[test]
-    fn names() {
-        assert!(is_image_name(Path::new("a/b.JPeG")));
-        assert!(is_image_name(Path::new("x.tif")));
-        assert!(!is_image_name(Path::new("jpg")));
-        assert!(!is_image_name(Path::new("a.txt")));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Two threads: the caller's supervises, a second one owns the source and reads. So a driver that hangs inside a call
 //! is noticed too, and a stop is answered at once.
 
-use super::settings::{Kind, Patience};
+use super::settings::{Kind, Timeouts};
 use super::{CameraError, Settings, Slot, Source, open};
+use graft_base::backoff::Backoff;
 use graft_base::frame::Frame;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,39 +28,39 @@ pub enum Status {
 #[derive(Clone, Copy, Debug)]
 struct Timing {
     /// Wait before the first reopening.
-    least: Duration,
+    first: Duration,
     /// Longest wait between two reopenings.
-    most: Duration,
+    longest: Duration,
     /// Frames for this long make the waits short again.
     good: Duration,
     /// How often the supervising thread looks up.
     tick: Duration,
     /// How long a stop waits for the reading thread.
-    farewell: Duration,
+    stop_limit: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            least: Duration::from_millis(200),
-            most: Duration::from_secs(30),
+            first: Duration::from_millis(200),
+            longest: Duration::from_secs(30),
             good: Duration::from_secs(5),
             tick: Duration::from_millis(25),
-            farewell: Duration::from_millis(150),
+            stop_limit: Duration::from_millis(150),
         }
     }
 }
 
 /// Fills `slot` with the frames of the camera until `stop` is set, then closes the slot and returns within 200 ms.
 ///
-/// A camera that cannot be opened, is silent for too long ([`Source::patience`]) or goes away is reported as
+/// A camera that cannot be opened, is silent for too long ([`Source::timeouts`]) or goes away is reported as
 /// [`Status::Lost`] and opened again with waits that double from 0.2 to 30 s. Frame ids go on counting over a
 /// reopening. At the end of a recording it reports [`Status::Ended`] and waits for the stop. A V4L2 device, which costs
 /// nothing to ask, is opened again every second.
 pub fn run(settings: Settings, slot: Arc<Slot>, stop: Arc<AtomicBool>, on_status: impl FnMut(Status) + Send) {
     let mut timing = Timing::default();
     if settings.source == Kind::V4l2 {
-        timing.most = Duration::from_secs(1);
+        timing.longest = Duration::from_secs(1);
     }
     supervise(Arc::new(move || open(&settings)), &slot, &stop, timing, on_status);
 }
@@ -81,22 +82,22 @@ fn supervise(
         }
     };
     let last_id = Arc::new(AtomicU64::new(0));
-    let mut backoff = Backoff::new(timing.least, timing.most);
+    let mut backoff = Backoff::new(timing.first, timing.longest);
     while !stop.load(Ordering::Relaxed) {
         let attempt = Attempt::start(open.clone(), slot.clone(), last_id.clone());
         let (good, why) = attempt.watch(stop, timing, &mut report);
         match why {
-            Over::Stopped => {
-                attempt.finish(Instant::now() + timing.farewell, || false);
+            End::Stopped => {
+                attempt.finish(Instant::now() + timing.stop_limit, || false);
                 break;
             }
-            Over::Ended => {
+            End::Ended => {
                 report(Status::Ended);
-                attempt.finish(Instant::now() + timing.farewell, || stop.load(Ordering::Relaxed));
+                attempt.finish(Instant::now() + timing.stop_limit, || stop.load(Ordering::Relaxed));
                 pause(stop, slot, Duration::MAX, timing.tick);
                 break;
             }
-            Over::Lost(error) => report(Status::Lost(error.to_string())),
+            End::Lost(error) => report(Status::Lost(error.to_string())),
         }
         if good >= timing.good {
             backoff.reset();
@@ -106,30 +107,6 @@ fn supervise(
         pause(stop, slot, backoff.wait(fastrand::f64()), timing.tick);
     }
     slot.close();
-}
-
-/// Waits that double, each up to a quarter longer or shorter, so that many boards do not return in step.
-struct Backoff {
-    least: Duration,
-    most: Duration,
-    now: Duration,
-}
-
-impl Backoff {
-    fn new(least: Duration, most: Duration) -> Self {
-        Self { least, most, now: least }
-    }
-
-    fn reset(&mut self) {
-        self.now = self.least;
-    }
-
-    /// The next wait; `dice` is in 0..1.
-    fn wait(&mut self, dice: f64) -> Duration {
-        let wait = self.now.mul_f64(0.75 + 0.5 * dice);
-        self.now = (self.now * 2).min(self.most);
-        wait
-    }
 }
 
 /// Sleeps, but wakes soon after a stop.
@@ -142,7 +119,7 @@ fn pause(stop: &AtomicBool, slot: &Slot, length: Duration, tick: Duration) {
 }
 
 /// Why an attempt is over.
-enum Over {
+enum End {
     Stopped,
     Ended,
     Lost(CameraError),
@@ -150,7 +127,7 @@ enum Over {
 
 enum Event {
     /// Opened; how patient to be from now on.
-    Opened(Patience),
+    Opened(Timeouts),
     /// The first frame is in the slot.
     Delivers(String),
     Failed(CameraError),
@@ -190,9 +167,9 @@ impl Attempt {
     }
 
     /// Follows the attempt to its end. Also says for how long frames came.
-    fn watch(&self, stop: &AtomicBool, timing: Timing, report: &mut impl FnMut(Status)) -> (Duration, Over) {
+    fn watch(&self, stop: &AtomicBool, timing: Timing, report: &mut impl FnMut(Status)) -> (Duration, End) {
         let start = Instant::now();
-        let mut patience = Patience::default();
+        let mut timeouts = Timeouts::default();
         let mut delivers_since: Option<Instant> = None;
         let (mut seen, mut alive) = (0, start);
         let mut turned = 0;
@@ -205,22 +182,22 @@ impl Attempt {
             }
             let good = delivers_since.map_or(Duration::ZERO, |since| since.elapsed());
             if stop.load(Ordering::Relaxed) {
-                return (good, Over::Stopped);
+                return (good, End::Stopped);
             }
             match self.events.recv_timeout(timing.tick) {
-                Ok(Event::Opened(wanted)) => patience = wanted,
+                Ok(Event::Opened(wanted)) => timeouts = wanted,
                 Ok(Event::Delivers(text)) => {
                     delivers_since = Some(Instant::now());
                     report(Status::Open(text));
                 }
-                Ok(Event::Failed(CameraError::Ended)) => return (good, Over::Ended),
-                Ok(Event::Failed(error)) => return (good, Over::Lost(error)),
+                Ok(Event::Failed(CameraError::Ended)) => return (good, End::Ended),
+                Ok(Event::Failed(error)) => return (good, End::Lost(error)),
                 Err(RecvTimeoutError::Disconnected) => {
                     let text = match &self.failed {
                         Some(error) => format!("the camera thread could not be started: {error}"),
                         None => "the camera thread failed inside; this is a bug, please report it".into(),
                     };
-                    return (good, Over::Lost(CameraError::Lost(text)));
+                    return (good, End::Lost(CameraError::Lost(text)));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -228,9 +205,9 @@ impl Attempt {
             if beats != seen {
                 (seen, alive) = (beats, Instant::now());
             }
-            let limit = if delivers_since.is_some() { patience.between } else { patience.first };
+            let limit = if delivers_since.is_some() { timeouts.between } else { timeouts.first };
             if alive.elapsed() > limit {
-                return (good, Over::Lost(CameraError::TimedOut));
+                return (good, End::Lost(CameraError::TimedOut));
             }
         }
     }
@@ -269,7 +246,7 @@ impl Reader {
             Ok(source) => source,
             Err(error) => return send(Event::Failed(error)),
         };
-        send(Event::Opened(source.patience()));
+        send(Event::Opened(source.timeouts()));
         let base = self.last_id.load(Ordering::Relaxed);
         let mut delivers = false;
         let mut broken = 0u64;

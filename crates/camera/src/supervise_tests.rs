@@ -58,8 +58,8 @@ impl Source for Scripted {
         Ok(Some(gray_frame(self.id)))
     }
 
-    fn patience(&self) -> Patience {
-        Patience { first: Duration::from_millis(900), between: Duration::from_millis(700) }
+    fn timeouts(&self) -> Timeouts {
+        Timeouts { first: Duration::from_millis(900), between: Duration::from_millis(700) }
     }
 
     fn lossless(&self) -> bool {
@@ -68,11 +68,11 @@ impl Source for Scripted {
 }
 
 const QUICK: Timing = Timing {
-    least: Duration::from_millis(2),
-    most: Duration::from_millis(10),
+    first: Duration::from_millis(2),
+    longest: Duration::from_millis(10),
     good: Duration::from_secs(5),
     tick: Duration::from_millis(2),
-    farewell: Duration::from_millis(150),
+    stop_limit: Duration::from_millis(150),
 };
 
 /// A supervised camera that plays one script after each opening, the last one for ever.
@@ -228,26 +228,13 @@ fn nothing_is_dropped_from_a_lossless_source() {
     let rig = Rig::new(vec![Ok(acts)], true);
     for id in 1..=50 {
         if id == 10 {
-            // Longer than the source's patience: a slow consumer is no loss.
+            // Longer than the source's timeouts: a slow consumer is no loss.
             thread::sleep(Duration::from_millis(1100));
         }
         assert_eq!(rig.slot.take(Duration::from_secs(30)).unwrap().id, id);
     }
     rig.wait_for("the end", |seen| seen == [open_status(), Status::Ended]);
     assert_eq!(rig.slot.drops(), 0);
-}
-
-#[test]
-fn waits_double_stay_bounded_and_start_again() {
-    let timing = Timing::default();
-    let mut backoff = Backoff::new(timing.least, timing.most);
-    let mut waits = || -> Vec<u128> { (0..10).map(|_| backoff.wait(0.5).as_millis()).collect() };
-    let wanted = [200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000];
-    assert_eq!(waits(), wanted);
-    assert_eq!(waits(), [30000; 10]);
-    backoff.reset();
-    assert_eq!(backoff.wait(0.0).as_millis(), 150);
-    assert_eq!(backoff.wait(1.0).as_millis(), 500);
 }
 
 /// The whole path with a real source.

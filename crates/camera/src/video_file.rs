@@ -1,9 +1,10 @@
 //! Recordings: MJPEG, AVI with MJPEG, Y4M. Other kinds go through the pipe source and ffmpeg.
 
 use super::pace::Pace;
-use super::settings::Patience;
+use super::settings::Timeouts;
+use super::stream::Demux;
 use super::stream::avi::{Avi, AviError};
-use super::stream::{Demux, Picture};
+use super::stream::picture::Picture;
 use super::{CameraError, Settings, Source, StreamFormat};
 use graft_base::frame::Frame;
 use std::collections::VecDeque;
@@ -23,7 +24,7 @@ pub(super) struct VideoFileSource {
     /// Pictures that were read ahead.
     ahead: VecDeque<Picture>,
     pace: Pace,
-    patience: Patience,
+    timeouts: Timeouts,
     repeat: bool,
     found: String,
     id: u64,
@@ -55,7 +56,7 @@ impl VideoFileSource {
             path,
             reader,
             ahead: [first].into(),
-            patience: settings.patience().at_least(pace.period()),
+            timeouts: settings.timeouts().at_least(pace.period()),
             pace,
             repeat: settings.repeat,
             found,
@@ -163,8 +164,8 @@ impl Source for VideoFileSource {
         Ok(Some(picture.frame(self.id)))
     }
 
-    fn patience(&self) -> Patience {
-        self.patience
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     fn lossless(&self) -> bool {

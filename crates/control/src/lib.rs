@@ -1,7 +1,7 @@
 //! The adaptation state machine. PURE: an [`Event`] and the time go in, [`Action`]s come out; the
 //! daemon carries them out. No I/O, no clock, no thread.
 //!
-//! Promises, held by property tests: each command token gets exactly one [`Action::Reply`]; at most
+//! Promises, held by property tests: whoever asks gets exactly one [`Action::Reply`]; at most
 //! one round runs at a time; a head is stored, then installed, then published, in that order; no
 //! round starts by itself unless adaptation is wanted and nothing holds it back.
 #![forbid(unsafe_code)]
@@ -112,6 +112,32 @@ pub enum State {
 pub type JobId = u64;
 /// Names one waiting command; the daemon made it.
 pub type Token = u64;
+/// Who asked for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// A command that waits for its answer.
+    Command(Token),
+    /// The daemon itself.
+    Daemon,
+}
+
+/// Gives each job its number.
+#[derive(Clone, Debug)]
+pub struct JobIds(JobId);
+
+impl JobIds {
+    /// Numbers from `next` on, which was never used.
+    pub fn new(next: JobId) -> Self {
+        Self(next)
+    }
+
+    /// A number that no other job has.
+    pub fn take(&mut self) -> JobId {
+        self.0 += 1;
+        self.0 - 1
+    }
+}
+
 /// A head's version; see the store.
 pub type Version = u64;
 
@@ -169,15 +195,15 @@ pub enum Event {
     /// `train start`, with the head to train.
     Train(Token, Option<Choice>),
     /// `train cancel` or `job cancel`; `None` means the running one.
-    Cancel(Token, Option<JobId>),
-    /// `head apply` or `head rollback`: make this stored head active again.
-    Restore(Token, Version),
+    Cancel(Asker, Option<JobId>),
+    /// `head apply` or `head rollback`, or the return of a pair: make this stored head active again.
+    Restore(Asker, Version),
     /// `head pin`.
     Pin(Token, bool),
     /// `head publish`.
     Publish(Token),
     /// Another backbone is ready to be judged: a round on its embeddings, under this job, once nothing else runs.
-    Trial(JobId),
+    Judge(JobId),
     /// Samples were added, removed or relabelled: how many, and what there is now.
     Samples {
         /// How many samples this change touched.
@@ -221,8 +247,8 @@ pub enum RoundFailure {
 pub enum Origin {
     /// From a round.
     Round(JobId),
-    /// From an earlier version, on a person's word.
-    Restore(Token, Version),
+    /// From an earlier version.
+    Restore(Asker, Version),
 }
 
 /// What the daemon is to do. Order matters.
@@ -244,13 +270,13 @@ pub enum Action {
         verdict: Verdict,
     },
     /// Store a new version that restores this one.
-    RestoreHead(Token, Version),
+    RestoreHead(Asker, Version),
     /// Hand this stored head to the inference thread, then say [`Event::Installed`].
     Install(Origin, Version),
     /// Publish this installed head.
     Publish(Version),
-    /// Answer this command. Exactly once a token.
-    Reply(Token, Answer),
+    /// Answer whoever asked. Exactly once each time that something was asked.
+    Reply(Asker, Answer),
     /// A job changed.
     Job(JobId, JobStep),
 }

@@ -1,6 +1,6 @@
 use super::{
-    Action, Answer, ClassTally, Event, Hold, JobId, JobStep, Origin, Policy, RoundFailure, RoundOutcome,
-    State, Token, Verdict, Version, Wanted, judge,
+    Action, Answer, Asker, ClassTally, Event, Hold, JobId, JobIds, JobStep, Origin, Policy, RoundFailure,
+    RoundOutcome, State, Token, Verdict, Version, Wanted, judge,
 };
 use graft_learn::Choice;
 use std::collections::BTreeSet;
@@ -25,9 +25,8 @@ pub struct Control {
     wanted: Wanted,
     holds: BTreeSet<Hold>,
     running: Option<Running>,
-    next_job: JobId,
     /// A backbone that waits to be judged.
-    trial: Option<JobId>,
+    to_judge: Option<JobId>,
     active: Option<Version>,
     pinned: bool,
     tallies: Vec<ClassTally>,
@@ -37,22 +36,15 @@ pub struct Control {
 }
 
 impl Control {
-    /// A machine in the state that the store remembers. `next_job` must be new.
-    pub fn new(
-        policy: Policy,
-        wanted: Wanted,
-        active: Option<Version>,
-        pinned: bool,
-        next_job: JobId,
-    ) -> Self {
+    /// A machine in the state that the store remembers.
+    pub fn new(policy: Policy, wanted: Wanted, active: Option<Version>, pinned: bool) -> Self {
         let holds = if wanted == Wanted::Pause { BTreeSet::from([Hold::User]) } else { BTreeSet::new() };
         Self {
             policy,
             wanted,
             holds,
             running: None,
-            next_job,
-            trial: None,
+            to_judge: None,
             active,
             pinned,
             tallies: Vec::new(),
@@ -103,43 +95,36 @@ impl Control {
         }
     }
 
-    /// A job id for something that is not a round.
-    pub fn new_job(&mut self) -> JobId {
-        let job = self.next_job;
-        self.next_job += 1;
-        job
-    }
-
     /// Replaces the policies; they hold from the next event on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
     }
 
-    /// Takes one event and says what is to be done, in order.
-    pub fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+    /// Takes one event and says what is to be done, in order. A round that starts takes a number of `jobs`.
+    pub fn handle(&mut self, now: Duration, event: Event, jobs: &mut JobIds) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
             Event::Mode(token, wanted) => self.set_wanted(token, wanted, &mut actions),
-            Event::Train(token, choice) => self.train(token, choice, &mut actions),
-            Event::Cancel(token, job) => self.cancel(token, job, &mut actions),
-            Event::Restore(token, version) => match &self.running {
-                Some(running) => actions.push(Action::Reply(token, Answer::Busy(running.job))),
-                None => actions.push(Action::RestoreHead(token, version)),
+            Event::Train(token, choice) => self.train(token, choice, jobs, &mut actions),
+            Event::Cancel(asker, job) => self.cancel(asker, job, &mut actions),
+            Event::Restore(asker, version) => match &self.running {
+                Some(running) => actions.push(Action::Reply(asker, Answer::Busy(running.job))),
+                None => actions.push(Action::RestoreHead(asker, version)),
             },
             Event::Pin(token, true) if self.active.is_none() => {
-                actions.push(Action::Reply(token, no_head()));
+                actions.push(reply(token, no_head()));
             }
             Event::Pin(token, on) => {
                 self.pinned = on;
-                actions.extend([Action::PersistPin(on), Action::Reply(token, Answer::Done)]);
+                actions.extend([Action::PersistPin(on), reply(token, Answer::Done)]);
             }
             Event::Publish(token) => match self.active {
                 Some(version) => {
-                    actions.extend([Action::Publish(version), Action::Reply(token, Answer::Active(version))]);
+                    actions.extend([Action::Publish(version), reply(token, Answer::Active(version))]);
                 }
-                None => actions.push(Action::Reply(token, no_head())),
+                None => actions.push(reply(token, no_head())),
             },
-            Event::Trial(job) => self.trial = Some(job),
+            Event::Judge(job) => self.to_judge = Some(job),
             Event::Samples { changed, classes } => {
                 self.changed = self.changed.saturating_add(changed);
                 self.tallies = classes;
@@ -152,8 +137,8 @@ impl Control {
             Event::Installed(origin, version) => self.installed(origin, version, &mut actions),
             Event::InstallFailed(origin, reason) => {
                 self.ends(origin);
-                if let Origin::Restore(token, _) = origin {
-                    actions.push(Action::Reply(token, Answer::Failed(reason)));
+                if let Origin::Restore(asker, _) = origin {
+                    actions.push(Action::Reply(asker, Answer::Failed(reason)));
                 }
             }
             Event::Held(hold) => {
@@ -169,7 +154,7 @@ impl Control {
             }
             Event::Tick => {}
         }
-        self.start_if_due(now, &mut actions);
+        self.start_if_due(now, jobs, &mut actions);
         actions
     }
 
@@ -183,26 +168,27 @@ impl Control {
         if wanted != Wanted::Adapt {
             self.stop_round(actions);
         }
-        actions.extend([Action::Persist(wanted), Action::Reply(token, Answer::Done)]);
+        actions.extend([Action::Persist(wanted), reply(token, Answer::Done)]);
     }
 
-    fn train(&mut self, token: Token, choice: Option<Choice>, actions: &mut Vec<Action>) {
+    fn train(&mut self, token: Token, choice: Option<Choice>, jobs: &mut JobIds, actions: &mut Vec<Action>) {
         if let Some(running) = &self.running {
-            actions.push(Action::Reply(token, Answer::Busy(running.job)));
+            actions.push(reply(token, Answer::Busy(running.job)));
             return;
         }
         if self.holds.contains(&Hold::Thermal) {
-            actions.push(Action::Reply(token, Answer::TooHot));
+            actions.push(reply(token, Answer::TooHot));
             return;
         }
-        let job = self.start_round(choice.unwrap_or(self.policy.round.choice), actions);
-        actions.push(Action::Reply(token, Answer::Accepted(job)));
+        let job = jobs.take();
+        self.begin(job, choice.unwrap_or(self.policy.round.choice), actions);
+        actions.push(reply(token, Answer::Accepted(job)));
     }
 
-    fn cancel(&mut self, token: Token, job: Option<JobId>, actions: &mut Vec<Action>) {
-        if let Some(waiting) = self.trial.take_if(|waiting| job == Some(*waiting)) {
+    fn cancel(&mut self, asker: Asker, job: Option<JobId>, actions: &mut Vec<Action>) {
+        if let Some(waiting) = self.to_judge.take_if(|waiting| job == Some(*waiting)) {
             let failed = Action::Job(waiting, JobStep::Failed(RoundFailure::Canceled));
-            return actions.extend([failed, Action::Reply(token, Answer::Accepted(waiting))]);
+            return actions.extend([failed, Action::Reply(asker, Answer::Accepted(waiting))]);
         }
         let answer = match (&self.running, job) {
             (Some(running), wanted) if wanted.is_none_or(|j| j == running.job) => {
@@ -219,7 +205,7 @@ impl Control {
         if matches!(answer, Answer::Accepted(_)) {
             self.stop_round(actions);
         }
-        actions.push(Action::Reply(token, answer));
+        actions.push(Action::Reply(asker, answer));
     }
 
     /// Whether there was one to stop.
@@ -233,12 +219,6 @@ impl Control {
             return true;
         }
         false
-    }
-
-    fn start_round(&mut self, choice: Choice, actions: &mut Vec<Action>) -> JobId {
-        let job = self.new_job();
-        self.begin(job, choice, actions);
-        job
     }
 
     fn begin(&mut self, job: JobId, choice: Choice, actions: &mut Vec<Action>) {
@@ -301,7 +281,7 @@ impl Control {
     fn store_failed(&mut self, origin: Origin, reason: String, actions: &mut Vec<Action>) {
         match origin {
             Origin::Round(job) => self.failed(job, RoundFailure::Failed(reason), actions),
-            Origin::Restore(token, _) => actions.push(Action::Reply(token, Answer::Failed(reason))),
+            Origin::Restore(asker, _) => actions.push(Action::Reply(asker, Answer::Failed(reason))),
         }
     }
 
@@ -309,8 +289,8 @@ impl Control {
         self.ends(origin);
         self.active = Some(version);
         actions.push(Action::Publish(version));
-        if let Origin::Restore(token, _) = origin {
-            actions.push(Action::Reply(token, Answer::Active(version)));
+        if let Origin::Restore(asker, _) = origin {
+            actions.push(Action::Reply(asker, Answer::Active(version)));
         }
     }
 
@@ -327,13 +307,13 @@ impl Control {
         self.tallies.iter().filter(ready).count() >= 2
     }
 
-    fn start_if_due(&mut self, now: Duration, actions: &mut Vec<Action>) {
+    fn start_if_due(&mut self, now: Duration, jobs: &mut JobIds, actions: &mut Vec<Action>) {
         let round = &self.policy.round;
         // A person's pause holds adaptation back, not the judging of a backbone that was asked for.
         let held = |but: Hold| self.holds.iter().any(|h| *h != Hold::CameraLost && *h != but);
         if self.running.is_none()
             && !held(Hold::User)
-            && let Some(job) = self.trial.take()
+            && let Some(job) = self.to_judge.take()
         {
             let choice = round.choice;
             return self.begin(job, choice, actions);
@@ -346,9 +326,13 @@ impl Control {
             && self.enough();
         if due {
             let choice = round.choice;
-            self.start_round(choice, actions);
+            self.begin(jobs.take(), choice, actions);
         }
     }
+}
+
+fn reply(token: Token, answer: Answer) -> Action {
+    Action::Reply(Asker::Command(token), answer)
 }
 
 fn no_head() -> Answer {

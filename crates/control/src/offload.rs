@@ -143,6 +143,7 @@ impl Offload {
                 if let Stage::Taking { host } = &self.stage {
                     self.stage = Stage::Claimed { host: host.clone(), fed: true };
                     self.heard = now;
+                    return Ok(vec![Action::Publish]);
                 }
                 Ok(Vec::new())
             }

@@ -49,20 +49,54 @@ pub struct Baseline {
 
 /// What to do with a pair on probation.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Sentence {
+pub enum Decision {
     /// The failed starts before are forgiven: put that on disk.
     Settled,
-    /// It has stood.
+    /// The pair passed.
     Confirm,
     /// The pair before it comes back, and why.
     RollBack(String),
 }
 
-/// Whether a pair that has failed to start so often in a row is taken back before it is loaded again.
-pub fn fails(policy: &ProbationPolicy, unclean_starts: u32) -> Option<String> {
-    (unclean_starts >= policy.starts).then(|| {
-        format!("the daemon ended {unclean_starts} times within {} s of its start", policy.settle.as_secs())
-    })
+/// The starts of something new, a head or a pair, that has to prove itself. Time is a [`Duration`] since the daemon's
+/// start and never goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartProbation {
+    begun: Duration,
+    settle: Duration,
+    settled: bool,
+}
+
+impl StartProbation {
+    /// Counts one more start, to be put on disk before the new thing is touched; `starts` is how many there were in a
+    /// row that did not end well.
+    ///
+    /// # Errors
+    /// Why it has to be taken back instead.
+    pub fn count(policy: &ProbationPolicy, starts: u32) -> Result<u32, String> {
+        if starts >= policy.starts {
+            let settle = policy.settle.as_secs();
+            return Err(format!("the daemon ended {starts} times within {settle} s of its start"));
+        }
+        Ok(starts + 1)
+    }
+
+    /// Begins, or begins again after a restart.
+    pub fn begin(policy: &ProbationPolicy, now: Duration) -> Self {
+        Self { begun: now, settle: policy.settle, settled: false }
+    }
+
+    /// Since when it has served.
+    pub fn begun(&self) -> Duration {
+        self.begun
+    }
+
+    /// True once: it has served for so long that the starts before are forgiven.
+    pub fn settles(&mut self, now: Duration) -> bool {
+        let settles = !self.settled && now.saturating_sub(self.begun) >= self.settle;
+        self.settled |= settles;
+        settles
+    }
 }
 
 /// One pair's probation. Time is a [`Duration`] since the daemon's start and never goes back.
@@ -70,8 +104,7 @@ pub fn fails(policy: &ProbationPolicy, unclean_starts: u32) -> Option<String> {
 pub struct Probation {
     policy: ProbationPolicy,
     baseline: Baseline,
-    begun: Duration,
-    settled: bool,
+    starts: StartProbation,
     window: Window,
     /// A window was good.
     good: bool,
@@ -91,7 +124,8 @@ impl Probation {
     /// Begins, or begins again after a restart.
     pub fn new(policy: ProbationPolicy, baseline: Baseline, now: Duration) -> Self {
         let window = Window { begun: now, ..Window::default() };
-        Self { policy, baseline, begun: now, settled: false, window, good: false, bad: 0 }
+        let starts = StartProbation::begin(&policy, now);
+        Self { policy, baseline, starts, window, good: false, bad: 0 }
     }
 
     /// One frame: whether it was called unknown, and how long it took.
@@ -102,8 +136,8 @@ impl Probation {
     }
 
     /// Time passed.
-    pub fn tick(&mut self, now: Duration) -> Option<Sentence> {
-        let served = now.saturating_sub(self.begun);
+    pub fn tick(&mut self, now: Duration) -> Option<Decision> {
+        let served = now.saturating_sub(self.starts.begun());
         let full = self.window.frames >= self.policy.frames;
         if full && now.saturating_sub(self.window.begun) >= self.policy.window {
             let window = std::mem::replace(&mut self.window, Window { begun: now, ..Window::default() });
@@ -112,20 +146,16 @@ impl Probation {
                 Some(why) => {
                     self.bad += 1;
                     if self.bad >= self.policy.windows {
-                        return Some(Sentence::RollBack(why));
+                        return Some(Decision::RollBack(why));
                     }
                 }
             }
         }
         // Silence proves nothing: without frames it goes on.
         if served >= self.policy.length && self.good && self.bad == 0 {
-            return Some(Sentence::Confirm);
+            return Some(Decision::Confirm);
         }
-        if !self.settled && served >= self.policy.settle {
-            self.settled = true;
-            return Some(Sentence::Settled);
-        }
-        None
+        self.starts.settles(now).then_some(Decision::Settled)
     }
 
     fn complaint(&self, window: &Window) -> Option<String> {
@@ -156,7 +186,7 @@ mod tests {
     }
 
     /// So many frames of which so many are unknown, then the end of the window.
-    fn window(p: &mut Probation, end: u64, frames: u64, unknown: u64, ms: f64) -> Option<Sentence> {
+    fn window(p: &mut Probation, end: u64, frames: u64, unknown: u64, ms: f64) -> Option<Decision> {
         (0..frames).for_each(|n| p.frame(n < unknown, ms));
         p.tick(at(end))
     }
@@ -165,13 +195,13 @@ mod tests {
     fn quiet_service_settles_then_confirms() {
         let mut p = begun(Baseline::default());
         assert_eq!(p.tick(at(399)), None);
-        assert_eq!(p.tick(at(400)), Some(Sentence::Settled));
+        assert_eq!(p.tick(at(400)), Some(Decision::Settled));
         assert_eq!(p.tick(at(800)), None, "nothing was seen yet");
-        assert_eq!(window(&mut p, 801, 50, 50, 1.0), Some(Sentence::Confirm));
+        assert_eq!(window(&mut p, 801, 50, 50, 1.0), Some(Decision::Confirm));
         let mut p = begun(Baseline::default());
-        assert_eq!(window(&mut p, 400, 60, 0, 1.0), Some(Sentence::Settled));
+        assert_eq!(window(&mut p, 400, 60, 0, 1.0), Some(Decision::Settled));
         assert_eq!(p.tick(at(699)), None);
-        assert_eq!(p.tick(at(700)), Some(Sentence::Confirm));
+        assert_eq!(p.tick(at(700)), Some(Decision::Confirm));
     }
 
     #[test]
@@ -183,20 +213,20 @@ mod tests {
         assert_eq!(window(&mut p, 190, 100, 60, 10.0), None);
         assert_eq!(window(&mut p, 220, 20, 20, 10.0), None, "too few frames say nothing yet");
         assert!(
-            matches!(window(&mut p, 250, 80, 40, 10.0), Some(Sentence::RollBack(why)) if why.contains("60 %"))
+            matches!(window(&mut p, 250, 80, 40, 10.0), Some(Decision::RollBack(why)) if why.contains("60 %"))
         );
         let mut p = begun(known);
         assert_eq!(window(&mut p, 130, 100, 0, 60.0), None);
         assert!(
-            matches!(window(&mut p, 160, 100, 0, 60.0), Some(Sentence::RollBack(why)) if why.contains("60 ms"))
+            matches!(window(&mut p, 160, 100, 0, 60.0), Some(Decision::RollBack(why)) if why.contains("60 ms"))
         );
     }
 
     #[test]
     fn the_third_failed_start_takes_it_back() {
         let policy = ProbationPolicy::default();
-        assert_eq!(fails(&policy, 2), None);
-        assert!(fails(&policy, 3).unwrap().contains("3 times"));
+        assert_eq!(StartProbation::count(&policy, 2), Ok(3));
+        assert!(StartProbation::count(&policy, 3).unwrap_err().contains("3 times"));
     }
 
     proptest! {
@@ -208,9 +238,9 @@ mod tests {
             for (pause, frames, unknown) in steps {
                 now += pause;
                 match window(&mut p, now, frames, unknown.min(frames), 1.0) {
-                    Some(Sentence::Confirm) => { prop_assert!(now >= 700 && p.bad == 0 && p.good); break; }
-                    Some(Sentence::RollBack(_)) => { prop_assert!(p.bad >= 2); break; }
-                    Some(Sentence::Settled) => { settled += 1; prop_assert!(now >= 400); }
+                    Some(Decision::Confirm) => { prop_assert!(now >= 700 && p.bad == 0 && p.good); break; }
+                    Some(Decision::RollBack(_)) => { prop_assert!(p.bad >= 2); break; }
+                    Some(Decision::Settled) => { settled += 1; prop_assert!(now >= 400); }
                     None => {}
                 }
             }

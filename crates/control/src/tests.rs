@@ -56,8 +56,29 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// A machine with the numbers of its jobs.
+struct Tested(Control, JobIds);
+
+impl Tested {
+    fn new(policy: Policy, wanted: Wanted, active: Option<Version>, pinned: bool, next: JobId) -> Self {
+        Self(Control::new(policy, wanted, active, pinned), JobIds::new(next))
+    }
+
+    fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        self.0.handle(now, event, &mut self.1)
+    }
+}
+
+impl std::ops::Deref for Tested {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.0
+    }
+}
+
 /// A transcript: what goes in, what comes out, one line each.
-fn transcript(control: &mut Control, events: Vec<(u64, Event)>) -> String {
+fn transcript(control: &mut Tested, events: Vec<(u64, Event)>) -> String {
     let mut text = String::new();
     for (second, event) in events {
         let shown = match &event {
@@ -75,7 +96,7 @@ fn transcript(control: &mut Control, events: Vec<(u64, Event)>) -> String {
 
 #[test]
 fn the_first_round_from_start_to_publication() {
-    let mut control = Control::new(policy(), Wanted::Infer, None, false, 1);
+    let mut control = Tested::new(policy(), Wanted::Infer, None, false, 1);
     let origin = Origin::Round(1);
     let text = transcript(
         &mut control,
@@ -92,7 +113,7 @@ fn the_first_round_from_start_to_publication() {
   5 s  Tick
   6 s  Mode(100, Adapt)
          -> Persist(Adapt)
-         -> Reply(100, Done)
+         -> Reply(Command(100), Done)
          -> StartRound(1, Auto)
          -> Job(1, Started)
   7 s  RoundFinished(1)
@@ -109,7 +130,7 @@ fn the_first_round_from_start_to_publication() {
 
 #[test]
 fn a_worse_candidate_is_kept_but_not_used() {
-    let mut control = Control::new(policy(), Wanted::Infer, Some(3), false, 7);
+    let mut control = Tested::new(policy(), Wanted::Infer, Some(3), false, 7);
     let text = transcript(
         &mut control,
         vec![
@@ -121,7 +142,7 @@ fn a_worse_candidate_is_kept_but_not_used() {
     let expected = r#"  0 s  Train(1, None)
          -> StartRound(7, Auto)
          -> Job(7, Started)
-         -> Reply(1, Accepted(7))
+         -> Reply(Command(1), Accepted(7))
   1 s  RoundFinished(7)
          -> Store { job: 7, verdict: Reject("-2.0 points against the active head on held-out bursts (at most 1.0 may be lost)") }
   2 s  Stored(Round(7), 4)
@@ -134,7 +155,7 @@ fn a_worse_candidate_is_kept_but_not_used() {
 
 #[test]
 fn stop_cancels_and_a_late_head_is_dropped() {
-    let mut control = Control::new(policy(), Wanted::Adapt, None, false, 1);
+    let mut control = Tested::new(policy(), Wanted::Adapt, None, false, 1);
     control.handle(at(0), enough());
     assert_eq!(
         control.handle(at(3), Event::Tick),
@@ -143,7 +164,11 @@ fn stop_cancels_and_a_late_head_is_dropped() {
     let actions = control.handle(at(3), Event::Mode(5, Wanted::Infer));
     assert_eq!(
         actions,
-        [Action::CancelRound(1), Action::Persist(Wanted::Infer), Action::Reply(5, Answer::Done)]
+        [
+            Action::CancelRound(1),
+            Action::Persist(Wanted::Infer),
+            Action::Reply(Asker::Command(5), Answer::Done)
+        ]
     );
     let actions = control.handle(at(4), Event::RoundFinished(1, outcome(1.0, None)));
     assert_eq!(actions, [Action::Job(1, JobStep::Failed(RoundFailure::Canceled))]);
@@ -152,7 +177,7 @@ fn stop_cancels_and_a_late_head_is_dropped() {
 
 #[test]
 fn pause_holds_and_start_resumes() {
-    let mut control = Control::new(policy(), Wanted::Pause, None, false, 1);
+    let mut control = Tested::new(policy(), Wanted::Pause, None, false, 1);
     assert_eq!(control.state(), State::Suspended { holds: vec![Hold::User] });
     control.handle(at(0), enough());
     assert!(control.handle(at(9), Event::Tick).is_empty());
@@ -162,7 +187,7 @@ fn pause_holds_and_start_resumes() {
 
 #[test]
 fn a_lost_camera_is_shown_and_does_not_end_a_round() {
-    let mut control = Control::new(policy(), Wanted::Adapt, None, false, 1);
+    let mut control = Tested::new(policy(), Wanted::Adapt, None, false, 1);
     assert!(control.handle(at(0), Event::Held(Hold::CameraLost)).is_empty());
     assert_eq!(control.state(), State::Suspended { holds: vec![Hold::CameraLost] });
     control.handle(at(0), Event::Train(1, None));
@@ -172,7 +197,7 @@ fn a_lost_camera_is_shown_and_does_not_end_a_round() {
 
 #[test]
 fn one_burst_a_class_does_not_start_a_round() {
-    let mut control = Control::new(policy(), Wanted::Adapt, None, false, 1);
+    let mut control = Tested::new(policy(), Wanted::Adapt, None, false, 1);
     let classes = vec![ClassTally { samples: 40, bursts: 1 }; 3];
     control.handle(at(0), Event::Samples { changed: 120, classes });
     assert!(control.handle(at(60), Event::Tick).is_empty(), "nothing could be held out honestly");
@@ -180,46 +205,46 @@ fn one_burst_a_class_does_not_start_a_round() {
 
 #[test]
 fn a_backbone_is_judged_when_the_round_before_it_has_ended() {
-    let mut control = Control::new(policy(), Wanted::Infer, Some(3), false, 1);
+    let mut control = Tested::new(policy(), Wanted::Infer, Some(3), false, 1);
     let text = transcript(
         &mut control,
         vec![
             (0, Event::Train(1, None)),
-            (1, Event::Trial(9)),
-            (2, Event::Cancel(2, None)),
+            (1, Event::Judge(9)),
+            (2, Event::Cancel(Asker::Command(2), None)),
             (3, Event::RoundFailed(1, RoundFailure::Canceled)),
             (4, Event::Train(3, None)),
             (5, Event::RoundFinished(9, outcome(0.95, Some(0.1)))),
             (6, Event::Stored(Origin::Round(9), 4)),
-            (6, Event::Trial(10)),
+            (6, Event::Judge(10)),
             (7, Event::Installed(Origin::Round(9), 4)),
             (7, Event::RoundFailed(10, RoundFailure::Failed("x".into()))),
             (8, Event::Held(Hold::Thermal)),
-            (8, Event::Trial(11)),
-            (9, Event::Cancel(4, Some(11))),
+            (8, Event::Judge(11)),
+            (9, Event::Cancel(Asker::Command(4), Some(11))),
             (9, Event::Released(Hold::Thermal)),
         ],
     );
     let expected = r#"  0 s  Train(1, None)
          -> StartRound(1, Auto)
          -> Job(1, Started)
-         -> Reply(1, Accepted(1))
-  1 s  Trial(9)
-  2 s  Cancel(2, None)
+         -> Reply(Command(1), Accepted(1))
+  1 s  Judge(9)
+  2 s  Cancel(Command(2), None)
          -> CancelRound(1)
-         -> Reply(2, Accepted(1))
+         -> Reply(Command(2), Accepted(1))
   3 s  RoundFailed(1, Canceled)
          -> Job(1, Failed(Canceled))
          -> StartRound(9, Auto)
          -> Job(9, Started)
   4 s  Train(3, None)
-         -> Reply(3, Busy(9))
+         -> Reply(Command(3), Busy(9))
   5 s  RoundFinished(9)
          -> Store { job: 9, verdict: Promote("+10.0 points against the active head on held-out bursts") }
   6 s  Stored(Round(9), 4)
          -> Install(Round(9), 4)
          -> Job(9, Promoted(4, "+10.0 points against the active head on held-out bursts"))
-  6 s  Trial(10)
+  6 s  Judge(10)
   7 s  Installed(Round(9), 4)
          -> Publish(4)
          -> StartRound(10, Auto)
@@ -227,10 +252,10 @@ fn a_backbone_is_judged_when_the_round_before_it_has_ended() {
   7 s  RoundFailed(10, Failed("x"))
          -> Job(10, Failed(Failed("x")))
   8 s  Held(Thermal)
-  8 s  Trial(11)
-  9 s  Cancel(4, Some(11))
+  8 s  Judge(11)
+  9 s  Cancel(Command(4), Some(11))
          -> Job(11, Failed(Canceled))
-         -> Reply(4, Accepted(11))
+         -> Reply(Command(4), Accepted(11))
   9 s  Released(Thermal)
 "#;
     assert_eq!(text, expected);
@@ -304,7 +329,8 @@ impl World {
                 Action::Publish(version) => {
                     assert!(self.installed.contains(&version), "published before it was installed");
                 }
-                Action::Reply(token, _) => *self.replies.entry(token).or_default() += 1,
+                Action::Reply(Asker::Command(token), _) => *self.replies.entry(token).or_default() += 1,
+                Action::Reply(Asker::Daemon, _) => panic!("nobody asked"),
                 Action::Persist(wanted) => self.wanted = Some(wanted),
                 Action::PersistPin(_) | Action::Job(..) => {}
             }
@@ -317,7 +343,7 @@ proptest! {
     /// then installed, then published, and no round of its own while adaptation is not wanted.
     #[test]
     fn promises_hold_over_any_history(choices in proptest::collection::vec((0u8..17, any::<u8>()), 1..120)) {
-        let mut control = Control::new(policy(), Wanted::Infer, None, false, 1);
+        let mut control = Tested::new(policy(), Wanted::Infer, None, false, 1);
         let mut world = World::default();
         let mut token = 0;
         let mut waiting = Vec::new();
@@ -329,8 +355,8 @@ proptest! {
                 0 => Event::Mode(token, Wanted::Adapt),
                 1 => Event::Mode(token, if x % 2 == 0 { Wanted::Infer } else { Wanted::Pause }),
                 2 => Event::Train(token, None),
-                3 => Event::Cancel(token, if x % 2 == 0 { None } else { Some(u64::from(x % 8)) }),
-                4 => Event::Restore(token, u64::from(x % 4)),
+                3 => Event::Cancel(Asker::Command(token), if x % 2 == 0 { None } else { Some(u64::from(x % 8)) }),
+                4 => Event::Restore(Asker::Command(token), u64::from(x % 4)),
                 5 => Event::Pin(token, x % 2 == 0),
                 6 => Event::Publish(token),
                 7 => enough(),
@@ -360,7 +386,7 @@ proptest! {
                 14 => Event::Released(Hold::CameraLost),
                 15 => {
                     trials.insert(1000 + token);
-                    Event::Trial(1000 + token)
+                    Event::Judge(1000 + token)
                 }
                 _ => Event::Tick,
             };

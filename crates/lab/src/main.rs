@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use graft::lab::{Output, Silent, exit_code, text};
+use graft::lab::{Output, Silent, choose_instructions, exit_code, text};
 use graft_lab::{bench, demo};
 use std::process::ExitCode;
 
@@ -44,6 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, output: Output) -> Result<()> {
+    choose_instructions()?;
     let better = match command {
         Command::Demo(args) => demo::run(&args, output.json)?,
         Command::DemoOffload(args) => demo::offload::run(&args, output.json)?,

@@ -1,6 +1,6 @@
 //! One temperature for a head, fitted on scores of samples that the head did not see.
 
-use super::problem::Proceed;
+use super::cancel::Proceed;
 use super::snapshot::LearnError;
 
 /// Scores between two questions whether to go on.

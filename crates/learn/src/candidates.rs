@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::calibration::Scored;
+use super::cancel::Proceed;
 use super::imprint;
 use super::linear::Linear;
 use super::options::Method;
-use super::problem::{Problem, Proceed};
+use super::problem::Problem;
 use super::ridge::Ridge;
 use super::search::{Bounds, search};
 use super::snapshot::LearnError;

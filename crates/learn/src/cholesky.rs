@@ -1,7 +1,7 @@
 //! Blocked Cholesky factorisation and triangular inverse in f64, with the bulk of the work in matrix products.
 
+use super::cancel::Proceed;
 use super::matmul::{Matrix, MatrixMut, add_gram_lower, multiply, multiply_in_pieces};
-use super::problem::Proceed;
 use super::snapshot::LearnError;
 
 /// Rows per block: the unblocked part costs `n²·BLOCK/2`, little beside `n³/3` for the sizes that matter.

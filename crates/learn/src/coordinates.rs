@@ -5,11 +5,12 @@
 //! * Above: the leading directions of the scatter ([`Leading`]), found without looking at labels. Leaving a burst out is
 //!   exact in them; what they leave out of an embedding has little spread and is not judged.
 
+use super::cancel::Proceed;
 use super::leading::{self, Leading};
 use super::linear::Linear;
 use super::notes::Note;
 use super::objective::Samples;
-use super::problem::{Problem, Proceed};
+use super::problem::Problem;
 use super::reduced::Reduced;
 use super::snapshot::LearnError;
 

@@ -9,7 +9,7 @@
 //!
 //! Known bursts as sure as ever beside too many unknown ones: a new class in the old place. Anything else: a new place.
 
-use super::train::HeldOut;
+use super::held_out::HeldOut;
 
 /// Bursts in a window.
 pub const WINDOW: usize = 40;

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::lbfgs::{Lbfgs, Status, Stop};
-use super::matmul::fused::{self, Columns, Isa, Rows};
+use super::matmul::fused::{self, Columns, Rows};
 use super::matmul::{Matrix, MatrixMut, multiply};
 use super::objective::{BIAS, Point, Samples, columns, evaluate, residual};
 use super::problem;
@@ -14,6 +14,7 @@ use super::snapshot::{LearnError, Snapshot};
 use super::softmax::penalised;
 use super::spectrum::Spectrum;
 use super::workers::Workers;
+use graft_simd::Isa;
 
 /// What one softmax solve gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,13 +179,13 @@ impl<'a> Pass<'a> {
 
 /// Which instructions the kernels use on this CPU.
 pub fn instructions() -> &'static str {
-    Isa::detect().as_str()
+    Isa::detect().name()
 }
 
 /// As many multiplications and additions in registers as the kernels' own instructions can do at most; gives their
 /// number, and a sum so that nothing is left out.
 pub fn spin(rounds: usize) -> (f64, f32) {
-    fused::spin(Isa::detect(), rounds)
+    graft_simd::spin(Isa::detect(), rounds)
 }
 
 /// Reads every number once.

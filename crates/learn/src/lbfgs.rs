@@ -9,8 +9,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::cholesky::dot;
-use super::matmul::fused::{self, Isa, add_scaled};
+use super::matmul::fused::{self, add_scaled};
 use super::spectrum::Spectrum;
+use graft_simd::Isa;
 
 /// Pairs of steps and gradient changes that are kept.
 const MEMORY: usize = 10;

@@ -11,12 +11,13 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::matmul::fused::{BLOCK, Columns, Isa, Rows, add_combined, add_scaled, scores, stride};
+use super::cancel::Proceed;
+use super::matmul::fused::{BLOCK, Columns, Rows, add_combined, add_scaled, scores, stride};
 use super::matmul::{Matrix, MatrixMut, Real, multiply_in_pieces};
 use super::objective::Samples;
 use super::orthonormal::{are_orthonormal, orthonormalise};
-use super::problem::Proceed;
 use super::snapshot::LearnError;
+use graft_simd::Isa;
 
 /// Least and most directions.
 const RANKS: [usize; 2] = [208, 512];

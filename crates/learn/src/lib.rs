@@ -1,5 +1,4 @@
-//! Head training on the board, pure: a [`Snapshot`] of labelled embeddings in, a [`Head`] and an honest [`Report`]
-//! out. No files, clocks, threads or randomness from outside.
+#![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -14,14 +13,17 @@
 
 mod advice;
 mod calibration;
+mod cancel;
 mod candidates;
 mod cholesky;
 mod comparison;
 mod coordinates;
 mod curve;
+mod dot;
 mod drift;
 mod evaluation;
 mod head;
+mod held_out;
 mod imprint;
 pub mod lab;
 mod lbfgs;
@@ -52,13 +54,14 @@ pub use curve::CurvePoint;
 pub use drift::{Assessment, Burst, Drift, Reference, Tally, WINDOW as DRIFT_WINDOW};
 pub use evaluation::{Estimate, Report, evaluate};
 pub use head::{ABSENT_BIAS, Head, Prediction};
+pub use held_out::HeldOut;
 pub use notes::Note;
 pub use options::{Choice, Method, Options, Progress};
 pub use reject::Reject;
 pub use snapshot::{LearnError, MAX_CLASSES, MAX_WIDTH, Snapshot};
 pub use statistics::{Balance, Statistics};
 pub use suspects::{Suspect, suspects};
-pub use train::{Candidate, HeldOut, Round, train};
+pub use train::{Candidate, Round, train};
 pub use workers::{Alone, Workers};
 
 #[cfg(test)]

@@ -7,10 +7,11 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::matmul::fused::{BLOCK, Columns, Isa, Rows, pass, stride, widen};
-use super::problem::Proceed;
+use super::cancel::Proceed;
+use super::matmul::fused::{BLOCK, Columns, Rows, pass, stride, widen};
 use super::snapshot::LearnError;
 use super::workers::Workers;
+use graft_simd::Isa;
 
 /// Multiplications of one piece of work: small enough that a round can be cancelled between any two, also on a board.
 const PIECE: usize = 10_000_000;

@@ -3,9 +3,10 @@
 //! orthogonal to the others to rounding ("twice is enough": Parlett 1980, section 6.9, after Kahan; Giraud, Langou &
 //! Rozložník 2005). No Gram matrix is made, so nothing is squared, and nothing is divided by but lengths above zero.
 
-use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, dot, project};
-use super::problem::Proceed;
+use super::cancel::Proceed;
+use super::matmul::fused::{Columns, add_combined, add_scaled, dot, project};
 use super::snapshot::LearnError;
+use graft_simd::Isa;
 
 /// Directions that are made orthogonal to the earlier ones together: one matrix product.
 const PANEL: usize = 32;
@@ -189,7 +190,7 @@ mod tests {
             kind in kind(), count in 1usize..90, more in 0usize..200, seed in any::<u64>()
         ) {
             let width = count + more;
-            for isa in Isa::all() {
+            for isa in Isa::available() {
                 let mut own = directions(kind, count, width, seed);
                 let lengths = orthonormalise(isa, &mut own, &mut || Ok(())).unwrap();
                 let (defect, live) = defect(&own);

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use super::matmul::fused::{Isa, Rows, add_scaled, dot, widen};
+use super::cancel::Proceed;
+use super::matmul::fused::{Rows, add_scaled, dot, widen};
 use super::objective::Samples;
 use super::snapshot::{LearnError, Snapshot};
-
-/// Asked between two pieces of work; an error ends the round.
-pub(crate) type Proceed<'p> = &'p mut dyn FnMut() -> Result<(), LearnError>;
+use graft_simd::Isa;
 
 /// What every solver of a round works on.
 ///

@@ -2,11 +2,11 @@
 //! coordinates hold all it can use: with `A·Aᵀ = L·Lᵀ`, the rows of `L [n, n]` have the same products as the embeddings
 //! `A [n, d]`, and any fit `U` on some of them gives the same scores to all as `U·L⁻¹·A`, at the same penalty.
 
+use super::cancel::Proceed;
 use super::cholesky::{factor, solve_transposed};
 use super::matmul::fused::{Rows, stride};
 use super::matmul::{Matrix, MatrixMut, add_gram_lower, multiply};
 use super::objective::Samples;
-use super::problem::Proceed;
 use super::snapshot::LearnError;
 
 /// Pivots below this part of the mean square norm are raised to it: directions that rounding made up.

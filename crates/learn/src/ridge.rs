@@ -13,10 +13,11 @@
 
 use std::ops::Range;
 
+use super::cancel::Proceed;
 use super::cholesky::{dot, factor, invert_lower, lower_square, solve, solve_inverse, times_transposed};
 use super::linear::Linear;
 use super::matmul::{Matrix, MatrixMut, add_gram_lower, mirror_lower, multiply};
-use super::problem::{Problem, Proceed};
+use super::problem::Problem;
 use super::snapshot::LearnError;
 
 /// The constant feature, squared, as a multiple of the mean square norm of an embedding (which is 1).

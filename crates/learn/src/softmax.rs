@@ -4,15 +4,16 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::cancel::Proceed;
 use super::cholesky::dot;
 use super::lbfgs::{Found, Lbfgs, Status, Stop};
 use super::linear::Linear;
-use super::matmul::fused::{Columns, Isa, scores};
+use super::matmul::fused::{Columns, scores};
 use super::objective::{BIAS, Point, Samples, Sums, evaluate};
-use super::problem::Proceed;
 use super::snapshot::LearnError;
 use super::spectrum::Spectrum;
 use super::workers::Workers;
+use graft_simd::Isa;
 
 /// Columns (classes × problems) that one pass serves.
 const COLUMNS: usize = 64;

@@ -5,11 +5,12 @@
 //! matrix at the wrong `h` is worse than none; in the form `U·diag(e)·Uᵀ + bulk·(I − U·Uᵀ)` it can be divided by at any
 //! `h`, and `h` is known from every pass. `U` comes from randomised subspace iteration (Halko, Martinsson & Tropp 2011).
 
-use super::matmul::fused::{Columns, Isa, add_combined, add_scaled, pass, project};
+use super::cancel::Proceed;
+use super::matmul::fused::{Columns, add_combined, add_scaled, pass, project};
 use super::objective::{BIAS, Samples};
 use super::orthonormal::orthonormalise;
-use super::problem::Proceed;
 use super::snapshot::LearnError;
+use graft_simd::Isa;
 
 /// Directions that are kept, of problems with few and with many numbers a column.
 const RANKS: [usize; 2] = [16, 32];

@@ -1,6 +1,6 @@
 //! Labels that all other bursts speak against.
 
-use super::train::HeldOut;
+use super::held_out::HeldOut;
 
 /// A sample whose label is probably wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,15 +4,17 @@ use std::ops::ControlFlow;
 
 use super::advice::{self, Advice};
 use super::calibration::largest;
+use super::cancel::Proceed;
 use super::candidates::{self, STEPS, Step, Trained};
 use super::coordinates::Coordinates;
 use super::curve::{Curve, CurvePoint};
 use super::drift::Reference;
 use super::evaluation::{Judged, Report, report};
 use super::head::{ABSENT_BIAS, Head};
+use super::held_out::HeldOut;
 use super::notes::Note;
 use super::options::{Choice, Method, Options, Progress};
-use super::problem::{Problem, Proceed};
+use super::problem::Problem;
 use super::reject::{self, Reject};
 use super::snapshot::{LearnError, Snapshot};
 use super::suspects::{Suspect, suspects};
@@ -54,18 +56,6 @@ pub struct Candidate {
     pub lambda: f64,
     /// Figures of its held-out predictions.
     pub report: Report,
-}
-
-/// What a head that never saw the burst of a sample says about it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HeldOut {
-    /// Predicted class.
-    pub predicted: u32,
-    /// Its calibrated probability.
-    pub confidence: f32,
-    /// Calibrated score of the labelled class minus the best of the others: how well the label agrees with all other
-    /// bursts. Clearly negative ones are suspect.
-    pub margin: f32,
 }
 
 /// Trains a head on a snapshot. Same snapshot and options → the same round, bit for bit.

@@ -1,4 +1,4 @@
-//! One connection: options for rumqttc, and the task that turns its event loop.
+//! One connection: options for rumqttc, and the task that runs its event loop.
 //!
 //! Every attempt gets a new event loop. What rumqttc carries from one connection to the next (pending packets,
 //! collisions, packet ids) is where its known bugs are, and our outbox knows better what is still to be sent.
@@ -26,12 +26,12 @@ const RECEIVE_MAX: u16 = 32;
 /// Size of rumqttc's ring of packet ids; more than our own window.
 const PACKET_IDS: u16 = 100;
 /// Between two pings, whatever the broker says.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const CONNECT_S: u64 = 20;
 
-/// What the driver task hears.
+/// What the driver task reports.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum LinkEvent {
     Event(Box<Event>),
     Lost(Cause),
 }
@@ -39,7 +39,7 @@ pub(super) enum Heard {
 /// A connection being made or in use. Dropping it cuts the connection, so that the will is published.
 pub(super) struct Link {
     pub client: AsyncClient,
-    heard: mpsc::Receiver<Heard>,
+    events: mpsc::Receiver<LinkEvent>,
     driver: JoinHandle<()>,
 }
 
@@ -47,18 +47,18 @@ impl Link {
     pub fn open(settings: &Settings, client_id: &str, will: &(String, Bytes)) -> Result<Self, Cause> {
         let options = options(settings, client_id, will).map_err(Cause::lost)?;
         let at = format!("{}:{}", settings.host, settings.port);
-        let (client, turning) = AsyncClient::new(options, REQUESTS);
-        let (sender, heard) = mpsc::channel(64);
-        let driver = tokio::spawn(drive(turning, sender, at, client_id.to_owned()));
-        Ok(Self { client, heard, driver })
+        let (client, event_loop) = AsyncClient::new(options, REQUESTS);
+        let (sender, events) = mpsc::channel(64);
+        let driver = tokio::spawn(drive(event_loop, sender, at, client_id.to_owned()));
+        Ok(Self { client, events, driver })
     }
 
     /// Cancel safe.
-    pub async fn next(&mut self) -> Heard {
-        match self.heard.recv().await {
-            Some(heard) => heard,
-            // The task ended without a word: it panicked inside the library.
-            None => Heard::Lost(Cause::lost("the MQTT library failed on what the broker sent")),
+    pub async fn next(&mut self) -> LinkEvent {
+        match self.events.recv().await {
+            Some(event) => event,
+            // The task ended without a report: it panicked inside the library.
+            None => LinkEvent::Lost(Cause::lost("the MQTT library failed on what the broker sent")),
         }
     }
 }
@@ -69,29 +69,29 @@ impl Drop for Link {
     }
 }
 
-/// Turns the event loop in a task of its own: `poll` loses packets when it is cancelled, and a panic on a
+/// Runs the event loop in a task of its own: `poll` loses packets when it is cancelled, and a panic on a
 /// malformed packet ends this task alone.
-async fn drive(mut turning: EventLoop, sender: mpsc::Sender<Heard>, at: String, client_id: String) {
+async fn drive(mut event_loop: EventLoop, sender: mpsc::Sender<LinkEvent>, at: String, client_id: String) {
     loop {
-        match turning.poll().await {
+        match event_loop.poll().await {
             Ok(event) => {
-                // A broker may switch pings off, which rumqttc takes for "ping without a pause".
-                if turning.options.keep_alive() < SHORTEST_PAUSE {
-                    turning.options.set_keep_alive(SHORTEST_PAUSE);
+                // A broker may switch pings off, which rumqttc takes for "ping without end".
+                if event_loop.options.keep_alive() < SHORTEST_KEEP_ALIVE {
+                    event_loop.options.set_keep_alive(SHORTEST_KEEP_ALIVE);
                 }
-                if sender.send(Heard::Event(Box::new(event))).await.is_err() {
+                if sender.send(LinkEvent::Event(Box::new(event))).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
                 // Acknowledgements that came in the same read as the fault are still worth having.
-                for event in std::mem::take(&mut turning.state.events) {
-                    if sender.send(Heard::Event(Box::new(event))).await.is_err() {
+                for event in std::mem::take(&mut event_loop.state.events) {
+                    if sender.send(LinkEvent::Event(Box::new(event))).await.is_err() {
                         return;
                     }
                 }
-                // Nobody listens any more: nothing to tell.
-                let _ = sender.send(Heard::Lost(cause(&error, &at, &client_id))).await;
+                // The receiver may be gone.
+                let _ = sender.send(LinkEvent::Lost(cause(&error, &at, &client_id))).await;
                 return;
             }
         }

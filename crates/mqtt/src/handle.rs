@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::Outbox;
-use super::pause::Pause;
+use super::reconnect::ReconnectDelay;
 use super::session::{self, Session, Shared};
 use super::{Ack, Publication, Report, Settings, Stats};
 
@@ -49,7 +49,7 @@ pub fn start(
     tx: mpsc::Sender<Report>,
 ) -> Handle {
     let longest = Duration::from_secs(u64::from(settings.reconnect_max_s.max(1)));
-    start_with(settings, will, online, subscriptions, tx, Pause::new(longest))
+    start_with(settings, will, online, subscriptions, tx, ReconnectDelay::new(longest))
 }
 
 pub(super) fn start_with(
@@ -58,7 +58,7 @@ pub(super) fn start_with(
     online: Bytes,
     subscriptions: Vec<String>,
     tx: mpsc::Sender<Report>,
-    pause: Pause,
+    delay: ReconnectDelay,
 ) -> Handle {
     if !settings.enabled {
         return Handle::off();
@@ -78,7 +78,7 @@ pub(super) fn start_with(
     let session = Session::new(Arc::clone(&shared), settings, will, subscriptions);
     tokio::spawn(session::forward(Arc::clone(&shared), tx));
     tokio::spawn(async move {
-        session.run(pause).await;
+        session.run(delay).await;
         drop(alive);
     });
     Handle { on: Some(Arc::new(On { shared, offline, ended })) }

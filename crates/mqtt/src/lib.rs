@@ -15,13 +15,13 @@ use bytes::Bytes;
 mod connection;
 mod handle;
 mod outbox;
-mod pause;
 mod probe;
 mod publication;
 mod reason;
+mod reconnect;
+mod sequence;
 mod session;
 mod settings;
-mod standing;
 mod tls;
 mod traffic;
 
@@ -72,8 +72,6 @@ pub struct Incoming {
     pub payload: Bytes,
     /// Published with the retain flag (also when it was delivered live), or kept by the broker from before.
     pub retain: bool,
-    /// The broker delivered it before, or thinks that it may have.
-    pub dup: bool,
     /// Where the sender wants the answer.
     pub response_topic: Option<String>,
     /// What the sender wants echoed with the answer.
@@ -91,13 +89,6 @@ pub struct Ack {
     connection: u64,
     /// 0 for QoS 0, which has no acknowledgement.
     pkid: u16,
-}
-
-impl Ack {
-    /// An acknowledgement of nothing, for code that makes an [`Incoming`] itself (tests, local replays).
-    pub fn none() -> Self {
-        Self { connection: 0, pkid: 0 }
-    }
 }
 
 /// Counters since the start.

@@ -8,8 +8,8 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use tokio::time::timeout;
 
-use super::connection::{Heard, Link};
-use super::session::goodbye;
+use super::connection::{Link, LinkEvent};
+use super::session::disconnect;
 use super::traffic::limits;
 use super::{Settings, traffic};
 
@@ -54,8 +54,8 @@ async fn ask(settings: &Settings, topic: &str, bytes: usize) -> Result<Probe, St
     let (mut known, mut sent) = (None, Instant::now());
     loop {
         let event = match link.next().await {
-            Heard::Lost(cause) => return Err(cause.text),
-            Heard::Event(event) => *event,
+            LinkEvent::Lost(cause) => return Err(cause.text),
+            LinkEvent::Event(event) => *event,
         };
         let gone = "the connection ended while it was being tried";
         match event {
@@ -71,7 +71,7 @@ async fn ask(settings: &Settings, topic: &str, bytes: usize) -> Result<Probe, St
             }
             Event::Incoming(Packet::Publish(publish)) if publish.payload.len() == bytes => {
                 let round_trip = sent.elapsed();
-                goodbye(link).await;
+                disconnect(link).await;
                 let Some(limits) = known else { return Err(gone.into()) };
                 let packet = (limits.packet != usize::MAX).then_some(limits.packet);
                 return Ok(Probe {

@@ -75,11 +75,11 @@ fn too_large(topic: &str, size: usize, limit: usize) -> String {
     )
 }
 
-/// The message's life has ended.
+/// The expiry of the message has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Over;
+pub(super) struct Expired;
 
-/// A publication that waits for its turn, and since when.
+/// A publication that waits to be sent, and since when.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub publication: Publication,
@@ -88,12 +88,12 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// What is left of its life; `None` = unlimited.
-    pub fn expiry_left_s(&self, now: Instant) -> Result<Option<u32>, Over> {
+    pub fn expiry_left_s(&self, now: Instant) -> Result<Option<u32>, Expired> {
         let Some(life_s) = self.publication.expiry_s else { return Ok(None) };
         let waited = now.saturating_duration_since(self.since);
         let left = Duration::from_secs(u64::from(life_s)).saturating_sub(waited);
         if left.is_zero() {
-            return Err(Over);
+            return Err(Expired);
         }
         // A whole second at least: 0 would mean "expires at once" to some brokers and "never" to others.
         Ok(Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1)))
@@ -145,7 +145,7 @@ mod tests {
         let waiting = Waiting { publication, since };
         assert_eq!(waiting.expiry_left_s(since), Ok(Some(10)));
         assert_eq!(waiting.expiry_left_s(since + Duration::from_millis(9_500)), Ok(Some(1)));
-        assert_eq!(waiting.expiry_left_s(since + Duration::from_secs(10)), Err(Over));
+        assert_eq!(waiting.expiry_left_s(since + Duration::from_secs(10)), Err(Expired));
         let for_ever = Waiting { publication: Publication::default(), since };
         assert_eq!(for_ever.expiry_left_s(since + Duration::from_secs(1 << 20)), Ok(None));
     }

@@ -1,4 +1,4 @@
-//! Why a connection ended, in words that say what to do.
+//! Why a connection ended, as texts that say what to do.
 
 use std::io;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, PubAck
 use rumqttc::v5::{ConnectionError, StateError};
 use rustls::CertificateError;
 
-/// What the session has to do differently.
+/// What the session does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Connect again after a pause.
     Lost,
-    /// The broker closed without a word: the same, unless it becomes a habit.
+    /// The broker closed without a reason: the same, unless it happens again and again.
     Closed,
     /// Another client has our id: connect again after a long pause.
     TakenOver,
-    /// A publication of ours was refused in a way that ends the connection.
-    Poison,
+    /// The broker ended the connection because of one of our publications.
+    Rejected,
 }
 
 /// Why a connection ended or an attempt failed.
@@ -63,7 +63,7 @@ fn state_cause(error: &StateError, at: &str, client_id: &str) -> Cause {
         // rumqttc 0.25.1 does not know every reason a PUBACK may carry and gives up the connection; the one met
         // in practice is 149, mosquitto's message_size_limit.
         StateError::Deserialization(CodecError::InvalidConnectReturnCode(code)) => Cause {
-            kind: Kind::Poison,
+            kind: Kind::Rejected,
             text: match code {
                 149 => "too_large: the broker refuses messages of this size (reason 149); \
                         raise its limit or lower mqtt.max_packet_out"
@@ -75,7 +75,7 @@ fn state_cause(error: &StateError, at: &str, client_id: &str) -> Cause {
             disconnect_cause(*reason_code, reason_string.as_deref(), at, client_id)
         }
         StateError::OutgoingPacketTooLarge { pkt_size, max } => Cause {
-            kind: Kind::Poison,
+            kind: Kind::Rejected,
             text: format!("too_large: a packet of {pkt_size} bytes is over the broker's limit of {max}"),
         },
         other => Cause::lost(format!("{at}: {}", printable(&other.to_string()))),
@@ -84,11 +84,11 @@ fn state_cause(error: &StateError, at: &str, client_id: &str) -> Cause {
 
 fn disconnect_cause(code: DisconnectReasonCode, text: Option<&str>, at: &str, client_id: &str) -> Cause {
     use DisconnectReasonCode as Code;
-    let said = text.map(|text| format!(": {}", printable(text))).unwrap_or_default();
+    let detail = text.map(|text| format!(": {}", printable(text))).unwrap_or_default();
     let (kind, text) = match code {
         Code::SessionTakenOver => (Kind::TakenOver, taken_over_text(at, client_id)),
         Code::PacketTooLarge => {
-            (Kind::Poison, format!("too_large: the broker refuses packets of this size{said}"))
+            (Kind::Rejected, format!("too_large: the broker refuses packets of this size{detail}"))
         }
         Code::NotAuthorized
         | Code::TopicNameInvalid
@@ -96,10 +96,10 @@ fn disconnect_cause(code: DisconnectReasonCode, text: Option<&str>, at: &str, cl
         | Code::PayloadFormatInvalid
         | Code::RetainNotSupported
         | Code::QoSNotSupported => {
-            (Kind::Poison, format!("denied: the broker disconnected with {code:?}{said}"))
+            (Kind::Rejected, format!("denied: the broker disconnected with {code:?}{detail}"))
         }
         Code::ServerShuttingDown => (Kind::Lost, format!("the broker at {at} is shutting down")),
-        code => (Kind::Lost, format!("{at} disconnected us with {code:?}{said}")),
+        code => (Kind::Lost, format!("{at} disconnected us with {code:?}{detail}")),
     };
     Cause { kind, text }
 }
@@ -111,19 +111,19 @@ fn taken_over_text(at: &str, client_id: &str) -> String {
     )
 }
 
-/// Sees the pattern of a takeover where the broker does not name it (mosquitto before 2.1): connections that
-/// are closed without a word, soon, and again and again.
+/// Recognises a takeover where the broker does not name it (mosquitto before 2.1): connections that are closed without a
+/// reason, soon, and again and again.
 #[derive(Debug, Default)]
-pub(super) struct Habit {
-    times: u32,
+pub(super) struct TakeoverDetector {
+    short_connections: u32,
 }
 
-impl Habit {
-    const SOON: Duration = Duration::from_secs(60);
-    const OFTEN: u32 = 3;
+impl TakeoverDetector {
+    const SHORT: Duration = Duration::from_secs(60);
+    const REPEATED: u32 = 3;
 
     /// `lasted` is how long the connection was in use, if it ever was.
-    pub fn consider(
+    pub fn classify(
         &mut self,
         mut cause: Cause,
         lasted: Option<Duration>,
@@ -131,15 +131,19 @@ impl Habit {
         client_id: &str,
     ) -> Cause {
         match (cause.kind, lasted) {
-            (Kind::Closed, Some(lasted)) if lasted < Self::SOON => self.times += 1,
-            (_, Some(_)) => self.times = 0,
-            // The broker could not be reached: says nothing about rivals.
+            (Kind::Closed, Some(lasted)) if lasted < Self::SHORT => self.short_connections += 1,
+            (_, Some(_)) => self.short_connections = 0,
+            // The broker could not be reached: no sign of another client.
             (_, None) => {}
         }
-        if cause.kind == Kind::Closed && self.times >= Self::OFTEN {
+        if cause.kind == Kind::Closed && self.short_connections >= Self::REPEATED {
             cause.kind = Kind::TakenOver;
-            cause.text =
-                format!("{} {} times; perhaps {}", cause.text, self.times, taken_over_text(at, client_id));
+            cause.text = format!(
+                "{} {} times; perhaps {}",
+                cause.text,
+                self.short_connections,
+                taken_over_text(at, client_id)
+            );
         }
         cause
     }
@@ -225,7 +229,7 @@ fn tls_text(error: &rustls::Error, at: &str) -> String {
     }
 }
 
-/// Foreign text made fit for a log line.
+/// Foreign text without control characters, at most 300 of them.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
@@ -236,33 +240,33 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_break_log_lines() {
-        let said = format!("bad\nINFO forged{}", "x".repeat(1000));
-        let cause = disconnect_cause(DisconnectReasonCode::UnspecifiedError, Some(&said), "b:1", "id");
+        let detail = format!("bad\nINFO forged{}", "x".repeat(1000));
+        let cause = disconnect_cause(DisconnectReasonCode::UnspecifiedError, Some(&detail), "b:1", "id");
         assert!(!cause.text.contains('\n'));
         assert!(cause.text.len() < 400);
     }
 
     #[test]
-    fn undecodable_puback_is_known_as_poison() {
+    fn undecodable_puback_is_a_rejected_publication() {
         let error = StateError::Deserialization(CodecError::InvalidConnectReturnCode(149));
         let cause = cause(&ConnectionError::MqttState(error), "b:1883", "id");
-        assert_eq!(cause.kind, Kind::Poison);
+        assert_eq!(cause.kind, Kind::Rejected);
         assert!(cause.text.starts_with("too_large:"), "{}", cause.text);
     }
 
     #[test]
-    fn closing_becomes_suspicious_only_as_a_habit() {
+    fn only_repeated_closing_is_a_takeover() {
         let closed = || Cause { kind: Kind::Closed, text: "b:1 closed the connection".into() };
-        let mut habit = Habit::default();
-        let mut consider = |cause, lasted_s: u64| {
-            habit.consider(cause, Some(Duration::from_secs(lasted_s)), "b:1", "me").kind
+        let mut detector = TakeoverDetector::default();
+        let mut classify = |cause, lasted_s: u64| {
+            detector.classify(cause, Some(Duration::from_secs(lasted_s)), "b:1", "me").kind
         };
-        assert_eq!([consider(closed(), 1), consider(closed(), 59)], [Kind::Closed; 2]);
-        assert_eq!(consider(closed(), 60), Kind::Closed, "a long connection starts the count again");
-        assert_eq!([consider(closed(), 1), consider(closed(), 1)], [Kind::Closed; 2]);
-        assert_eq!(consider(closed(), 1), Kind::TakenOver);
-        assert_eq!(consider(Cause::lost("reset"), 1), Kind::Lost);
-        assert_eq!(consider(closed(), 1), Kind::Closed);
+        assert_eq!([classify(closed(), 1), classify(closed(), 59)], [Kind::Closed; 2]);
+        assert_eq!(classify(closed(), 60), Kind::Closed, "a long connection starts the count again");
+        assert_eq!([classify(closed(), 1), classify(closed(), 1)], [Kind::Closed; 2]);
+        assert_eq!(classify(closed(), 1), Kind::TakenOver);
+        assert_eq!(classify(Cause::lost("reset"), 1), Kind::Lost);
+        assert_eq!(classify(closed(), 1), Kind::Closed);
     }
 
     #[test]

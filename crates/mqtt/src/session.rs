@@ -12,32 +12,32 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::connection::{Heard, Link};
+use super::connection::{Link, LinkEvent};
 use super::outbox::Outbox;
-use super::pause::Pause;
-use super::reason::{Cause, Habit, Kind, puback_text};
-use super::traffic::{Traffic, filter, incoming, limits, patience};
+use super::reason::{Cause, Kind, TakeoverDetector, puback_text};
+use super::reconnect::ReconnectDelay;
+use super::traffic::{Traffic, filter, incoming, limits, silence_limit};
 use super::{Report, Settings};
 
 /// Availability is published once more this long after a connect.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
-/// What [`super::Handle::close`] waits for acknowledgements.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// What the broker gets to close its side after our DISCONNECT.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long [`super::Handle::close`] waits for acknowledgements.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// How long the broker may take to close its side after our DISCONNECT.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// Messages kept until the subscriptions are in place: more than the broker may send unacknowledged.
 const EARLY: usize = 64;
 /// Stands for "never" in a select.
 const FAR: Duration = Duration::from_secs(365 * 86_400);
 
-/// What handle, session and forwarder have in common.
+/// What handle, session and forwarder share.
 pub(super) struct Shared {
     outbox: Mutex<Outbox>,
     /// The session looks at the outbox.
     pub wake: Notify,
     /// The forwarder looks at the reports.
     reported: Notify,
-    /// Counts turns of the session's loop.
+    /// Counts rounds of the session's loop.
     pub turns: AtomicU64,
 }
 
@@ -51,17 +51,17 @@ impl Shared {
         }
     }
 
-    /// The one way to the outbox. Never held over an await.
-    pub fn with<R>(&self, look: impl FnOnce(&mut Outbox) -> R) -> R {
+    /// Locks the outbox; never held over an await.
+    pub fn with<R>(&self, change: impl FnOnce(&mut Outbox) -> R) -> R {
         let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = look(&mut outbox);
+        let result = change(&mut outbox);
         if !outbox.reports.is_empty() || outbox.ended {
             self.reported.notify_one();
         }
         result
     }
 
-    /// Nobody is interested any more: end at once.
+    /// Ends the session at once.
     pub fn abandon(&self) {
         self.with(|outbox| outbox.abandoned = true);
         self.wake.notify_one();
@@ -94,7 +94,7 @@ pub(super) struct Session {
 
 /// How a connection ended.
 enum End {
-    /// By our own wish.
+    /// The daemon closed it.
     Closed,
     Lost(Cause),
 }
@@ -109,9 +109,9 @@ impl Session {
         Self { shared, settings, will, subscriptions }
     }
 
-    pub async fn run(self, mut pause: Pause) {
+    pub async fn run(self, mut delay: ReconnectDelay) {
         let at = format!("{}:{}", self.settings.host, self.settings.port);
-        let (mut said, mut habit) = (String::new(), Habit::default());
+        let (mut last_reason, mut takeovers) = (String::new(), TakeoverDetector::default());
         for number in 1.. {
             if self.shared.with(|outbox| outbox.closing || outbox.abandoned) {
                 break;
@@ -120,18 +120,18 @@ impl Session {
             let end = self.connection(number, &mut ready).await;
             let lasted = ready.map(|since: Instant| since.elapsed());
             let End::Lost(cause) = end else { break };
-            let cause = habit.consider(cause, lasted, &at, &self.settings.client_id);
-            let is_news = lasted.is_some() || said != cause.text;
+            let cause = takeovers.classify(cause, lasted, &at, &self.settings.client_id);
+            let is_news = lasted.is_some() || last_reason != cause.text;
             self.shared.with(|outbox| {
-                if cause.kind == Kind::Poison {
-                    outbox.poisoned(&cause.text);
+                if cause.kind == Kind::Rejected {
+                    outbox.publication_rejected(&cause.text);
                 }
                 outbox.disconnected(self.settings.session_expiry_s > 0);
                 if is_news {
                     outbox.reports.push_back(Report::Disconnected { reason: cause.text.clone() });
                 }
             });
-            let wait = pause.after(lasted, cause.kind == Kind::TakenOver);
+            let wait = delay.after(lasted, cause.kind == Kind::TakenOver, fastrand::f64());
             match cause.kind {
                 _ if !is_news => {}
                 Kind::TakenOver => {
@@ -139,7 +139,7 @@ impl Session {
                 }
                 _ => warn!(reason = cause.text, wait_ms = wait.as_millis(), "MQTT disconnected"),
             }
-            said = cause.text;
+            last_reason = cause.text;
             let woken = async {
                 while !self.shared.with(|outbox| outbox.closing || outbox.abandoned) {
                     self.shared.wake.notified().await;
@@ -164,11 +164,11 @@ impl Session {
             Err(cause) => return End::Lost(cause),
         };
         // rumqttc does not look at the clock while it writes into a dead connection, so we do.
-        let patience = patience(self.settings.keep_alive_s, None);
-        let mut traffic = Traffic::new(number, link.client.clone(), patience);
-        let mut deaf_at = Instant::now() + patience.max(Duration::from_secs(30));
+        let silence = silence_limit(self.settings.keep_alive_s, None);
+        let mut traffic = Traffic::new(number, link.client.clone(), silence);
+        let mut silent_until = Instant::now() + silence.max(Duration::from_secs(30));
         let mut repeat_at = Instant::now() + FAR;
-        let mut farewell_at = None;
+        let mut close_by = None;
         loop {
             self.shared.turns.fetch_add(1, Ordering::Relaxed);
             let (closing, abandoned) = self.shared.with(|outbox| (outbox.closing, outbox.abandoned));
@@ -179,28 +179,28 @@ impl Session {
                 self.shared.with(|outbox| traffic.pump(outbox));
             }
             if closing {
-                let until = *farewell_at.get_or_insert_with(|| Instant::now() + FAREWELL);
-                let (told, drained) =
+                let until = *close_by.get_or_insert_with(|| Instant::now() + CLOSE_LIMIT);
+                let (announced, drained) =
                     self.shared.with(|outbox| (outbox.availability_is_done(), outbox.is_drained()));
-                if told && (drained || Instant::now() >= until) {
-                    goodbye(link).await;
+                if announced && (drained || Instant::now() >= until) {
+                    disconnect(link).await;
                     return End::Closed;
                 } else if Instant::now() >= until {
                     return End::Closed;
                 }
             }
             tokio::select! {
-                heard = link.next() => {
-                    let event = match heard {
-                        Heard::Lost(cause) => return End::Lost(cause),
-                        Heard::Event(event) => *event,
+                event = link.next() => {
+                    let event = match event {
+                        LinkEvent::Lost(cause) => return End::Lost(cause),
+                        LinkEvent::Event(event) => *event,
                     };
                     let is_sign_of_life = matches!(event, Event::Incoming(_));
                     if let Err(cause) = self.event(event, &mut traffic) {
                         return End::Lost(cause);
                     }
                     if is_sign_of_life {
-                        deaf_at = Instant::now() + traffic.patience;
+                        silent_until = Instant::now() + traffic.silence;
                     }
                     if ready.is_none() && traffic.ready.is_some() {
                         *ready = traffic.ready;
@@ -212,20 +212,20 @@ impl Session {
                     repeat_at = Instant::now() + FAR;
                     self.shared.with(Outbox::repeat_availability);
                 }
-                () = sleep_until(deaf_at) => {
+                () = sleep_until(silent_until) => {
                     return End::Lost(Cause::lost("the broker has not been heard of for too long"));
                 }
-                () = sleep_until(farewell_at.unwrap_or(repeat_at)), if farewell_at.is_some() => {}
+                () = sleep_until(close_by.unwrap_or(repeat_at)), if close_by.is_some() => {}
             }
         }
     }
 
     fn event(&self, event: Event, traffic: &mut Traffic) -> Result<(), Cause> {
         match event {
-            Event::Outgoing(outgoing) => traffic.went_out(&outgoing),
+            Event::Outgoing(outgoing) => traffic.sent(&outgoing),
             Event::Incoming(Packet::ConnAck(connack)) => {
                 traffic.limits = Some(limits(&connack)?);
-                traffic.patience = patience(self.settings.keep_alive_s, Some(&connack));
+                traffic.silence = silence_limit(self.settings.keep_alive_s, Some(&connack));
                 let filters: Vec<_> = self.subscriptions.iter().map(filter).collect();
                 if filters.is_empty() {
                     self.ready(traffic);
@@ -237,7 +237,7 @@ impl Session {
                 } else if traffic.client.try_subscribe_many(filters).is_ok() {
                     traffic.outstanding += 1;
                 }
-                // Otherwise the connection has ended already, which will be heard next.
+                // Otherwise the connection has ended already, which the next event says.
             }
             Event::Incoming(Packet::SubAck(suback)) => {
                 for (code, topic) in suback.return_codes.iter().zip(&self.subscriptions) {
@@ -254,7 +254,7 @@ impl Session {
                 }
             }
             Event::Incoming(Packet::PubAck(puback)) => {
-                if let Some(ticket) = traffic.flying.remove(&puback.pkid) {
+                if let Some(ticket) = traffic.in_flight.remove(&puback.pkid) {
                     self.shared.with(|outbox| match puback.reason {
                         PubAckReason::Success | PubAckReason::NoMatchingSubscribers => outbox.acked(ticket),
                         reason => outbox.refused(ticket, &puback_text(reason)),
@@ -286,10 +286,10 @@ impl Session {
 }
 
 /// DISCONNECT, and time for the broker to read it: closing at once could reset the connection under it.
-pub(super) async fn goodbye(mut link: Link) {
+pub(super) async fn disconnect(mut link: Link) {
     if link.client.try_disconnect().is_ok() {
-        let gone = async { while !matches!(link.next().await, Heard::Lost(_)) {} };
+        let gone = async { while !matches!(link.next().await, LinkEvent::Lost(_)) {} };
         // Whether the broker was fast enough makes no difference any more.
-        let _ = timeout(GOODBYE, gone).await;
+        let _ = timeout(DISCONNECT_LIMIT, gone).await;
     }
 }

@@ -1,4 +1,4 @@
-//! One connection's packets: from our words to rumqttc's and back.
+//! One connection's packets: the outbox's publications as rumqttc's requests, rumqttc's events as ours.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -21,30 +21,31 @@ pub(super) struct Traffic {
     pub client: AsyncClient,
     /// Requests in rumqttc's channel.
     pub outstanding: usize,
-    /// Tickets of QoS 1 publications in that channel: their packet ids come in the same order.
-    pub handed: VecDeque<u64>,
-    pub flying: HashMap<u16, u64>,
+    /// Tickets of QoS 1 publications in that channel, which have no packet id yet; they get theirs in this order.
+    pub unnumbered: VecDeque<u64>,
+    /// Tickets of the unacknowledged ones by packet id.
+    pub in_flight: HashMap<u16, u64>,
     pub limits: Option<(Limits, bool)>,
     /// Commands that the broker had kept for us: they come before it accepts our subscriptions.
     pub early: Vec<Incoming>,
     /// How long the broker may be silent.
-    pub patience: Duration,
-    /// Since when we are subscribed.
+    pub silence: Duration,
+    /// When the subscriptions were accepted.
     pub ready: Option<Instant>,
 }
 
 impl Traffic {
-    pub fn new(number: u64, client: AsyncClient, patience: Duration) -> Self {
-        let (handed, flying) = (VecDeque::new(), HashMap::new());
+    pub fn new(number: u64, client: AsyncClient, silence: Duration) -> Self {
+        let (unnumbered, in_flight) = (VecDeque::new(), HashMap::new());
         Self {
             number,
             client,
             outstanding: 0,
-            handed,
-            flying,
+            unnumbered,
+            in_flight,
             limits: None,
             early: Vec::new(),
-            patience,
+            silence,
             ready: None,
         }
     }
@@ -62,22 +63,22 @@ impl Traffic {
             let Some(next) = outbox.next(std::time::Instant::now()) else { return };
             // The topic was checked, so it can only be that the connection has ended. What is in flight goes
             // back to its place when that is heard.
-            if !hand_over(&self.client, next.packet) {
+            if !send(&self.client, next.packet) {
                 self.outstanding = REQUESTS;
                 return;
             }
             self.outstanding += 1;
-            self.handed.extend(next.ticket);
+            self.unnumbered.extend(next.ticket);
         }
     }
 
-    pub fn went_out(&mut self, outgoing: &Outgoing) {
+    pub fn sent(&mut self, outgoing: &Outgoing) {
         match outgoing {
             Outgoing::Publish(pkid) => {
                 if *pkid != 0
-                    && let Some(ticket) = self.handed.pop_front()
+                    && let Some(ticket) = self.unnumbered.pop_front()
                 {
-                    self.flying.insert(*pkid, ticket);
+                    self.in_flight.insert(*pkid, ticket);
                 }
             }
             Outgoing::Subscribe(_) | Outgoing::PubAck(_) => {}
@@ -87,7 +88,7 @@ impl Traffic {
     }
 }
 
-fn hand_over(client: &AsyncClient, packet: Publish) -> bool {
+fn send(client: &AsyncClient, packet: Publish) -> bool {
     // It was made from a `String`.
     let topic = String::from_utf8_lossy(&packet.topic).into_owned();
     match packet.properties {
@@ -120,7 +121,7 @@ pub(super) fn limits(connack: &ConnAck) -> Result<(Limits, bool), Cause> {
 
 /// How long the broker may be silent: two and a half times what is between two pings, which the broker may
 /// have set otherwise than we asked.
-pub(super) fn patience(asked_s: u16, connack: Option<&ConnAck>) -> Duration {
+pub(super) fn silence_limit(asked_s: u16, connack: Option<&ConnAck>) -> Duration {
     let set_s = connack.and_then(|connack| connack.properties.as_ref()).and_then(|p| p.server_keep_alive);
     Duration::from_secs(u64::from(set_s.unwrap_or(0).max(asked_s))) * 5 / 2
 }
@@ -141,7 +142,6 @@ pub(super) fn incoming(publish: Publish, connection: u64) -> Incoming {
         topic: String::from_utf8_lossy(&publish.topic).into_owned(),
         payload: publish.payload,
         retain: publish.retain,
-        dup: publish.dup,
         response_topic: properties.response_topic,
         correlation: properties.correlation_data,
         expiry_s: properties.message_expiry_interval,
@@ -161,8 +161,8 @@ mod tests {
     /// The driver task may be gone before the session has heard of it.
     #[test]
     fn what_is_handed_to_a_dead_connection_is_kept() {
-        let (client, turning) = AsyncClient::new(MqttOptions::new("id", "h", 1), REQUESTS);
-        drop(turning);
+        let (client, event_loop) = AsyncClient::new(MqttOptions::new("id", "h", 1), REQUESTS);
+        drop(event_loop);
         let mut outbox = Outbox::new(1 << 20, "a");
         let now = std::time::Instant::now();
         let publication =
@@ -200,10 +200,10 @@ mod tests {
 
     #[test]
     fn the_broker_may_want_fewer_pings() {
-        assert_eq!(patience(30, None), Duration::from_secs(75));
-        assert_eq!(patience(30, Some(&connack(&[]))), Duration::from_secs(75));
-        assert_eq!(patience(30, Some(&connack(&[0x13, 0, 10]))), Duration::from_secs(75));
-        assert_eq!(patience(30, Some(&connack(&[0x13, 1, 0]))), Duration::from_secs(640));
+        assert_eq!(silence_limit(30, None), Duration::from_secs(75));
+        assert_eq!(silence_limit(30, Some(&connack(&[]))), Duration::from_secs(75));
+        assert_eq!(silence_limit(30, Some(&connack(&[0x13, 0, 10]))), Duration::from_secs(75));
+        assert_eq!(silence_limit(30, Some(&connack(&[0x13, 1, 0]))), Duration::from_secs(640));
     }
 
     #[test]

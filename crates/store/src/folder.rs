@@ -1,34 +1,23 @@
 //! Reading a folder of pictures: our own export, or any ImageFolder. Nothing of the store is touched here, so that the
 //! slow part of an import (decoding, embedding) can run elsewhere.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use regex::Regex;
+use graft_base::pictures::{Links, Skipped, image_folder};
+use graft_wire::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::classes::check_name;
-use super::{NewSample, StoreError, rows};
+use super::{NewSample, StoreError};
 
 pub(super) const LABELS: &str = "labels.txt";
 pub(super) const INDEX: &str = "samples.jsonl";
-/// Folders that hold class folders rather than being one.
-const SPLITS: [&str; 5] = ["train", "val", "valid", "validation", "test"];
-const ENDINGS: [&str; 11] = ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pnm"];
 const MOST_FILE_BYTES: u64 = 64 << 20;
 const MOST_FILES: usize = 1_000_000;
 const MOST_INDEX_BYTES: u64 = 1 << 30;
-
-/// How to read a folder.
-#[derive(Clone, Debug, Default)]
-pub struct FolderOptions {
-    /// For a plain ImageFolder: the first capture group, matched against the file name without its ending, is the burst
-    /// id. Where it does not match, and without a pattern, each picture is a burst of its own.
-    pub burst: Option<Regex>,
-}
 
 /// One line of `samples.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,15 +45,6 @@ pub enum Picture {
     Photo(Vec<u8>),
 }
 
-/// A file or folder that was left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// Relative to the folder.
-    pub path: PathBuf,
-    /// Why, and what to do.
-    pub reason: String,
-}
-
 #[derive(Clone, Debug)]
 struct Entry {
     path: PathBuf,
@@ -79,7 +59,6 @@ pub struct Folder {
     entries: Vec<Entry>,
     classes: Vec<String>,
     skipped: Vec<Skipped>,
-    options: FolderOptions,
 }
 
 impl Folder {
@@ -88,22 +67,16 @@ impl Folder {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when `dir` is no readable folder, [`StoreError::Invalid`] when it holds no class folder.
-    pub fn open(dir: &Path, options: &FolderOptions) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let root = fs::canonicalize(dir)
             .ok()
             .filter(|root| root.is_dir())
             .ok_or_else(|| StoreError::NotFound(format!("{} is not a readable folder", dir.display())))?;
-        let mut folder = Self {
-            root,
-            entries: Vec::new(),
-            classes: Vec::new(),
-            skipped: Vec::new(),
-            options: options.clone(),
-        };
+        let mut folder = Self { root, entries: Vec::new(), classes: Vec::new(), skipped: Vec::new() };
         if folder.root.join(INDEX).is_file() {
             folder.read_index()?
         } else {
-            folder.walk()?
+            folder.read_image_folder()?
         }
         if folder.entries.is_empty() && folder.classes.is_empty() {
             return Err(StoreError::Invalid(format!(
@@ -151,7 +124,7 @@ impl Folder {
         let path = inside(&self.root, &entry.path).map_err(skip)?;
         let bytes = read_bounded(&path, MOST_FILE_BYTES).map_err(skip)?;
         let Some(line) = &entry.line else { return Ok(Picture::Photo(bytes)) };
-        if rows::hex(&Sha256::digest(&bytes)) != line.sha256.to_ascii_lowercase() {
+        if hex(&Sha256::digest(&bytes)) != line.sha256.to_ascii_lowercase() {
             return Err(skip(format!("its digest is not the one in {INDEX}: export it again")));
         }
         Ok(Picture::Crop(bytes))
@@ -187,7 +160,8 @@ impl Folder {
                     path.to_string_lossy().chars().filter(|c| !c.is_control()).take(120).collect();
                 NewSample {
                     class: entry.map(|entry| entry.class.clone()).unwrap_or_default(),
-                    burst: self.burst(path, bytes),
+                    // The picture itself is the burst, so that copies of it stay together.
+                    burst: format!("file:{}", &hex(&Sha256::digest(bytes))[..16]),
                     jpeg,
                     embedding,
                     backbone,
@@ -198,19 +172,6 @@ impl Folder {
                     roi: None,
                 }
             }
-        }
-    }
-
-    fn burst(&self, path: &Path, bytes: &[u8]) -> String {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let named = self.options.burst.as_ref().and_then(|pattern| {
-            let found = pattern.captures(&stem)?;
-            found.get(1).or_else(|| found.get(0)).map(|group| group.as_str().to_owned())
-        });
-        // Without a name the picture itself is the burst, so that copies of it stay together.
-        match named.filter(|name| !name.is_empty() && !name.chars().any(char::is_control)) {
-            Some(name) => name.chars().take(100).collect(),
-            None => format!("file:{}", &rows::hex(&Sha256::digest(bytes))[..16]),
         }
     }
 
@@ -262,79 +223,18 @@ impl Folder {
         true
     }
 
-    fn walk(&mut self) -> Result<(), StoreError> {
-        let top = self.list(Path::new(""));
-        let splits: Vec<PathBuf> = top
-            .iter()
-            .filter(|(path, is_dir)| *is_dir && SPLITS.iter().any(|split| path == Path::new(split)))
-            .map(|(path, _)| path.clone())
-            .filter(|path| self.list(path).iter().any(|(_, is_dir)| *is_dir))
-            .collect();
-        let mut class_folders = HashMap::new();
-        let roots = if splits.is_empty() { vec![PathBuf::new()] } else { splits };
-        for root in &roots {
-            for (path, is_dir) in self.list(root) {
-                if is_dir {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    class_folders.entry(name).or_insert_with(Vec::new).push(path);
-                }
-            }
-        }
-        let mut class_folders: Vec<(String, Vec<PathBuf>)> = class_folders.into_iter().collect();
-        class_folders.sort();
-        for (class, folders) in class_folders {
-            if !self.meet_class(&class, &folders[0]) {
-                continue;
-            }
-            for folder in folders {
-                self.pictures(&class, &folder)?;
+    fn read_image_folder(&mut self) -> Result<(), StoreError> {
+        let found = image_folder(&self.root, Links::Inside)
+            .map_err(|error| StoreError::Invalid(format!("{}: {error}", self.root.display())))?;
+        self.skipped.extend(found.skipped);
+        for class in found.classes {
+            let place = class.pictures.first().cloned().unwrap_or_else(|| PathBuf::from(&class.name));
+            if self.meet_class(&class.name, &place) {
+                let entry = |path| Entry { path, class: class.name.clone(), line: None };
+                self.entries.extend(class.pictures.into_iter().map(entry));
             }
         }
         Ok(())
-    }
-
-    fn pictures(&mut self, class: &str, folder: &Path) -> Result<(), StoreError> {
-        for (path, is_dir) in self.list(folder) {
-            let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-            if is_dir {
-                self.skip(path, "a folder inside a class folder: move its pictures up");
-            } else if !ENDINGS.contains(&ending.as_str()) {
-                self.skip(path, "not the name of a picture");
-            } else {
-                self.entries.push(Entry { path, class: class.to_owned(), line: None });
-            }
-            if self.entries.len() > MOST_FILES {
-                return Err(too_many());
-            }
-        }
-        Ok(())
-    }
-
-    /// The entries of a folder, relative to the root, in name order, hidden ones left out; links that lead out of the
-    /// root are refused.
-    fn list(&mut self, folder: &Path) -> Vec<(PathBuf, bool)> {
-        let found =
-            match inside(&self.root, folder).and_then(|path| fs::read_dir(path).map_err(|e| e.to_string())) {
-                Ok(found) => found,
-                Err(reason) => {
-                    self.skip(folder.to_owned(), reason);
-                    return Vec::new();
-                }
-            };
-        let mut names: Vec<_> = found.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect();
-        names.sort();
-        let mut entries = Vec::new();
-        for name in names.into_iter().filter(|name| !name.to_string_lossy().starts_with('.')) {
-            let path = folder.join(name);
-            match inside(&self.root, &path) {
-                Ok(full) => entries.push((path, full.is_dir())),
-                Err(reason) if self.skipped.iter().all(|skipped| skipped.path != path) => {
-                    self.skip(path, reason)
-                }
-                Err(_) => {}
-            }
-        }
-        entries
     }
 }
 

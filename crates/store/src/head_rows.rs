@@ -1,10 +1,21 @@
 //! Reading heads.
 
+use graft_wire::digest::hex;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
-use super::heads::{HeldOut, KEPT_FILES};
-use super::{Store, StoreError, rows};
+use super::{Store, StoreError};
+
+/// Head files kept, of the latest versions and of the latest promoted ones each.
+pub(super) const KEPT_FILES: i64 = 10;
+
+/// The class a sample was predicted as by a head that never saw its burst.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldOut {
+    pub sample: i64,
+    /// The predicted class, one of the head's.
+    pub class: String,
+}
 
 /// A stored head without its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +69,7 @@ fn head_row(row: &Row<'_>) -> Result<HeadRow, StoreError> {
     let classes: String = row.get(11)?;
     Ok(HeadRow {
         version: row.get(0)?,
-        sha256: rows::hex(&row.get::<_, [u8; 32]>(1)?),
+        sha256: hex(&row.get::<_, [u8; 32]>(1)?),
         bytes: bytes.max(0) as u64,
         has_file: row.get(3)?,
         manifest: row.get(4)?,

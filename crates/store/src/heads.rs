@@ -3,23 +3,13 @@
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-use super::head_rows::{Serving, file, no_head, serving};
+use super::head_rows::{HeldOut, KEPT_FILES, Serving, file, no_head, serving};
 use super::journal::{count_up, counter};
 use super::{StoreError, Tx, samples};
 
-/// Head files kept, of the latest versions and of the latest promoted ones each.
-pub(super) const KEPT_FILES: i64 = 10;
 /// Head descriptions kept.
 const KEPT_HEADS: i64 = 1000;
 const MOST_FILE_BYTES: usize = 64 << 20;
-
-/// The class a sample was predicted as by a head that never saw its burst.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldOut {
-    pub sample: i64,
-    /// The predicted class, one of the head's.
-    pub class: String,
-}
 
 /// A head to be stored.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -190,17 +180,6 @@ impl Tx<'_> {
         let done = self.set_active(head.version, now_ms)?;
         mark.keep()?;
         Ok(done)
-    }
-
-    /// Takes the active head out of service; none serves then.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn retire(&self) -> Result<(), StoreError> {
-        self.alive()?;
-        self.conn.execute("DELETE FROM serving", [])?;
-        self.room.heads_changed.set(true);
-        Ok(())
     }
 
     /// Pins a head, or none.

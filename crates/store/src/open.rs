@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
+use super::recover::DB;
 use super::{FreeSpace, Limits, Store, StoreError, quota, recover, rescue, schema, spare};
 
-/// The database file inside the state folder.
-pub(super) const DB: &str = "graft.db";
 const LOCK: &str = "lock";
 
 /// How the database was found.
@@ -98,7 +97,7 @@ fn open_or_replace(
         None => match open_checked(dir, limits) {
             Ok(conn) => {
                 let intact = if fresh { Opened::Fresh } else { Opened::Ok };
-                let opened = rescue::report(dir, &conn)?.unwrap_or(intact);
+                let opened = rescued(dir, &conn)?.unwrap_or(intact);
                 return Ok((conn, opened));
             }
             Err(StoreError::Corrupt(reason)) => reason,
@@ -109,14 +108,25 @@ fn open_or_replace(
     rescue::take_over(dir, number)?;
     // Tried once: if the fresh one fails too, the medium is at fault and the caller is told.
     let conn = open_checked(dir, limits)?;
-    let opened = rescue::report(dir, &conn)?.unwrap_or(Opened::Ok);
+    let opened = rescued(dir, &conn)?.unwrap_or(Opened::Ok);
     Ok((conn, opened))
+}
+
+/// What the database says about its own rescue.
+fn rescued(dir: &Path, conn: &Connection) -> Result<Option<Opened>, StoreError> {
+    let report = rescue::report(conn)?;
+    Ok(report.map(|report| Opened::MovedAside {
+        path: report.damaged(dir),
+        reason: report.reason,
+        samples_saved: report.samples_saved,
+        head_saved: report.head_saved,
+    }))
 }
 
 /// Opens, migrates, checks, counts the start, and flushes the folder so that the `-wal` file's name is on disk too.
 fn open_checked(dir: &Path, limits: &Limits) -> Result<Connection, StoreError> {
     let path = dir.join(DB);
-    create_database_file(&path)?;
+    recover::create_database_file(&path)?;
     let suspect = recover::is_suspect(dir);
     let mut conn = connect(&path, limits)?;
     schema::migrate(&mut conn, &path.display().to_string())?;
@@ -250,26 +260,10 @@ fn create_folder(dir: &Path) -> Result<(), StoreError> {
     parents.into_iter().try_for_each(recover::flush_folder)
 }
 
-/// Makes an empty 0600 file (SQLite gives its `-wal` and `-shm` the same mode) or tightens an existing one.
-pub(super) fn create_database_file(path: &Path) -> Result<(), StoreError> {
-    let what = |error| StoreError::file(format_args!("creating {}", path.display()), &error);
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => file.sync_all().map_err(what),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let mode = fs::metadata(path).map_err(what)?.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(what)?;
-            }
-            Ok(())
-        }
-        Err(error) => Err(what(error)),
-    }
-}
-
 /// A process that has let go of its lock may still hold it for a moment: in a child that was forked and has not yet become the
 /// program that it was forked for.
-const LETTING_GO: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(10);
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// An advisory lock for the life of the process; the file holds the owner's process id.
 fn take_lock(dir: &Path) -> Result<File, StoreError> {
@@ -286,7 +280,9 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let begun = Instant::now();
     let locked = loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < LETTING_GO => std::thread::sleep(PAUSE),
+            Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(LOCK_POLL)
+            }
             outcome => break outcome,
         }
     };

@@ -6,11 +6,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 use rustix::fs::FallocateFlags;
 
-use super::open::DB;
-use super::{Bound, Store, StoreError, heads, journal, spare};
+use super::recover::DB;
+use super::{Bound, Store, StoreError, heads, journal};
 
 /// The log is folded into the database once it has this many pages (of 4 KiB).
 pub(super) const WAL_PAGES: u64 = 2048;
@@ -19,9 +19,6 @@ pub(super) const WAL_BYTES: u64 = WAL_PAGES * 4096;
 /// Space held by an empty file, given back when the disk is full so that deleting and rolling back still work.
 const RESERVE_BYTES: u64 = 16 << 20;
 const RESERVE: &str = "reserve";
-/// Deleted samples can be brought back for this long.
-const KEEP_REMOVED_MS: i64 = 24 * 3600 * 1000;
-const CHECKPOINT_EVERY_MS: i64 = 10 * 60 * 1000;
 
 /// Tells the free bytes of the file system that holds a folder.
 pub type FreeSpace = Box<dyn Fn(&Path) -> io::Result<u64> + Send>;
@@ -140,7 +137,7 @@ impl Store {
         self.settle(measured)
     }
 
-    fn measure(&self) -> Result<Usage, StoreError> {
+    pub(super) fn measure(&self) -> Result<Usage, StoreError> {
         let Some(conn) = &self.conn else { return Err(super::closed()) };
         let ask = |name: &str| -> Result<u64, StoreError> {
             let value: i64 = conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
@@ -176,7 +173,7 @@ impl Store {
 
     /// Deletes bytes of removed samples (all of them, or those removed before a time) and old head files. Labelled
     /// samples are never touched. Tells whether anything went.
-    fn purge(&mut self, removed_before_ms: Option<i64>) -> Result<bool, StoreError> {
+    pub(super) fn purge(&mut self, removed_before_ms: Option<i64>) -> Result<bool, StoreError> {
         let Some(conn) = &mut self.conn else { return Err(super::closed()) };
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let samples = journal::purge_removed(&tx, removed_before_ms)?;
@@ -188,7 +185,7 @@ impl Store {
         Ok(true)
     }
 
-    fn checkpoint(&self) -> Result<(), StoreError> {
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
         let Some(conn) = &self.conn else { return Err(super::closed()) };
         // A reader in another program makes this answer "busy", which is no error.
         match conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(StoreError::from) {
@@ -196,46 +193,6 @@ impl Store {
             other => other,
         }
     }
-
-    /// Housekeeping; call it about once a minute. Purges samples removed more than 24 hours ago, returns unused space,
-    /// folds the log now and then, takes the emergency reserve back, and renews the spare copy of the active head.
-    ///
-    /// # Errors
-    /// What SQLite says; nothing acknowledged is affected.
-    pub fn maintain(&mut self, now_ms: i64) -> Result<(), StoreError> {
-        self.ready()?;
-        let done = self.keep_house(now_ms);
-        self.settle(done)?;
-        reserve(&self.dir, &self.limits, &self.free);
-        spare::mend(self)
-    }
-
-    fn keep_house(&mut self, now_ms: i64) -> Result<(), StoreError> {
-        self.purge(Some(now_ms.saturating_sub(KEEP_REMOVED_MS)))?;
-        let usage = self.measure()?;
-        let unused = usage.file_bytes - usage.live_bytes;
-        if unused > (8 << 20) && unused > usage.file_bytes / 4 {
-            vacuum(self.conn.as_ref())?;
-        }
-        // A clock that jumped backwards must not stop the folding.
-        let due = self
-            .last_checkpoint_ms
-            .is_none_or(|last| !(last..last.saturating_add(CHECKPOINT_EVERY_MS)).contains(&now_ms));
-        if due && usage.log_bytes > 0 {
-            self.checkpoint()?;
-            self.last_checkpoint_ms = Some(now_ms);
-        }
-        Ok(())
-    }
-}
-
-/// Gives at most 8 MiB of unused pages back to the file system.
-fn vacuum(conn: Option<&Connection>) -> Result<(), StoreError> {
-    let Some(conn) = conn else { return Err(super::closed()) };
-    let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({WAL_PAGES})"))?;
-    let mut rows = statement.query([])?;
-    while rows.next()?.is_some() {}
-    Ok(())
 }
 
 /// Makes the reserve file when it is missing and there is plenty of room.

@@ -2,12 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use graft_base::whole_file;
 
 use super::StoreError;
-use super::open::DB;
 
+/// The database file inside the state folder.
+pub(super) const DB: &str = "graft.db";
 const SUSPECT: &str = "graft.db.suspect";
 
 /// Flushes a folder's entries. SQLite does this itself at creation but ignores the error.
@@ -17,23 +20,26 @@ pub(super) fn flush_folder(dir: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::file(format_args!("flushing {}", dir.display()), &error))
 }
 
-/// Writes a file so that a reader sees the old bytes or the new ones, and flushes file and folder.
-pub(super) fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let written = write_new(&fresh, bytes, mode).and_then(|()| fs::rename(&fresh, path));
-    if let Err(error) = written {
-        let _ = fs::remove_file(&fresh);
-        return Err(StoreError::file(format_args!("writing {}", path.display()), &error));
+/// Makes an empty 0600 file (SQLite gives its `-wal` and `-shm` the same mode) or tightens an existing one.
+pub(super) fn create_database_file(path: &Path) -> Result<(), StoreError> {
+    let what = |error| StoreError::file(format_args!("creating {}", path.display()), &error);
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => file.sync_all().map_err(what),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mode = fs::metadata(path).map_err(what)?.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(what)?;
+            }
+            Ok(())
+        }
+        Err(error) => Err(what(error)),
     }
-    flush_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()
+/// Writes a file so that a reader sees the old bytes or the new ones, and flushes file and folder.
+pub(super) fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+    whole_file::write(path, bytes, mode)
+        .map_err(|error| StoreError::file(format_args!("writing {}", path.display()), &error))
 }
 
 /// After a failed flush the kernel may show log bytes that never reached the disk, and a second flush of the same file

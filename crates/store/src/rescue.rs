@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::open::{self, DB, Opened};
+use super::recover::DB;
 use super::{FreeSpace, Limits, StoreError, recover, salvage, schema, spare, state};
 
 /// The file of step 1.
@@ -31,11 +31,21 @@ pub(super) const REPORT: &str = "rescue";
 
 /// What a start has to tell about a rescue, also if an earlier one carried it out.
 #[derive(Serialize, Deserialize)]
-struct Report {
+pub(super) struct Report {
     number: u32,
-    reason: String,
-    samples_saved: usize,
-    head_saved: Option<i64>,
+    /// What was wrong with the damaged database.
+    pub reason: String,
+    /// Samples copied over.
+    pub samples_saved: usize,
+    /// The head version that serves again.
+    pub head_saved: Option<i64>,
+}
+
+impl Report {
+    /// Where the damaged database lies.
+    pub(super) fn damaged(&self, dir: &Path) -> PathBuf {
+        corrupt(dir, self.number, "")
+    }
 }
 
 /// Finishes what an earlier start began: takes a complete rescue over, throws an incomplete one away. Call it before the
@@ -105,22 +115,17 @@ pub(super) fn take_over(dir: &Path, number: u32) -> Result<(), StoreError> {
     recover::flush_folder(dir)
 }
 
-/// What this database has to tell about its own rescue.
+/// What a database says about its own rescue.
 ///
 /// # Errors
 /// What SQLite says.
-pub(super) fn report(dir: &Path, conn: &Connection) -> Result<Option<Opened>, StoreError> {
-    let Some(text) = state::get(conn, REPORT)? else { return Ok(None) };
-    let told = serde_json::from_str(&text).ok().map(|report| {
-        let Report { number, reason, samples_saved, head_saved } = report;
-        Opened::MovedAside { path: corrupt(dir, number, ""), reason, samples_saved, head_saved }
-    });
-    Ok(told)
+pub(super) fn report(conn: &Connection) -> Result<Option<Report>, StoreError> {
+    Ok(state::get(conn, REPORT)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// Makes the fresh database at `path`, whole and flushed.
 fn fill(dir: &Path, path: &Path, mut report: Report, with_samples: bool) -> Result<(), StoreError> {
-    open::create_database_file(path)?;
+    recover::create_database_file(path)?;
     let what = |error| StoreError::file(format_args!("writing {}", path.display()), &error);
     // Open from before the first write, so that the flush at the end hears of any write that failed.
     let file = File::open(path).map_err(what)?;

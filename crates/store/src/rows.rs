@@ -1,5 +1,6 @@
 //! Reading samples.
 
+use graft_wire::digest::hex;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
@@ -75,14 +76,6 @@ fn sample_row(row: &Row<'_>) -> Result<SampleRow, StoreError> {
         roi,
         added_ms: row.get(10)?,
         added_rev: row.get(11)?,
-    })
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }
 

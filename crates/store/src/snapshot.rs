@@ -1,10 +1,11 @@
 //! What one training round sees: the labelled samples of one backbone, in a fixed order.
 
+use graft_wire::digest::hex;
 use half::f16;
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, classes, journal, rows};
+use super::{Store, StoreError, classes, journal};
 use graft_learn::Snapshot;
 
 /// A snapshot with what ties its rows to the store.
@@ -98,7 +99,7 @@ impl Store {
             let missing = (live.max(0) as usize).saturating_sub(ids.len());
             let rev = journal::counter(&tx, "rev")?;
             let classes = classes.into_iter().map(|(_, name)| name).collect();
-            let digest = format!("sha256:{}", rows::hex(&hash.finalize()));
+            let digest = format!("sha256:{}", hex(&hash.finalize()));
             Ok(Labelled { snapshot, ids, classes, missing, rev, digest })
         })
     }

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use graft_wire::digest::hex;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::journal::counter;
-use super::{Limits, NewHead, Store, StoreError, Tx, Usage, head_rows, quota, recover, rows};
+use super::{Limits, NewHead, Store, StoreError, Tx, Usage, head_rows, quota, recover};
 
 const SPARE: &str = "active-head.json";
 const MOST_BYTES: u64 = 128 << 20;
@@ -45,7 +46,7 @@ impl SpareHead {
     /// The head, if its file has the right digest.
     fn unpack(self) -> Option<NewHead> {
         let file = STANDARD.decode(&self.file_base64).ok()?;
-        (rows::hex(&Sha256::digest(&file)) == self.sha256).then_some(NewHead {
+        (hex(&Sha256::digest(&file)) == self.sha256).then_some(NewHead {
             version: self.version,
             file,
             manifest: self.manifest,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::journal::{count_up, counter};
+use super::journal::count_up;
 use super::samples::check_text;
 use super::{Store, StoreError, Tx};
 
@@ -193,21 +193,5 @@ impl Store {
                 })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
-    }
-
-    /// Messages the outbox dropped since the database was made.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn outbox_dropped(&mut self) -> Result<i64, StoreError> {
-        self.read(|conn| counter(conn, "outbox_dropped"))
-    }
-
-    /// How often the store was opened, this time included: orders states where the clock cannot.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn boot(&mut self) -> Result<i64, StoreError> {
-        self.read(|conn| counter(conn, "boot"))
     }
 }

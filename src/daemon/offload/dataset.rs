@@ -1,11 +1,10 @@
-//! The files of an offered job: the list of samples with their split, card and head as they were when it was offered, and
-//! the reading of each file when the host lacks it.
+//! The files of an offered job: the list of samples with their split, card and head as they were when it was offered.
 
 use crate::config::Settings;
-use crate::daemon::heads::row_version;
+use crate::daemon::adapt::draft::row_version;
+use crate::daemon::pair::files::job_folders;
 use crate::daemon::provenance::Provenance;
-use crate::daemon::samples::store_error;
-use crate::daemon::worker::Asker;
+use crate::daemon::store_error::store_error;
 use graft_base::whole_file;
 use graft_control::offering::held_out;
 use graft_control::{JobId, Version};
@@ -14,30 +13,29 @@ use graft_wire::messages::Schema1;
 use graft_wire::offload::{Blob, Dataset, OfferedBackbone, OfferedDataset, Sample, Split};
 use graft_wire::{Code, Error, HeadFile};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 const LIST: &str = "dataset.json";
-const CARD: &str = "card.toml";
-const HEAD: &str = "head.safetensors";
+/// The card of the backbone.
+pub const CARD: &str = "card.toml";
+/// The active head.
+pub const HEAD: &str = "head.safetensors";
 
-/// Where the files of all offered jobs lie.
-pub fn root(state: &Path) -> PathBuf {
-    state.join("offload")
-}
-
-/// Where those of one lie.
+/// Where the files of an offered job lie.
 pub fn folder(settings: &Settings, job: JobId) -> PathBuf {
-    root(&settings.store.dir).join(job.to_string())
+    job_folders(&settings.store.dir).join(job.to_string())
 }
 
 /// What is to be gathered.
+#[derive(Clone, Debug)]
 pub struct Gathering {
     /// The device id.
     pub device: String,
     /// The line of its backbone.
     pub line: String,
     /// The backbone in use.
-    pub from: Provenance,
+    pub from: Arc<Provenance>,
     /// The active head.
     pub head: Option<Version>,
     /// Where the files go.
@@ -45,6 +43,7 @@ pub struct Gathering {
 }
 
 /// What was gathered.
+#[derive(Clone, Debug)]
 pub struct Gathered {
     /// The backbone.
     pub backbone: OfferedBackbone,
@@ -54,7 +53,7 @@ pub struct Gathered {
 
 impl Gathering {
     /// Writes the files of the job, on the store's thread: list, card, head.
-    pub fn gather(self, store: &mut Store) -> Result<Gathered, Error> {
+    pub fn gather(&self, store: &mut Store) -> Result<Gathered, Error> {
         let failed = |e: graft_store::StoreError| store_error(&e);
         let classes: Vec<String> =
             store.classes().map_err(failed)?.into_iter().filter(|c| c.samples > 0).map(|c| c.name).collect();
@@ -93,7 +92,7 @@ impl Gathering {
         };
         let dataset = Dataset {
             schema: Schema1,
-            device: self.device,
+            device: self.device.clone(),
             rev: store.rev().map_err(failed)?,
             classes,
             backbone: Blob::of(&onnx),
@@ -114,10 +113,10 @@ impl Gathering {
         let bytes = dataset.blobs().iter().map(|blob| blob.size).sum();
         Ok(Gathered {
             backbone: OfferedBackbone {
-                name: self.line,
+                name: self.line.clone(),
                 digest: dataset.backbone.digest,
                 size: dataset.backbone.size,
-                tensor: self.from.tensor,
+                tensor: self.from.tensor.clone(),
             },
             dataset: OfferedDataset {
                 rev: dataset.rev,
@@ -130,7 +129,11 @@ impl Gathering {
     }
 }
 
-fn read_list(settings: &Settings, job: JobId) -> Result<(Vec<u8>, Dataset), String> {
+/// The list of a job as it was offered.
+///
+/// # Errors
+/// When it cannot be read, for people.
+pub fn read_list(settings: &Settings, job: JobId) -> Result<(Vec<u8>, Dataset), String> {
     let path = folder(settings, job).join(LIST);
     let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}; start the job again", path.display());
     let bytes = std::fs::read(&path).map_err(|e| wrong(&e))?;
@@ -146,61 +149,4 @@ pub fn taught(settings: &Settings, job: JobId) -> Result<HashSet<u64>, String> {
     let (_, dataset) = read_list(settings, job)?;
     let trained = dataset.samples.iter().filter(|sample| sample.split == Split::Train);
     Ok(trained.map(|sample| burst_number(&sample.burst)).collect())
-}
-
-/// Gives the files of a job by their digest.
-pub struct Source {
-    list: Vec<u8>,
-    dataset: Dataset,
-    folder: PathBuf,
-    store: Asker<Store>,
-    from: Provenance,
-}
-
-impl Source {
-    /// Of a job that was offered.
-    ///
-    /// # Errors
-    /// When its list cannot be read, for people.
-    pub fn open(
-        settings: &Settings,
-        job: JobId,
-        store: Asker<Store>,
-        from: &Provenance,
-    ) -> Result<Self, String> {
-        let (list, dataset) = read_list(settings, job)?;
-        Ok(Self { list, dataset, folder: folder(settings, job), store, from: from.clone() })
-    }
-
-    /// The list as it was offered, and every file of it.
-    pub fn list(&self) -> (Vec<u8>, Vec<Blob>) {
-        (self.list.clone(), self.dataset.blobs())
-    }
-
-    /// The bytes of one file.
-    ///
-    /// # Errors
-    /// When it is not here any more, for people.
-    pub fn read(&mut self, blob: &Blob) -> Result<Vec<u8>, String> {
-        let file =
-            |name| std::fs::read(self.folder.join(name)).map_err(|e| format!("{name} of the job: {e}"));
-        let bytes = if *blob == self.dataset.backbone {
-            self.from.onnx()?
-        } else if *blob == self.dataset.card {
-            file(CARD)?
-        } else if self.dataset.head.as_ref() == Some(blob) {
-            file(HEAD)?
-        } else {
-            let digest = blob.hex().to_owned();
-            let image = self.store.ask(move |store| store.image_of(&digest));
-            image
-                .ok_or("the daemon is stopping")?
-                .map_err(|e| format!("a sample of the job is gone ({e}): start it again"))?
-        };
-        if Blob::of(&bytes) == *blob {
-            Ok(bytes)
-        } else {
-            Err(format!("{} is another file now than was offered: start the job again", blob.digest))
-        }
-    }
 }

@@ -1,100 +1,71 @@
-//! What hosts say: claims, progress, results, and that they give a job back.
+//! What hosts say: claims, results, and that they give a job back. What each is worth is checked here, before the
+//! state machine is told.
 
-use super::Claimed;
-use crate::daemon::Daemon;
-use crate::daemon::arrival::Source;
+use super::offered::Offered;
+use crate::daemon::context::Context;
+use crate::daemon::effects::Effects;
+use crate::daemon::kept::ClaimRecord;
+use crate::daemon::pair::check;
 use graft_control::Token;
 use graft_control::offload::Event;
-use graft_wire::command::{Outcome, Progress};
-use graft_wire::messages::JobStep;
+use graft_wire::command::Outcome;
 use graft_wire::offload::Claim;
-use graft_wire::{BackboneManifest, Code, Error, Reply};
+use graft_wire::{BackboneManifest, Code, Error};
 
-impl Daemon {
-    pub(super) fn is_offered(&self, job: &str) -> Result<(), Error> {
-        match &self.offload {
-            Some(offered) if offered.record.offer.job == job => Ok(()),
-            _ => Err(Error::not_found(format_args!("an offer of job {job}"))),
-        }
+/// A claim of the job.
+///
+/// # Errors
+/// It is not signed by a pinned key for this board and time.
+pub fn claim(offered: &mut Offered, cx: &Context, claim: Claim, fx: &Effects) -> Result<Event, Error> {
+    let pinned = cx.settings.offload.keys().map_err(Error::internal)?;
+    claim.verify(fx.topics().device(), &pinned, cx.now.synced.then_some(cx.now.wall_ms))?;
+    let host = claim.host.clone();
+    if offered.machine.host().is_none_or(|holder| holder == host) {
+        let (url, token) = (claim.url, claim.token);
+        offered.claim = Some(ClaimRecord { host: host.clone(), url, token });
     }
+    Ok(Event::Claim(host))
+}
 
-    pub(super) fn claim(&mut self, claim: Claim) -> Result<(), Error> {
-        self.is_offered(&claim.job)?;
-        let pinned = self.settings.offload.keys().map_err(Error::internal)?;
-        let now_ms = self.clock.synced().then(|| self.clock.wall_ms());
-        claim.verify(self.topics.device(), &pinned, now_ms)?;
-        let host = claim.host.clone();
-        let holder = self.offload.as_ref().and_then(|o| o.machine.host()).is_none_or(|holder| holder == host);
-        if let Some(offered) = self.offload.as_mut().filter(|_| holder) {
-            offered.record.claim = Some(Claimed { host: host.clone(), url: claim.url, token: claim.token });
-        }
-        self.offload_event(Event::Claim(host))
+/// The result of the job. False: it was told before and is being fetched.
+///
+/// # Errors
+/// The host does not have the job, or its manifest is not one that this board may take on.
+pub fn result(
+    offered: &mut Offered,
+    cx: &Context,
+    token: Token,
+    host: &str,
+    manifest: BackboneManifest,
+    fx: &Effects,
+) -> Result<bool, Error> {
+    if offered.machine.host() != Some(host) {
+        return Err(not_yours());
     }
+    let (job, base) = (&offered.offer.job, &offered.offer.backbone.digest);
+    check::manifest(cx, &manifest, Some(job), Some(base), fx)?;
+    if offered.is_taking() {
+        return Ok(false);
+    }
+    if let Some(job) = cx.arrival {
+        return Err(Error::busy(&job.to_string()));
+    }
+    offered.result = Some((token, manifest));
+    Ok(true)
+}
 
-    pub(super) fn host_progress(&mut self, progress: &Progress) -> Result<(), Error> {
-        self.is_offered(&progress.job)?;
-        self.offload_event(Event::Progress(progress.host.clone()))?;
-        let Some(job) = self.offload.as_ref().map(|o| o.record.job) else { return Ok(()) };
-        self.job_changed(job, |message| {
-            message.step = Some(progress.stage.clone());
-            let (done, total) = (progress.step as f64, progress.steps as f64);
-            message.progress = Some(JobStep { done, total, eta_s: progress.eta_s });
-            for (name, value) in [("loss", progress.loss), ("val_accuracy", progress.val_accuracy)] {
-                if let Some(value) = value {
-                    message.metrics.insert(name.into(), value.into());
-                }
-            }
-            message.metrics.insert("host".into(), progress.host.clone().into());
-        });
-        Ok(())
-    }
+/// The host gives the job back; with an error it has ended.
+pub fn release(host: String, outcome: Outcome, reason: Option<String>) -> (Event, Option<Error>) {
+    let why = reason.unwrap_or_else(|| format!("host {host} gave it up"));
+    let error = match outcome {
+        Outcome::Retry => return (Event::Release(host), None),
+        Outcome::NoImprovement => Error::new(Code::Regression, why),
+        Outcome::Failed => Error::new(Code::Internal, why).with("host", host.as_str()),
+    };
+    (Event::Fail(host), Some(error))
+}
 
-    pub(super) fn host_result(&mut self, token: Token, job: &str, host: String, manifest: BackboneManifest) {
-        let checked = self.is_offered(job).and_then(|()| {
-            let Some(offered) = &self.offload else { return Ok(None) };
-            if offered.machine.host() != Some(host.as_str()) {
-                return Err(Error::new(Code::Conflict, "this host does not have the job: claim it first"));
-            }
-            self.check_manifest(&manifest, Some(job), Some(&offered.record.offer.backbone.digest))?;
-            let Some(claim) = offered.record.claim.clone().filter(|_| !offered.record.taking) else {
-                return Ok(None);
-            };
-            Ok(Some(Source { job: offered.record.job, url: claim.url, token: claim.token, own: true }))
-        });
-        match checked {
-            Err(error) => self.finish(token, Err(error)),
-            // Said again: it is being fetched already.
-            Ok(None) => self.finish(token, Ok(Reply::accepted(None, job))),
-            Ok(Some(source)) => {
-                let id = source.job;
-                self.receive(manifest, source, move |daemon, taken| {
-                    let result = taken.and_then(|()| daemon.offload_event(Event::Result(host)));
-                    daemon.finish(token, result.map(|()| Reply::accepted(None, id.to_string())));
-                });
-            }
-        }
-    }
-
-    pub(super) fn release(
-        &mut self,
-        job: &str,
-        host: String,
-        outcome: Outcome,
-        reason: Option<String>,
-    ) -> Result<(), Error> {
-        self.is_offered(job)?;
-        let why = reason.unwrap_or_else(|| format!("host {host} gave it up"));
-        let error = match outcome {
-            Outcome::Retry => return self.offload_event(Event::Release(host)),
-            Outcome::NoImprovement => Error::new(Code::Regression, why),
-            Outcome::Failed => Error::new(Code::Internal, why).with("host", host.as_str()),
-        };
-        let id = self.offload.as_ref().map(|o| o.record.job);
-        self.offload_event(Event::Fail(host))?;
-        if let Some(id) = id {
-            self.job_fails(id, error);
-            self.arrival_over();
-        }
-        Ok(())
-    }
+/// The answer to a host that does not have the job.
+pub fn not_yours() -> Error {
+    Error::new(Code::Conflict, "this host does not have the job: claim it first")
 }

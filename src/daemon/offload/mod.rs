@@ -1,353 +1,402 @@
-//! Offload, carried out: what `cmd/offload` asks for, what `control::offload` says is to be done, and what survives a restart.
+//! Offload, carried out: what `cmd/offload` asks for, what `graft_control::offload` decides, and what survives a restart.
 //! The files of an offer lie in `offload/<job>` of the state folder until the job is over.
 
 pub mod dataset;
-mod feed;
+pub mod feed;
 mod hosts;
+mod input;
+mod offered;
+mod source;
+pub mod tasks;
 
-use self::dataset::Gathered;
-use super::Daemon;
-use super::trainer::Cancel;
+pub use self::input::Input;
+
+use self::dataset::{Gathered, Gathering};
+use self::feed::Feed;
+use self::offered::Offered;
+use self::tasks::{Done, LeftBehind, NewOffer, Task};
+use super::background::Background;
+use super::cancel::Cancel;
+use super::context::{Asked, Context};
+use super::effects::Effects;
+use super::event::{JobChange, Note};
+use super::kept::{Fact, OfferRecord};
+use super::pair::tasks::{Received, Source};
+use super::store_thread::StoreTask;
+use crate::offload::PushError;
 use graft_control::offering::worth_offering;
-use graft_control::offload::{Action, Event, Offload, Refusal, Stage};
-use graft_control::{JobId, Token};
+use graft_control::offload::{Action, Event, Refusal};
+use graft_control::{Asker, JobId, Token};
 use graft_store::StoreError;
-use graft_wire::command;
-use graft_wire::messages::{NextStep, Schema1, to_json};
-use graft_wire::offload::{Offer, OfferState, Recipe};
-use graft_wire::{Code, Error, Reply, timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use graft_wire::command::{self, Progress};
+use graft_wire::offload::Recipe;
+use graft_wire::{BackboneManifest, Code, Error, Reply};
+use serde_json::Value;
+use std::sync::Arc;
 
-/// State keys of the store: the job that is offered, and how many samples the last one had.
-pub const KEY: &str = "offload";
-const OFFERED: &str = "offered_samples";
-
-/// The job as the store remembers it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Record {
-    job: JobId,
-    offer: Offer,
-    expires_ms: i64,
-    claim: Option<Claimed>,
-    /// The host has all it asked for.
-    fed: bool,
-    /// Its result is being fetched.
-    taking: bool,
+/// The job that is offered, if there is one.
+#[derive(Debug, Default)]
+pub struct Offload {
+    offered: Option<Offered>,
+    /// Transfers so far.
+    feeds: u64,
 }
 
-/// Where the host of a claim is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Claimed {
-    host: String,
-    url: String,
-    token: String,
-}
-
-/// The job that is offered.
-pub struct Offered {
-    machine: Offload,
-    record: Record,
-    /// The transfer that runs, by its number.
-    feed: Option<(u64, Cancel)>,
-}
-
-impl Daemon {
-    pub(super) fn offload_command(&mut self, token: Token, command: command::Offload) {
-        match command {
-            command::Offload::Start { recipe } => self.start_offload(token, recipe),
-            command::Offload::Cancel { job } => self.cancel_offload(token, job.as_deref()),
-            command::Offload::Claim(claim) => {
-                let result = self.claim(claim).map(|()| Reply::ok(None));
-                self.finish(token, result);
-            }
-            command::Offload::Progress(progress) => {
-                let result = self.host_progress(&progress).map(|()| Reply::ok(None));
-                self.finish(token, result);
-            }
-            command::Offload::Result { job, host, manifest } => {
-                self.host_result(token, &job, host, *manifest)
-            }
-            command::Offload::Release { job, host, outcome, reason } => {
-                let result = self.release(&job, host, outcome, reason).map(|()| Reply::ok(None));
-                self.finish(token, result);
-            }
-        }
+impl Offload {
+    /// The job that is offered.
+    pub fn job(&self) -> Option<JobId> {
+        self.offered.as_ref().map(|offered| offered.job)
     }
 
-    /// Whether a job may be offered now.
-    fn may_offer(&self) -> Result<(), Error> {
-        let unsupported = |message: &str| Err(Error::new(Code::Unsupported, message));
-        if self.settings.offload.host_keys.is_empty() {
-            return unsupported(
-                "no training host is trusted: put its public key into offload.host_keys and restart",
-            );
-        }
-        if self.mqtt.is_none() {
-            return unsupported("a job is offered over MQTT, and mqtt.enabled is off");
-        }
-        let running = self.offload.as_ref().map(|o| o.record.job).or(self.arrival.as_ref().map(|a| a.job));
-        if let Some(job) = running {
-            return Err(Error::busy(&job.to_string()));
-        }
-        if self.control.active().is_none() {
-            let message = "there is no head yet that a host could improve on: label samples, then train";
-            return Err(Error::new(Code::NotEnoughData, message));
-        }
-        Ok(())
+    /// The offer, as `graft offload status` shows it.
+    pub fn offer_json(&self) -> Value {
+        self.offered.as_ref().map_or(Value::Null, Offered::json)
     }
 
-    /// Offers a job; `token` 0 is the daemon itself.
-    pub(super) fn start_offload(&mut self, token: Token, recipe: Option<Recipe>) {
-        if let Err(error) = self.may_offer() {
-            return self.finish(token, Err(error));
-        }
-        let recipe = recipe.or(self.settings.offload.recipe.parse().ok()).unwrap_or_default();
-        let job = self.control.new_job();
-        let by = self.pending.get(token).map_or("adaptation", |w| w.by);
-        self.job_begins(job, "offload", "offer", by);
-        let gathering = dataset::Gathering {
-            device: self.topics.device().to_owned(),
-            line: self.line.clone(),
-            from: self.provenance.clone(),
-            head: self.control.active(),
-            folder: dataset::folder(&self.settings, job),
-        };
-        let expires_ms = self.clock.wall_ms() + (self.settings.offload.give_up_h * 3_600_000.0) as i64;
-        self.store_then(
-            move |store| Ok(gathering.gather(store)),
-            move |daemon, gathered| match gathered.map_err(|e| super::samples::store_error(&e)).flatten() {
-                Ok(gathered) => daemon.offer(token, job, recipe, gathered, expires_ms),
-                Err(error) => {
-                    daemon.job_fails(job, error.clone());
-                    daemon.finish(token, Err(error));
+    /// The one way in.
+    pub fn handle(&mut self, cx: &Context, input: Input, fx: &mut Effects) {
+        match input {
+            Input::Begin => fx.store(StoreTask::Offload(Box::new(Task::Resume))),
+            Input::Command(asked, command) => self.command(cx, asked, command, fx),
+            Input::RoundJudged { advised, samples } => self.offer_by_itself(cx, advised, samples, fx),
+            Input::Result(taken) => {
+                let event = if taken { Event::Taken } else { Event::NotTaken };
+                // Only a host's word can be refused.
+                let _ = self.event(cx, event, fx);
+            }
+            Input::Received { token, job, result } => {
+                if result.is_err() {
+                    let _ = self.event(cx, Event::NotTaken, fx);
                 }
-            },
-        );
+                fx.finish(token, result.map(|()| Reply::accepted(None, job.to_string())));
+            }
+            Input::Connected => drop(self.event(cx, Event::Connected, fx)),
+            Input::Tick => self.tick(cx, fx),
+            Input::Stop => {
+                if let Some(offered) = &mut self.offered {
+                    offered.stop_feed();
+                }
+            }
+            Input::Done(done) => self.done(cx, done, fx),
+        }
+    }
+
+    fn command(&mut self, cx: &Context, asked: Asked, command: command::Offload, fx: &mut Effects) {
+        let token = asked.token;
+        let result = match command {
+            command::Offload::Start { recipe } => {
+                return self.start(cx, Asker::Command(token), asked.by, recipe, fx);
+            }
+            command::Offload::Cancel { job } => return self.cancel(cx, token, job.as_deref(), fx),
+            command::Offload::Result { job, host, manifest } => {
+                return self.result(cx, token, &job, host, *manifest, fx);
+            }
+            command::Offload::Claim(claim) => self
+                .offer_of(&claim.job.clone())
+                .and_then(|offered| hosts::claim(offered, cx, claim, fx))
+                .and_then(|event| self.event(cx, event, fx)),
+            command::Offload::Progress(progress) => self.progress(cx, progress, fx),
+            command::Offload::Release { job, host, outcome, reason } => {
+                self.release(cx, &job, hosts::release(host, outcome, reason), fx)
+            }
+        };
+        fx.finish(token, result.map(|()| Reply::ok(None)));
+    }
+
+    fn start(
+        &mut self,
+        cx: &Context,
+        asker: Asker,
+        by: &'static str,
+        recipe: Option<Recipe>,
+        fx: &mut Effects,
+    ) {
+        if let Err(error) = offered::may_offer(cx, self.job(), fx) {
+            return finish(asker, Err(error), fx);
+        }
+        let offload = &cx.settings.offload;
+        let recipe = recipe.or(offload.recipe.parse().ok()).unwrap_or_default();
+        let job = fx.job_ids().take();
+        fx.tell(Note::Job(job, JobChange::Begins { op: "offload", step: "offer", by }));
+        let gathering = Gathering {
+            device: fx.topics().device().to_owned(),
+            line: cx.line.to_string(),
+            from: Arc::clone(&cx.backbone),
+            head: cx.active,
+            folder: dataset::folder(&cx.settings, job),
+        };
+        let expires_ms = cx.now.wall_ms + (offload.give_up_h * 3_600_000.0) as i64;
+        let offer = NewOffer { asker, job, recipe, expires_ms };
+        fx.store(StoreTask::Offload(Box::new(Task::Gather(offer, gathering))));
     }
 
     /// Offers a job where the last round says that fine-tuning would help, and people allow it.
-    pub(super) fn offer_by_itself(&mut self) {
-        let advised = self.findings.advice.as_ref().is_some_and(|advice| advice.next == NextStep::FineTune);
-        if !advised || !self.settings.offload.automatic {
+    fn offer_by_itself(&self, cx: &Context, advised: bool, samples: u64, fx: &mut Effects) {
+        if !advised || !cx.settings.offload.automatic {
             return;
         }
-        if let Err(error) = self.may_offer() {
+        if let Err(error) = offered::may_offer(cx, self.job(), fx) {
             return tracing::info!("fine-tuning would help, but nothing is offered: {}", error.message);
         }
-        let samples = self.dataset.samples() as u64;
-        self.store_then(
-            |store| Ok(store.get_state(OFFERED)?.and_then(|samples| samples.parse().ok())),
-            move |daemon, last| match last {
-                Ok(last) if worth_offering(samples, last) => daemon.start_offload(0, None),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "it cannot be told whether a job was offered before"),
-            },
-        );
+        fx.store(StoreTask::Offload(Box::new(Task::LastOffered(samples))));
     }
 
-    fn offer(&mut self, token: Token, job: JobId, recipe: Recipe, gathered: Gathered, expires_ms: i64) {
-        let offer = Offer {
-            schema: Schema1,
-            job: job.to_string(),
-            recipe,
-            backbone: gathered.backbone,
-            dataset: gathered.dataset,
-            state: OfferState::Offered,
-            host: None,
-            expires: timestamp::rfc3339(expires_ms),
+    /// The files of a new job are there: it is offered.
+    fn gathered(
+        &mut self,
+        cx: &Context,
+        new: NewOffer,
+        gathered: Result<Box<Gathered>, Error>,
+        fx: &mut Effects,
+    ) {
+        let (asker, job) = (new.asker, new.job);
+        let record = match gathered {
+            Ok(gathered) => new.record(*gathered),
+            Err(error) => {
+                fx.tell(Note::Job(job, JobChange::Fails(error.clone())));
+                return finish(asker, Err(error), fx);
+            }
         };
-        let record = Record { job, offer, expires_ms, claim: None, fed: false, taking: false };
-        self.persist_quietly(OFFERED, record.offer.dataset.samples.to_string());
-        self.begin_offload(record);
-        self.finish(token, Ok(Reply::accepted(None, job.to_string())));
+        fx.keep(Fact::OfferedSamples(record.offer.dataset.samples));
+        self.begin(cx, record, fx);
+        finish(asker, Ok(Reply::accepted(None, job.to_string())), fx);
     }
 
     /// Begins, or begins again after a restart.
-    pub(super) fn begin_offload(&mut self, record: Record) {
-        let stage = match &record.claim {
-            Some(claim) if record.taking => Stage::Taking { host: claim.host.clone() },
-            Some(claim) => Stage::Claimed { host: claim.host.clone(), fed: record.fed },
-            None => Stage::Offered,
-        };
-        if self.jobs.get(&record.offer.job).is_none() {
-            self.job_begins(record.job, "offload", "offer", "restart");
-        }
-        let (machine, actions) = Offload::new(stage, self.clock.now());
-        self.offload = Some(Offered { machine, record, feed: None });
-        self.act_offload(actions);
+    fn begin(&mut self, cx: &Context, record: OfferRecord, fx: &mut Effects) {
+        let job = record.job;
+        fx.tell(Note::Job(job, JobChange::Resumes { op: "offload", step: "offer" }));
+        let (offered, actions) = Offered::begin(record, cx.now.uptime);
+        self.offered = Some(offered);
+        self.act(cx, actions, fx);
     }
 
     /// Tells the machine, and does what it says.
-    fn offload_event(&mut self, event: Event) -> Result<(), Error> {
-        let now = self.clock.now();
-        let Some(offered) = &mut self.offload else { return Ok(()) };
-        let actions = offered.machine.handle(now, event).map_err(|refusal| match refusal {
+    fn event(&mut self, cx: &Context, event: Event, fx: &mut Effects) -> Result<(), Error> {
+        let Some(offered) = &mut self.offered else { return Ok(()) };
+        let actions = offered.machine.handle(cx.now.uptime, event).map_err(|refusal| match refusal {
             Refusal::Taken(host) => {
                 Error::new(Code::Conflict, format!("host {host} has this job")).with("host", host)
             }
-            Refusal::NotYours => {
-                Error::new(Code::Conflict, "this host does not have the job: claim it first")
-            }
+            Refusal::NotYours => hosts::not_yours(),
         })?;
-        self.act_offload(actions);
+        self.act(cx, actions, fx);
         Ok(())
     }
 
-    fn act_offload(&mut self, actions: Vec<Action>) {
+    fn act(&mut self, cx: &Context, actions: Vec<Action>, fx: &mut Effects) {
         for action in actions {
             match action {
-                Action::Publish => self.publish_offer(),
-                Action::Feed => self.feed(),
+                Action::Publish => self.publish(fx),
+                Action::Feed => self.feed(cx, fx),
                 Action::Stop => {
-                    if let Some((_, cancel)) = self.offload.as_mut().and_then(|o| o.feed.take()) {
-                        cancel.now();
+                    if let Some(offered) = &mut self.offered {
+                        offered.stop_feed();
                     }
                 }
-                // The arrival of the backbone does that.
-                Action::Take => {}
-                Action::End => self.end_offer(),
+                Action::Take => self.take(fx),
+                Action::End => self.end_offer(fx),
             }
         }
     }
 
-    fn publish_offer(&mut self) {
-        let Some(Offered { machine, record, .. }) = &mut self.offload else { return };
-        let host = machine.host().map(str::to_owned);
-        (record.fed, record.taking) = match machine.stage() {
-            Stage::Claimed { fed, .. } => (*fed, false),
-            Stage::Taking { .. } => (true, true),
-            Stage::Offered => (false, false),
-        };
-        if host.is_none() {
-            record.claim = None;
+    /// Puts the offer on disk, then publishes it.
+    fn publish(&mut self, fx: &mut Effects) {
+        let Some(offered) = &mut self.offered else { return };
+        if offered.machine.host().is_none() {
+            offered.claim = None;
         }
-        record.offer.state = if host.is_some() { OfferState::Claimed } else { OfferState::Offered };
-        record.offer.host = host;
-        let (job, step) = (record.job, if record.claim.is_some() { "claimed" } else { "offered" });
-        let (kept, payload) = (to_json(record), to_json(&record.offer));
-        let topic = self.topics.offload(&job.to_string());
-        self.job_changed(job, |message| message.step = Some(step.to_owned()));
-        self.store_then(
-            move |store| store.put_state(KEY, &kept),
-            move |daemon, stored| match stored {
-                // On disk, then said: a host that was told yes is remembered.
-                Ok(()) => daemon.retain(topic, payload),
-                Err(error) => tracing::warn!(%error, "the offer could not be stored: it is not published"),
-            },
-        );
+        let record = Box::new(offered.record());
+        let step = if record.claim.is_some() { "claimed" } else { "offered" };
+        fx.tell(Note::Job(record.job, JobChange::Step(step)));
+        let topic = fx.topics().offload(&record.offer.job);
+        fx.store(StoreTask::Offload(Box::new(Task::Keep { record, topic })));
+    }
+
+    /// Sends the host what it lacks, on a thread of its own.
+    fn feed(&mut self, cx: &Context, fx: &mut Effects) {
+        let Some(offered) = &mut self.offered else { return };
+        let Some(claim) = offered.claim.clone() else { return };
+        self.feeds += 1;
+        let (number, cancel) = (self.feeds, Cancel::default());
+        offered.feed = Some((number, cancel.clone()));
+        fx.start(Background::Feed(Box::new(Feed {
+            number,
+            job: offered.job,
+            claim,
+            settings: Arc::clone(&cx.settings),
+            from: Arc::clone(&cx.backbone),
+            cancel,
+        })));
+    }
+
+    /// Has the result fetched that the host told of.
+    fn take(&mut self, fx: &mut Effects) {
+        let Some(offered) = &mut self.offered else { return };
+        let (Some((token, manifest)), Some(claim)) = (offered.result.take(), &offered.claim) else { return };
+        let (url, secret) = (claim.url.clone(), claim.token.clone());
+        let source = Source { job: offered.job, url, token: secret, own: true };
+        fx.tell(Note::Receive(Box::new(Received { token, manifest, source })));
     }
 
     /// Takes the offer back; the job itself may go on.
-    fn end_offer(&mut self) {
-        let Some(offered) = self.offload.take() else { return };
-        if let Some((_, cancel)) = offered.feed {
-            cancel.now();
-        }
-        let topic = self.topics.offload(&offered.record.offer.job);
-        self.store_then(
-            |store| store.drop_state(KEY),
-            move |daemon, stored| {
-                if let Err(error) = stored {
-                    tracing::warn!(%error, "the end of an offer could not be stored");
-                }
-                if let Some(mqtt) = &daemon.mqtt {
-                    mqtt.clear(topic);
-                }
-            },
-        );
+    fn end_offer(&mut self, fx: &mut Effects) {
+        let Some(mut offered) = self.offered.take() else { return };
+        offered.stop_feed();
+        let topic = fx.topics().offload(&offered.offer.job);
+        fx.store(StoreTask::Offload(Box::new(Task::End { topic })));
     }
 
     /// Ends the whole job before it has a result.
-    fn end_offload(&mut self, error: Error) {
-        let Some(job) = self.offload.as_ref().map(|o| o.record.job) else { return };
-        self.end_offer();
-        self.job_fails(job, error);
-        self.arrival_over();
+    fn end_job(&mut self, error: Error, fx: &mut Effects) {
+        let Some(job) = self.job() else { return };
+        self.end_offer(fx);
+        fx.tell(Note::Job(job, JobChange::Fails(error)));
+        fx.tell(Note::Tidy);
     }
 
-    fn cancel_offload(&mut self, token: Token, job: Option<&str>) {
-        let offered = self.offload.as_ref().map(|o| (o.record.job, o.record.taking));
-        let arriving = self.arrival.as_ref().map(|arrival| arrival.job);
-        let meant = |id: JobId| job.is_none_or(|job| job == id.to_string());
-        let Some(id) = offered.map(|o| o.0).or(arriving).filter(|id| meant(*id)) else {
+    fn cancel(&mut self, cx: &Context, token: Token, job: Option<&str>, fx: &mut Effects) {
+        let meant = |id: &JobId| job.is_none_or(|job| job == id.to_string());
+        let Some(id) = self.job().or(cx.arrival).filter(meant) else {
             let what = job.map_or("an offloaded job".to_owned(), |job| format!("an offloaded job {job}"));
-            return self.finish(token, Err(Error::not_found(what)));
+            return fx.finish(token, Err(Error::not_found(what)));
         };
-        if !self.cancel_arrival(id) {
-            self.end_offload(Error::new(Code::Canceled, "cancelled; the active pair stays"));
+        if cx.arrival == Some(id) {
+            fx.tell(Note::CancelArrival(id));
+        } else {
+            self.end_job(Error::new(Code::Canceled, "cancelled; the active pair stays"), fx);
         }
-        self.finish(token, Ok(Reply::accepted(None, id.to_string())));
+        fx.finish(token, Ok(Reply::accepted(None, id.to_string())));
     }
 
-    /// The result is here, or of no use: the offer is over.
-    pub(super) fn result_taken(&mut self) {
-        // Only a host's word can be refused.
-        let _ = self.offload_event(Event::Taken);
-    }
-
-    /// The result could not be fetched: the host keeps the job, and will say so again.
-    pub(super) fn result_not_taken(&mut self) {
-        let _ = self.offload_event(Event::NotTaken);
-    }
-
-    /// The broker is there again.
-    pub(super) fn offload_connected(&mut self) {
-        let _ = self.offload_event(Event::Connected);
-    }
-
-    /// Time passed.
-    pub(super) fn offload_tick(&mut self) {
-        let Some(offered) = &self.offload else { return };
-        let over = self.clock.synced() && self.clock.wall_ms() > offered.record.expires_ms;
-        if over && !offered.record.taking {
-            let hours = self.settings.offload.give_up_h;
+    fn tick(&mut self, cx: &Context, fx: &mut Effects) {
+        let Some(offered) = &self.offered else { return };
+        let over = cx.now.synced && cx.now.wall_ms > offered.expires_ms;
+        if over && !offered.is_taking() {
+            let hours = cx.settings.offload.give_up_h;
             let message = format!("no host brought it to an end within {hours} h (offload.give_up_h)");
-            return self.end_offload(Error::new(Code::Timeout, message));
+            return self.end_job(Error::new(Code::Timeout, message), fx);
         }
-        let _ = self.offload_event(Event::Tick);
+        let _ = self.event(cx, Event::Tick, fx);
     }
 
-    /// The job that is offered.
-    pub(super) fn offered_job(&self) -> Option<JobId> {
-        self.offload.as_ref().map(|offered| offered.record.job)
+    fn done(&mut self, cx: &Context, done: Done, fx: &mut Effects) {
+        match done {
+            Done::Gathered(new, gathered) => self.gathered(cx, new, gathered, fx),
+            Done::LastOffered(samples, Ok(last)) if worth_offering(samples, last) => {
+                self.start(cx, Asker::Daemon, "adaptation", None, fx);
+            }
+            Done::LastOffered(_, Ok(_)) => {}
+            Done::LastOffered(_, Err(error)) => {
+                tracing::warn!(%error, "it cannot be told whether a job was offered before");
+            }
+            // On disk, then said: a host that was told yes is remembered.
+            Done::Kept { topic, payload, result: Ok(()) } => fx.retain(topic, payload),
+            Done::Kept { result: Err(error), .. } => {
+                tracing::warn!(%error, "the offer could not be stored: it is not published");
+            }
+            Done::Ended { topic } => fx.clear(topic),
+            Done::Resumed(found) => self.resumed(cx, found, fx),
+            Done::Fed(number, result) => self.fed(cx, number, result, fx),
+        }
     }
 
-    /// For `graft offload status`.
-    pub(super) fn offload_view(&self) -> serde_json::Value {
-        let offered = self.offload.as_ref().map(|o| json!({"offer": o.record.offer, "fed": o.record.fed}));
-        let arriving = self.arrival.as_ref().map(|a| a.job.to_string());
-        let job = self.offload.as_ref().map(|o| o.record.offer.job.clone()).or(arriving);
-        let job = job.and_then(|job| self.jobs.get(&job).cloned());
-        json!({"offered": offered, "job": job, "host_keys": self.settings.offload.host_keys.len(),
-            "automatic": self.settings.offload.automatic})
+    /// What the last start left behind goes on.
+    fn resumed(&mut self, cx: &Context, found: Result<Box<LeftBehind>, StoreError>, fx: &mut Effects) {
+        let LeftBehind { offer, arriving } = match found {
+            Ok(found) => *found,
+            Err(error) => return tracing::error!(%error, "what was offered cannot be read"),
+        };
+        if let Some(offer) = offer {
+            // A result that was not taken on before the daemon ended will be told again.
+            let taking = offer.taking && arriving.is_some();
+            self.begin(cx, OfferRecord { taking, ..offer }, fx);
+        }
+        match arriving {
+            Some(row) => fx.tell(Note::Arrive(Box::new(row))),
+            None => fx.tell(Note::Tidy),
+        }
     }
 
-    /// What the last start left behind.
-    pub(super) fn resume_offload(&mut self) {
-        self.store_then(
-            |store| {
-                let record = store.get_state(KEY)?;
-                let pending =
-                    store.backbones(1000)?.into_iter().find(|row| row.stage == graft_store::Stage::Pending);
-                Ok::<_, StoreError>((record, pending))
-            },
-            |daemon, found| match found {
-                Ok((record, pending)) => {
-                    match record.map(|text| serde_json::from_str::<Record>(&text)) {
-                        Some(Ok(record)) => daemon.begin_offload(record),
-                        Some(Err(error)) => {
-                            tracing::error!(%error, "the offered job cannot be read: it is given up")
-                        }
-                        None => {}
-                    }
-                    match pending {
-                        Some(row) => daemon.arrive(&row),
-                        None => daemon.arrival_over(),
-                    }
-                }
-                Err(error) => tracing::error!(%error, "what was offered cannot be read"),
-            },
-        );
+    /// A transfer has ended.
+    fn fed(&mut self, cx: &Context, number: u64, result: Result<(), PushError>, fx: &mut Effects) {
+        let Some(offered) = &mut self.offered else { return };
+        // Of a claim that is over.
+        if offered.feed.take_if(|(running, _)| *running == number).is_none() {
+            return;
+        }
+        let host = offered.machine.host().unwrap_or_default().to_owned();
+        let event = match result {
+            Ok(()) => Event::Fed,
+            Err(PushError::Gone(why)) => return self.end_job(Error::new(Code::NotFound, why), fx),
+            Err(PushError::Refused(why)) => {
+                tracing::warn!(host, why, "the host refuses what it was sent: the job is offered again");
+                Event::Release(host)
+            }
+            Err(error) => {
+                tracing::warn!(host, %error, "sending to the host broke off; it is tried again");
+                Event::Broke
+            }
+        };
+        let _ = self.event(cx, event, fx);
+    }
+
+    fn offer_of(&mut self, job: &str) -> Result<&mut Offered, Error> {
+        let offered = self.offered.as_mut().filter(|offered| offered.offer.job == job);
+        offered.ok_or_else(|| Error::not_found(format_args!("an offer of job {job}")))
+    }
+
+    fn progress(&mut self, cx: &Context, progress: Progress, fx: &mut Effects) -> Result<(), Error> {
+        let job = self.offer_of(&progress.job)?.job;
+        self.event(cx, Event::Progress(progress.host.clone()), fx)?;
+        fx.tell(Note::Job(job, JobChange::Host(Box::new(progress))));
+        Ok(())
+    }
+
+    fn result(
+        &mut self,
+        cx: &Context,
+        token: Token,
+        job: &str,
+        host: String,
+        manifest: BackboneManifest,
+        fx: &mut Effects,
+    ) {
+        let told = self
+            .offer_of(job)
+            .and_then(|offered| hosts::result(offered, cx, token, &host, manifest, fx))
+            .and_then(|new| self.event(cx, Event::Result(host), fx).map(|()| new));
+        match told {
+            // Whoever takes the result on tells what came of it.
+            Ok(true) => {}
+            Ok(false) => fx.finish(token, Ok(Reply::accepted(None, job))),
+            Err(error) => fx.finish(token, Err(error)),
+        }
+    }
+
+    fn release(
+        &mut self,
+        cx: &Context,
+        job: &str,
+        (event, error): (Event, Option<Error>),
+        fx: &mut Effects,
+    ) -> Result<(), Error> {
+        let id = self.offer_of(job)?.job;
+        self.event(cx, event, fx)?;
+        if let Some(error) = error {
+            fx.tell(Note::Job(id, JobChange::Fails(error)));
+            fx.tell(Note::Tidy);
+        }
+        Ok(())
     }
 }
+
+/// Answers a command; what the daemon itself asked for needs no answer.
+fn finish(asker: Asker, result: Result<Reply, Error>, fx: &mut Effects) {
+    if let Asker::Command(token) = asker {
+        fx.finish(token, result);
+    }
+}
+
+#[cfg(test)]
+mod tests;

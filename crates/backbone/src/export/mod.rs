@@ -3,14 +3,15 @@
 #[cfg(test)]
 mod tests;
 
+use graft_wire::digest::sha256;
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 use super::BackboneError;
 use super::card::Card;
+use super::file::MAX_WIDTH;
 use super::load::{CutGraph, cut_graph};
 use super::onnx::{fresh, int, node, port, rename, tensor};
-use super::plan::{MAX_WIDTH, sha256_hex};
 
 /// A linear head as plain slices.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +94,7 @@ pub fn merged_onnx(backbone: &[u8], card: &Card, head: &HeadParts<'_>) -> Result
     describe(&mut proto, head);
     let list = |values: [f32; 3]| values.map(|value| value.to_string()).join(",");
     for (key, value) in [
-        ("graft.backbone", format!("sha256:{}", sha256_hex(backbone))),
+        ("graft.backbone", sha256(backbone)),
         ("graft.tensor", cut.tensor),
         ("graft.size", card.size.to_string()),
         ("graft.resize", card.resize.to_string()),

@@ -6,8 +6,10 @@ mod tests;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use graft_base::http::agent;
+use graft_base::whole_file;
+use graft_wire::digest::hex;
 use sha2::{Digest, Sha256};
 
 use super::card::Card;
@@ -48,8 +50,8 @@ pub enum FetchError {
     },
 }
 
-/// Why one address did not do.
-enum Trouble {
+/// Why one address did not give the file.
+enum Failure {
     /// The transfer broke off; what came is kept.
     Interrupted(String),
     /// This address is of no use.
@@ -131,16 +133,18 @@ pub fn fetch_file(
     let (mut reasons, mut wrong) = (Vec::new(), None);
     for url in wanted.urls {
         match from_address(wanted, url, &part, &mut file, progress) {
-            Ok(()) => return put_in_place(&file, &part, dest).map_err(here(dest)),
-            Err(Trouble::Here(error)) => return Err(error),
-            Err(Trouble::Digest(found)) => {
+            Ok(()) => {
+                return file.sync_all().and_then(|()| whole_file::place(&part, dest)).map_err(here(dest));
+            }
+            Err(Failure::Here(error)) => return Err(error),
+            Err(Failure::Digest(found)) => {
                 reasons.push(format!("{url}: another file (SHA-256 {found})"));
                 wrong = Some(found);
             }
-            Err(Trouble::Interrupted(reason) | Trouble::Useless(reason)) => {
+            Err(Failure::Interrupted(reason) | Failure::Useless(reason)) => {
                 reasons.push(format!("{url}: {reason}"))
             }
-            Err(Trouble::Restart) => reasons.push(format!("{url}: it would neither resume nor start over")),
+            Err(Failure::Restart) => reasons.push(format!("{url}: it would neither resume nor start over")),
         }
     }
     if file.metadata().is_ok_and(|about| about.len() == 0) {
@@ -163,8 +167,8 @@ fn from_address(
     part: &Path,
     file: &mut File,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(), Trouble> {
-    let here = |source| Trouble::Here(FetchError::File { path: part.into(), source });
+) -> Result<(), Failure> {
+    let here = |source| Failure::Here(FetchError::File { path: part.into(), source });
     let mut fresh_starts = 0;
     for _ in 0..RESUMES {
         let have = file.metadata().map_err(here)?.len();
@@ -175,14 +179,14 @@ fn from_address(
         };
         match outcome {
             Ok(()) => {}
-            Err(Trouble::Interrupted(reason)) => {
+            Err(Failure::Interrupted(reason)) => {
                 let now = file.metadata().map_err(here)?.len();
                 if now > have {
                     continue;
                 }
-                return Err(Trouble::Interrupted(reason));
+                return Err(Failure::Interrupted(reason));
             }
-            Err(Trouble::Restart) if fresh_starts == 0 => {
+            Err(Failure::Restart) if fresh_starts == 0 => {
                 fresh_starts += 1;
                 file.set_len(0).map_err(here)?;
                 continue;
@@ -199,9 +203,9 @@ fn from_address(
             fresh_starts += 1;
             continue;
         }
-        return Err(Trouble::Digest(found));
+        return Err(Failure::Digest(found));
     }
-    Err(Trouble::Interrupted(format!("the transfer broke off {RESUMES} times")))
+    Err(Failure::Interrupted(format!("the transfer broke off {RESUMES} times")))
 }
 
 /// One request, from `have` bytes on.
@@ -212,20 +216,20 @@ fn transfer(
     file: &mut File,
     have: u64,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(), Trouble> {
-    let here = |source| Trouble::Here(FetchError::File { path: part.into(), source });
+) -> Result<(), Failure> {
+    let here = |source| Failure::Here(FetchError::File { path: part.into(), source });
     let limit = if wanted.bytes == 0 { Limits::default().file_bytes } else { wanted.bytes };
     if have > limit {
-        return Err(Trouble::Restart);
+        return Err(Failure::Restart);
     }
-    let mut request = agent(url, wanted.ca_file, wanted.token.is_some()).map_err(Trouble::Useless)?.get(url);
+    let mut request = agent(url, wanted.ca_file, wanted.token.is_some()).map_err(Failure::Useless)?.get(url);
     if let Some(token) = wanted.token {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
     }
-    let mut response = request.call().map_err(|error| Trouble::Useless(error.to_string()))?;
+    let mut response = request.call().map_err(|error| Failure::Useless(error.to_string()))?;
     let start = match response.status().as_u16() {
         200 => 0,
         206 if have > 0 => {
@@ -233,16 +237,16 @@ fn transfer(
             let start =
                 range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
             if start != Some(have) {
-                return Err(Trouble::Restart);
+                return Err(Failure::Restart);
             }
             have
         }
-        416 if have > 0 => return Err(Trouble::Restart),
-        404 | 410 => return Err(Trouble::Useless("the file is not there (404)".into())),
-        status => return Err(Trouble::Useless(format!("the server answered {status}"))),
+        416 if have > 0 => return Err(Failure::Restart),
+        404 | 410 => return Err(Failure::Useless("the file is not there (404)".into())),
+        status => return Err(Failure::Useless(format!("the server answered {status}"))),
     };
     let announced = response.body().content_length().map(|length| start.saturating_add(length));
-    let useless = |total: u64| Trouble::Useless(format!("it sends {total} bytes, the card says {limit}"));
+    let useless = |total: u64| Failure::Useless(format!("it sends {total} bytes, the card says {limit}"));
     if let Some(total) =
         announced.filter(|&total| total > limit || (wanted.bytes != 0 && total != wanted.bytes))
     {
@@ -262,7 +266,7 @@ fn transfer(
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                return Err(Trouble::Interrupted(format!(
+                return Err(Failure::Interrupted(format!(
                     "the transfer broke off after {done} bytes ({error})"
                 )));
             }
@@ -276,56 +280,9 @@ fn transfer(
         progress(done, total);
     }
     if done < wanted.bytes {
-        return Err(Trouble::Interrupted(format!("it ended after {done} of {} bytes", wanted.bytes)));
+        return Err(Failure::Interrupted(format!("it ended after {done} of {} bytes", wanted.bytes)));
     }
     Ok(())
-}
-
-/// A client for one address. With a secret it follows no redirection: the secret is meant for this address alone.
-///
-/// # Errors
-/// When the certificates cannot be read.
-pub fn agent(url: &str, ca_file: Option<&Path>, secret: bool) -> Result<ureq::Agent, String> {
-    let mut config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .user_agent(concat!("graft/", env!("CARGO_PKG_VERSION")))
-        .max_redirects(if secret { 0 } else { 5 })
-        .timeout_connect(Some(Duration::from_secs(20)))
-        .timeout_send_request(Some(Duration::from_secs(60)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
-        .timeout_per_read(Some(Duration::from_secs(60)));
-    let host = url.split("://").nth(1).unwrap_or_default();
-    if ["127.0.0.1", "localhost", "[::1]"].iter().any(|loopback| host.starts_with(loopback)) {
-        config = config.proxy(None);
-    }
-    if let Some(path) = ca_file {
-        config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(authorities(path)?).build());
-    }
-    Ok(config.build().new_agent())
-}
-
-fn authorities(path: &Path) -> Result<ureq::tls::RootCerts, String> {
-    let wrong = |why: &dyn std::fmt::Display| {
-        format!("{}: {why}; it has to hold certificates as PEM", path.display())
-    };
-    let text = std::fs::read(path).map_err(|e| wrong(&e))?;
-    let mut found = Vec::new();
-    for item in ureq::tls::parse_pem(&text) {
-        match item {
-            Ok(ureq::tls::PemItem::Certificate(certificate)) => found.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(wrong(&error)),
-        }
-    }
-    if found.is_empty() { Err(wrong(&"no certificate")) } else { Ok(found.into()) }
-}
-
-/// Durable, then visible: the file's bytes, its name, its folder.
-fn put_in_place(file: &File, part: &Path, dest: &Path) -> io::Result<()> {
-    file.sync_all()?;
-    std::fs::rename(part, dest)?;
-    let folder = dest.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 fn digest_of(path: &Path) -> io::Result<String> {
@@ -339,5 +296,5 @@ fn digest_of(path: &Path) -> io::Result<String> {
         }
         hasher.update(&buffer[..count]);
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hasher.finalize()))
 }

@@ -86,7 +86,7 @@ fn respond(stream: &mut std::net::TcpStream, answer: Answer, from: Option<usize>
 }
 
 fn recipe(urls: Vec<String>) -> Card {
-    let digest = Sha256::digest(content()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(content()));
     Card { name: "net".into(), sha256: digest, bytes: content().len() as u64, urls, ..card() }
 }
 

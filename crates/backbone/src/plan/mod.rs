@@ -1,10 +1,8 @@
 //! A loaded backbone: pictures in, embeddings out, through tract.
 
-use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
 mod facts;
@@ -20,22 +18,21 @@ mod runner;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use super::BackboneError;
 use super::card::Card;
 use super::change::differ;
 use super::contain::contained;
+use super::file::read_file;
 use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
-use super::scan::{Limits, ScanError};
 use graft_base::frame::Rgb;
-pub(super) use kernels::Isa;
+use graft_wire::digest::sha256;
+pub(super) use kernels::planes;
 pub use profile::OperatorTime;
 use runner::Chosen;
 pub(super) use runner::Runner;
-
-/// An embedding has at most this many numbers.
-pub const MAX_WIDTH: usize = 65_536;
 
 /// What an embedding depends on. Embeddings of equal identities can be compared; others cannot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +101,7 @@ impl Backbone {
     ) -> Result<Self, BackboneError> {
         let identity = Identity {
             name: card.name.clone(),
-            digest: hex_digest(&Sha256::digest(bytes)),
+            digest: sha256(bytes),
             tensor: loaded.cut.tensor,
             preprocess: digest(card),
         };
@@ -309,38 +306,13 @@ fn golden(size: u32) -> Rgb {
     picture
 }
 
-/// Reads a regular file of a size that can be an ONNX backbone.
-///
-/// # Errors
-/// When it cannot be read, is no regular file, or is too large.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, BackboneError> {
-    let unreadable = |source| BackboneError::Read { path: path.into(), source };
-    let about = std::fs::metadata(path).map_err(unreadable)?;
-    if !about.is_file() {
-        return Err(unreadable(std::io::Error::other("it is no regular file")));
-    }
-    let limit = Limits::default().file_bytes;
-    if about.len() > limit {
-        return Err(ScanError::TooLarge { bytes: about.len(), limit }.into());
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
-}
-
-/// SHA-256 in hexadecimal digits.
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A digest as `sha256:<hex>`.
-pub(super) fn hex_digest(digest: &[u8]) -> String {
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
-}
-
 /// See [`super::lab::peak_gflops`].
 pub(super) fn peak_gflops() -> f64 {
-    kernels::Isa::best().peak_gflops()
+    const ROUNDS: usize = 200_000;
+    let speeds = (0..20).map(|_| {
+        let start = std::time::Instant::now();
+        let (operations, _) = std::hint::black_box(graft_simd::spin(graft_simd::Isa::detect(), ROUNDS));
+        operations / start.elapsed().as_secs_f64() / 1e9
+    });
+    speeds.fold(0.0, f64::max)
 }

@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
-use super::kernels::{BLOCK, Buffer, Conv, Depthwise, End, Filter, Grid, Halo, Isa, Weights};
+use graft_simd::Isa;
+
+use super::kernels::{BLOCK, Buffer, Conv, Depthwise, End, Filter, Grid, Halo, Weights};
 use super::network::{Dims, Layer, Network, Op, PLANAR};
 
 /// A value in memory: the block of channels that it starts at lies `start` floats into a slot.

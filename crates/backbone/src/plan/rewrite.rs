@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use graft_simd::Isa;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::konst::Const;
 
 use super::facts::{shape, uses};
-use super::kernels::Isa;
 use super::network::{Network, Op};
 use super::program::Program;
 use super::read::Reader;

@@ -4,7 +4,9 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::kernels::{BLOCK, Buffer, Grid, each_chunk, hand, hands};
+use graft_simd::{for_each_chunk, thread_count, thread_index};
+
+use super::kernels::{BLOCK, Buffer, Grid, affine, combine, pool};
 use super::program::{Between, Memory, Pair, Place, Program, Step, Work};
 
 impl Place {
@@ -16,7 +18,7 @@ impl Place {
 impl Program {
     /// Dense `[channels, height, width]` inputs to such outputs, in memory that [`Program::memory`] made.
     pub(super) fn run(&self, memory: &mut Memory, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
-        memory.between.resize_with(hands().max(memory.between.len()), || self.between());
+        memory.between.resize_with(thread_count().max(memory.between.len()), || self.between());
         for (step, nanoseconds) in self.steps.iter().zip(&self.nanoseconds) {
             let start = Instant::now();
             self.step(step, memory, inputs);
@@ -52,7 +54,7 @@ impl Program {
             }
             Work::Depthwise(depthwise) => {
                 let (input, grid) = from[0].of(slots);
-                each_chunk(out, plane, |block, out| {
+                for_each_chunk(out, plane, |block, out| {
                     depthwise.run(block, &input[block * grid.plane()..], out)
                 });
             }
@@ -60,8 +62,8 @@ impl Program {
                 let Pair { conv, middle, depthwise } = &**pair;
                 let (input, _) = from[0].of(slots);
                 // All panels but the last are as wide as the first.
-                each_chunk(out, conv.blocks(0).len() * plane, |panel, out| {
-                    let mut between = between[hand()].lock().unwrap_or_else(PoisonError::into_inner);
+                for_each_chunk(out, conv.blocks(0).len() * plane, |panel, out| {
+                    let mut between = between[thread_index()].lock().unwrap_or_else(PoisonError::into_inner);
                     let Between { buffer, clear } = &mut *between;
                     if clear.replace(*middle) != Some(*middle) {
                         middle.clear_halo(buffer);
@@ -74,18 +76,18 @@ impl Program {
                 });
             }
             Work::Affine { scale, shift, end } => {
-                self.isa.affine(from[0].of(slots), scale, shift, (out, &to.grid), *end);
+                affine(self.isa, from[0].of(slots), scale, shift, (out, &to.grid), *end);
             }
             Work::Combine { product, end } => {
                 let (a, b) = (from[0].of(slots), from[1].of(slots));
-                self.isa.combine(*product, a, b, (out, &to.grid), *end);
+                combine(self.isa, *product, a, b, (out, &to.grid), *end);
             }
             Work::Weigh { zeros, end } => {
                 let (gate, _) = from[1].of(slots);
-                self.isa.affine(from[0].of(slots), gate, zeros, (out, &to.grid), *end);
+                affine(self.isa, from[0].of(slots), gate, zeros, (out, &to.grid), *end);
             }
             Work::Pool { largest, filter, factor } => {
-                self.isa.pool(*largest, *factor, filter, from[0].of(slots), (out, &to.grid));
+                pool(self.isa, *largest, *factor, filter, from[0].of(slots), (out, &to.grid));
             }
             Work::Join => join(from, slots, out, &to.grid),
         }

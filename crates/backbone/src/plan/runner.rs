@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use graft_simd::Isa;
+use graft_wire::digest::hex;
 use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
 use super::super::BackboneError;
 use super::super::contain::contained;
-use super::hex_digest;
-use super::kernels::{Isa, Team};
 use super::program::Program;
 use super::rewrite::{Rewritten, rewrite};
+use super::threads::FrameThreads;
 
 /// Embeddings of our operators and of tract may differ by this much of the largest number.
 const TOLERANCE: f32 = 1e-4;
@@ -23,24 +24,24 @@ const RUNS: usize = 3;
 const CLEAR: f64 = 1.3;
 
 /// A plan of tract's with the state that holds its buffers.
-pub(in super::super) struct Runner {
+pub(crate) struct Runner {
     plan: Arc<TypedSimplePlan>,
     state: TypedSimpleState,
     programs: Vec<Arc<Program>>,
-    team: Team,
+    threads: FrameThreads,
     /// The embedding of the last picture.
     embedding: Vec<f32>,
 }
 
 /// A runner that has run the golden picture, and why it is not ours, if it should have been.
-pub(in super::super) struct Chosen {
-    pub(in super::super) runner: Runner,
-    pub(in super::super) embedding: Vec<f32>,
+pub(crate) struct Chosen {
+    pub(crate) runner: Runner,
+    pub(crate) embedding: Vec<f32>,
     /// [`digest`] of the embedding, where it is ours.
-    pub(in super::super) proof: Option<String>,
-    pub(in super::super) complaint: Option<String>,
+    pub(crate) proof: Option<String>,
+    pub(crate) complaint: Option<String>,
     /// Both ways were run.
-    pub(in super::super) compared: bool,
+    pub(crate) compared: bool,
 }
 
 /// Our operators beside tract's.
@@ -66,7 +67,7 @@ pub(super) fn agree(wanted: &[f32], found: &[f32], quantised: bool) -> bool {
 pub(super) fn digest(embedding: &[f32]) -> String {
     let mut all = Sha256::new();
     embedding.iter().for_each(|value| all.update(value.to_bits().to_le_bytes()));
-    hex_digest(&all.finalize())
+    format!("sha256:{}", hex(&all.finalize()))
 }
 
 impl Runner {
@@ -74,11 +75,17 @@ impl Runner {
     ///
     /// # Errors
     /// When tract cannot optimise the graph.
-    pub(in super::super) fn plain(typed: TypedModel) -> Result<Self, BackboneError> {
+    pub(crate) fn plain(typed: TypedModel) -> Result<Self, BackboneError> {
         contained("optimise the graph", || {
             let plan = typed.into_optimized()?.into_runnable()?;
             let state = plan.spawn()?;
-            Ok(Self { plan, state, programs: Vec::new(), team: Team::default(), embedding: Vec::new() })
+            Ok(Self {
+                plan,
+                state,
+                programs: Vec::new(),
+                threads: FrameThreads::default(),
+                embedding: Vec::new(),
+            })
         })
     }
 
@@ -86,8 +93,8 @@ impl Runner {
     ///
     /// # Errors
     /// When tract refuses the rewritten graph.
-    pub(in super::super) fn ours(typed: &TypedModel) -> Result<Option<Self>, BackboneError> {
-        Self::ours_with(typed, Isa::best())
+    pub(crate) fn ours(typed: &TypedModel) -> Result<Option<Self>, BackboneError> {
+        Self::ours_with(typed, Isa::detect())
     }
 
     pub(super) fn ours_with(typed: &TypedModel, isa: Isa) -> Result<Option<Self>, BackboneError> {
@@ -101,7 +108,7 @@ impl Runner {
     ///
     /// # Errors
     /// When tract cannot run the graph.
-    pub(in super::super) fn chosen(
+    pub(crate) fn chosen(
         typed: TypedModel,
         golden: &Arc<Tensor>,
         proof: Option<&str>,
@@ -169,7 +176,7 @@ impl Runner {
     }
 
     /// What computes, for people: `tract`, or the instructions of our operators.
-    pub(in super::super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.programs.first().map_or("tract", |program| program.isa.name())
     }
 
@@ -177,8 +184,8 @@ impl Runner {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub(in super::super) fn share(&mut self, threads: usize) -> Result<(), BackboneError> {
-        self.team = contained("start threads", || Ok(Team::new(threads)?))?;
+    pub(crate) fn share(&mut self, threads: usize) -> Result<(), BackboneError> {
+        self.threads = contained("start threads", || Ok(FrameThreads::new(threads)?))?;
         Ok(())
     }
 
@@ -190,10 +197,10 @@ impl Runner {
     ///
     /// # Errors
     /// When the network fails on it.
-    pub(in super::super) fn run(&mut self, input: &Arc<Tensor>) -> Result<&[f32], BackboneError> {
-        let Self { plan, state, team, embedding, .. } = self;
+    pub(crate) fn run(&mut self, input: &Arc<Tensor>) -> Result<&[f32], BackboneError> {
+        let Self { plan, state, threads, embedding, .. } = self;
         let ran = contained("run the network", || {
-            let outputs = team.lead(|| state.run(tvec!(Arc::clone(input).into_tvalue())))?;
+            let outputs = threads.run(|| state.run(tvec!(Arc::clone(input).into_tvalue())))?;
             let output = outputs.into_iter().next().ok_or_else(|| TractError::msg("no output"))?;
             embedding.clear();
             embedding.extend(output.cast_to::<f32>()?.to_plain_array_view::<f32>()?.iter());

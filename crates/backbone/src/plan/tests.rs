@@ -7,9 +7,9 @@ use tract_onnx::prelude::*;
 use super::super::graphs::{card, file, graph};
 use super::super::load::load;
 use super::super::onnx::{int, ints, node, tensor};
-use super::kernels::Isa;
 use super::network::{Dims, Network, Op};
 use super::runner::{Runner, agree, digest};
+use graft_simd::Isa;
 
 /// Grows a network layer by layer.
 struct Growing {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::{Graph, Node};
+use super::parts::{Graph, Node};
 use super::{Limits, ScanError};
 
 /// Sides of kernels, pads and strides above this are no convolution over a picture.

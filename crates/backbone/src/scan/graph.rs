@@ -2,39 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::parts::{Graph, Node};
 use super::port::RawPort;
 use super::wire::{Fields, integers};
 use super::{Limits, Scan, ScanError, bounds, tensor};
-
-/// One node, borrowed from the file.
-#[derive(Debug, Default)]
-pub(super) struct Node<'a> {
-    pub(super) op: &'a str,
-    pub(super) name: &'a str,
-    pub(super) inputs: Vec<&'a str>,
-    pub(super) outputs: Vec<&'a str>,
-    pub(super) ints: Vec<(&'a str, Vec<i64>)>,
-    pub(super) floats: Vec<(&'a str, Vec<f64>)>,
-    pub(super) tensors: Vec<tensor::Tensor<'a>>,
-    graphs: Vec<&'a [u8]>,
-}
-
-impl Node<'_> {
-    /// What to call it in a sentence.
-    pub(super) fn title(&self) -> String {
-        let name = if self.name.is_empty() { self.outputs.first().unwrap_or(&"") } else { &self.name };
-        format!("{name} ({})", self.op)
-    }
-}
-
-/// One graph, borrowed from the file.
-#[derive(Debug, Default)]
-pub(super) struct Graph<'a> {
-    pub(super) nodes: Vec<Node<'a>>,
-    pub(super) tensors: Vec<tensor::Tensor<'a>>,
-    inputs: Vec<RawPort<'a>>,
-    outputs: Vec<RawPort<'a>>,
-}
 
 /// The names that a graph inside a node may read: its own graph's and those around it.
 struct Scope<'a, 'p> {

@@ -7,6 +7,7 @@
 mod bounds;
 mod error;
 mod graph;
+mod parts;
 mod port;
 mod tensor;
 #[cfg(test)]

@@ -18,12 +18,8 @@ impl Head {
     /// Adds bytes; once the head is whole, gives what came after it.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.bytes.extend_from_slice(bytes);
-        let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
-        match end {
-            Some(end) => {
-                let rest = self.bytes.split_off(end + 4);
-                Ok(Some(rest))
-            }
+        match self.end() {
+            Some(end) => Ok(Some(self.bytes.split_off(end))),
             None if self.bytes.len() > MAX_HEAD => {
                 Err("the answer is not HTTP, or its head is endless".into())
             }
@@ -31,10 +27,20 @@ impl Head {
         }
     }
 
+    /// Where the empty line ends. Some cameras end their lines with a line feed alone.
+    fn end(&self) -> Option<usize> {
+        let ends = |at: usize| match &self.bytes[at..] {
+            [b'\n', b'\n', ..] => Some(at + 2),
+            [b'\n', b'\r', b'\n', ..] => Some(at + 3),
+            _ => None,
+        };
+        (0..self.bytes.len()).find_map(ends)
+    }
+
     /// Whether the answer is a stream of pictures; the error says what to do if not.
     pub fn check(&self, authorized: bool) -> Result<Body, String> {
         let text = String::from_utf8_lossy(&self.bytes);
-        let mut lines = text.split("\r\n");
+        let mut lines = text.lines();
         let status = lines.next().unwrap_or_default();
         let code = status.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).unwrap_or_default();
         let headers: Vec<(&str, &str)> = lines
@@ -44,9 +50,15 @@ impl Head {
         let header = |name: &str| {
             headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map_or("", |(_, value)| *value)
         };
+        let offers = |scheme: &str| {
+            headers.iter().any(|(name, value)| {
+                name.eq_ignore_ascii_case("www-authenticate")
+                    && value.to_ascii_lowercase().starts_with(scheme)
+            })
+        };
         match code {
             "200" => {}
-            "401" if header("www-authenticate").to_ascii_lowercase().starts_with("digest") => {
+            "401" if offers("digest") && !offers("basic") => {
                 return Err("the camera wants digest authentication, which is not spoken here; use \
                             camera.source = \"pipe\" with curl --digest or ffmpeg"
                     .into());
@@ -188,6 +200,7 @@ mod tests {
             ("HTTP/1.1 404 Not Found\r\n\r\n", "404"),
             ("HTTP/1.0 401 No\r\nWWW-Authenticate: Basic realm=x\r\n\r\n", "camera.user"),
             ("HTTP/1.1 401 No\r\nwww-authenticate: Digest realm=x\r\n\r\n", "digest"),
+            ("HTTP/1.1 401 No\nWWW-Authenticate: Digest a\nWWW-Authenticate: Basic b\n\n", "camera.user"),
             ("HTTP/1.1 302 Found\r\nLocation: http://other/\r\n\r\n", "http://other/"),
             ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "text/html"),
             ("HTTP/1.1 200 OK\r\nContent-Type: multipart/x\r\nTransfer-Encoding: gzip\r\n\r\n", "gzip"),
@@ -199,6 +212,22 @@ mod tests {
         let refused = head("HTTP/1.1 401 No\r\n\r\n").check(true).unwrap_err();
         assert!(refused.contains("password_file"));
         assert!(Head::default().push(&[b'x'; MAX_HEAD + 1]).is_err());
+    }
+
+    /// As an old GoAhead server, a server without a reason and one with bare line feeds write them.
+    #[test]
+    fn heads_of_odd_cameras_are_read() {
+        let kind = "Content-Type: multipart/x-mixed-replace;boundary=b";
+        for text in [
+            format!("HTTP/1.1 200 OK\r\nServer: GoaHead\r\nTue, 12 Jun 2012 01:56:34 GMT\r\n{kind}\r\n\r\n"),
+            format!("HTTP/1.1 200\r\n{kind}\r\n\r\n"),
+            format!("HTTP/1.1 200 OK\n{kind}\n\n"),
+        ] {
+            assert!(head(&text).check(false).is_ok(), "{text}");
+        }
+        let mut split = Head::default();
+        assert_eq!(split.push(b"HTTP/1.1 200 OK\n"), Ok(None));
+        assert_eq!(split.push(b"\nrest"), Ok(Some(b"rest".to_vec())));
     }
 
     fn chunked() -> Body {

@@ -3,9 +3,9 @@
 mod body;
 mod url;
 
-use super::feed::{Fed, Feed, Feeder};
+use super::feed::{Feed, Feeder, Received};
 use super::redact::redact;
-use super::settings::Patience;
+use super::settings::Timeouts;
 use super::stream::mjpeg::Splitter;
 use super::{CameraError, Settings, Source};
 use base64::Engine;
@@ -29,7 +29,7 @@ const MAX_PASSWORD: u64 = 4096;
 pub(super) struct HttpSource {
     feed: Feed,
     url: String,
-    patience: Patience,
+    timeouts: Timeouts,
     found: Arc<OnceLock<String>>,
 }
 
@@ -46,12 +46,12 @@ impl HttpSource {
         let url = Url::parse(&settings.url).map_err(CameraError::settings)?;
         let shown = url.to_string();
         let authorization = authorization(settings)?;
-        let patience = settings.patience();
+        let timeouts = settings.timeouts();
         let found = Arc::new(OnceLock::new());
         let report = found.clone();
-        let wanted = Wanted { url, authorization, start: patience.first };
+        let wanted = Wanted { url, authorization, start: timeouts.first };
         let feed = Feed::start("camera-http", move |feeder| read(&wanted, feeder, &report))?;
-        Ok(Self { feed, url: shown, patience, found })
+        Ok(Self { feed, url: shown, timeouts, found })
     }
 }
 
@@ -159,14 +159,14 @@ impl Source for HttpSource {
 
     fn poll(&mut self, limit: Duration) -> Result<Option<Frame>, CameraError> {
         match self.feed.wait(limit)? {
-            Fed::Frame(frame) => Ok(Some(frame)),
-            Fed::NotYet => Ok(None),
-            Fed::Over => Err(CameraError::lost(format!("{}: the stream is over", self.url))),
+            Received::Frame(frame) => Ok(Some(frame)),
+            Received::NotYet => Ok(None),
+            Received::Over => Err(CameraError::lost(format!("{}: the stream is over", self.url))),
         }
     }
 
-    fn patience(&self) -> Patience {
-        self.patience
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 }
 

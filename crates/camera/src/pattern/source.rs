@@ -2,7 +2,7 @@
 
 use super::{PatternSettings, Scene};
 use crate::pace::Pace;
-use crate::{CameraError, Patience, Settings, Source};
+use crate::{CameraError, Settings, Source, Timeouts};
 use graft_base::frame::{Frame, PixelFormat};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,8 +56,8 @@ impl Source for PatternSource {
         }))
     }
 
-    fn patience(&self) -> Patience {
-        Patience::default().at_least(self.pace.period())
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::default().at_least(self.pace.period())
     }
 
     fn lossless(&self) -> bool {

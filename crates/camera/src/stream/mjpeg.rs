@@ -1,6 +1,6 @@
 //! Splits a stream of JPEG files, with anything between them, into the files.
 
-use super::Picture;
+use super::picture::Picture;
 use crate::jpeg::MAX_JPEG;
 
 /// Finds whole JPEG files by walking their markers, so that a thumbnail inside one is not taken for the next.

@@ -2,48 +2,16 @@
 
 pub(super) mod avi;
 pub(super) mod mjpeg;
+pub(super) mod picture;
 pub(super) mod raw;
 pub(super) mod y4m;
 
 use super::StreamFormat;
-use graft_base::frame::{Frame, PixelFormat};
+use graft_base::frame::PixelFormat;
 use mjpeg::Splitter;
+use picture::Picture;
 use raw::RawFrames;
-use std::time::{Instant, SystemTime};
 use y4m::Y4m;
-
-/// One picture as it came out of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
-    pub width: u32,
-    pub height: u32,
-    pub stride: u32,
-    pub format: PixelFormat,
-    pub bytes: Vec<u8>,
-}
-
-impl Picture {
-    /// The picture as a frame taken now.
-    pub fn frame(self, id: u64) -> Frame {
-        Frame {
-            id,
-            width: self.width,
-            height: self.height,
-            stride: self.stride,
-            format: self.format,
-            bytes: self.bytes.into(),
-            taken: Instant::now(),
-            wall: SystemTime::now(),
-            name: None,
-        }
-    }
-
-    /// A JPEG file as a picture, if it says how large it is.
-    pub fn jpeg(bytes: Vec<u8>) -> Option<Self> {
-        let (width, height) = super::jpeg::dimensions(&bytes)?;
-        Some(Self { width, height, stride: 0, format: PixelFormat::Jpeg, bytes })
-    }
-}
 
 /// Finds the pictures in a stream of MJPEG, Y4M or declared raw frames.
 #[derive(Debug)]

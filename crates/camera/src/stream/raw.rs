@@ -1,6 +1,6 @@
 //! Raw frames of a declared size and layout, one after the other.
 
-use super::Picture;
+use super::picture::Picture;
 use crate::settings::size_allowed;
 use crate::yuv::packed_size;
 use graft_base::frame::PixelFormat;

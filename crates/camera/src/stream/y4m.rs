@@ -1,7 +1,7 @@
 //! YUV4MPEG2: a text header, then uncompressed planes. 8 bits, 4:2:0, 4:2:2, 4:4:4 and mono, interlaced ones as they
 //! come. Format: yuv4mpeg(5) of the mjpegtools.
 
-use super::Picture;
+use super::picture::Picture;
 use crate::settings::size_allowed;
 use crate::yuv::{Planes, Range, resize};
 use graft_base::frame::{PixelFormat, Rgb};

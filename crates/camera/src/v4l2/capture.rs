@@ -3,12 +3,11 @@
 //! The binding panics on some answers of drivers (unknown colour space, a failing stop), so every call into it is
 //! contained.
 
-use super::asking::offers;
 use super::choice::{self, Choice};
-use super::controls;
-use super::trouble::{NodeKind, RECIPES, explain};
-use crate::contain::contained;
-use crate::settings::{Patience, size_allowed};
+use super::controls::driver;
+use super::device::{call, offers};
+use super::errors::{NodeKind, RECIPES, explain};
+use crate::settings::{Timeouts, size_allowed};
 use crate::{CameraError, Settings, Source, jpeg, yuv};
 use graft_base::frame::{Frame, PixelFormat};
 use rustix::io::Errno;
@@ -44,14 +43,9 @@ pub(super) struct V4l2Source {
     /// Whether the binding holds a buffer that the next call gives back to the driver.
     holds: bool,
     text: String,
-    patience: Patience,
+    timeouts: Timeouts,
     id: u64,
     last_sequence: Option<u32>,
-}
-
-/// Calls into the binding; a panic inside becomes an error.
-pub(super) fn call<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    contained(|| Ok(work())).unwrap_or_else(|text| Err(io::Error::other(text)))
 }
 
 impl V4l2Source {
@@ -83,7 +77,7 @@ impl V4l2Source {
                 got.height
             )));
         };
-        let controls = controls::driver::set(&device, path, &settings.controls);
+        let controls = driver::set(&device, path, &settings.controls);
         let rate = set_rate(&device, settings.fps);
         let stride = match yuv::packed_size(format, got.width, got.height) {
             Some((_, packed)) => got.stride.max(packed),
@@ -110,7 +104,7 @@ impl V4l2Source {
             stride,
             holds: false,
             text,
-            patience: settings.patience(),
+            timeouts: settings.timeouts(),
             id: 0,
             last_sequence: None,
         })
@@ -228,8 +222,8 @@ impl Source for V4l2Source {
         }
     }
 
-    fn patience(&self) -> Patience {
-        self.patience
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 }
 

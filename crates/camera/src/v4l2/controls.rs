@@ -1,7 +1,7 @@
 //! A camera's own settings: exposure, white balance, focus, mains frequency. Automatic ones change how every class
 //! looks, so they can be set from the configuration.
 
-use super::trouble::explain;
+use super::errors::explain;
 use crate::CameraError;
 use serde::Serialize;
 
@@ -23,32 +23,13 @@ pub struct Control {
     pub locked: bool,
 }
 
-/// The name of a control as it is written in settings: `Power Line Frequency` → `power_line_frequency`.
-#[cfg_attr(not(feature = "v4l"), allow(dead_code))]
-fn plain(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("_")
-}
-
-/// Reads `name=value`.
-///
-/// # Errors
-/// What to write instead.
-pub(crate) fn parse(text: &str) -> Result<(String, i64), String> {
-    let parsed =
-        text.split_once('=').and_then(|(name, value)| Some((plain(name), value.trim().parse().ok()?)));
-    parsed.filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-        format!("camera.controls has {text:?}; write name=number, `graft camera controls` lists the names")
-    })
-}
-
 /// The settings of a device.
 ///
 /// # Errors
 /// The device cannot be opened or asked; the text says what to do.
 #[cfg(feature = "v4l")]
 pub fn controls(path: &str) -> Result<Vec<Control>, CameraError> {
-    use super::capture::call;
+    use super::device::call;
     let device = call(|| v4l::Device::with_path(path)).map_err(|e| explain(path, "opening", &e))?;
     driver::list(&device).map_err(|e| explain(path, "asking for its settings", &e))
 }
@@ -62,8 +43,9 @@ pub fn controls(path: &str) -> Result<Vec<Control>, CameraError> {
 
 #[cfg(feature = "v4l")]
 pub(super) mod driver {
-    use super::super::capture::call;
-    use super::{Control, parse, plain};
+    use super::super::device::call;
+    use super::Control;
+    use crate::settings::{control_name, parse_control};
     use std::io;
     use v4l::Device;
     use v4l::control::{Description, Flags, MenuItem, Type, Value};
@@ -84,7 +66,7 @@ pub(super) mod driver {
     pub fn list(device: &Device) -> io::Result<Vec<Control>> {
         let control = |d: Description| Control {
             value: value(device, d.id),
-            name: plain(&d.name),
+            name: control_name(&d.name),
             minimum: d.minimum,
             maximum: d.maximum,
             step: d.step,
@@ -128,8 +110,8 @@ pub(super) mod driver {
     }
 
     fn set_one(device: &Device, offered: &[Description], text: &str) -> Result<String, String> {
-        let (name, value) = parse(text)?;
-        let found = offered.iter().find(|d| plain(&d.name) == name);
+        let (name, value) = parse_control(text)?;
+        let found = offered.iter().find(|d| control_name(&d.name) == name);
         let found = found.ok_or("the camera has no such setting; see `graft camera controls`")?;
         if !(found.minimum..=found.maximum).contains(&value) {
             return Err(format!("give {} to {}", found.minimum, found.maximum));
@@ -149,16 +131,6 @@ pub(super) mod driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_written_as_people_write_them() {
-        assert_eq!(plain("White Balance Temperature, Auto"), "white_balance_temperature_auto");
-        assert_eq!(parse("Power Line Frequency = 1"), Ok(("power_line_frequency".into(), 1)));
-        assert_eq!(parse("exposure_time_absolute=-3"), Ok(("exposure_time_absolute".into(), -3)));
-        for wrong in ["", "focus", "=1", "focus=near", "focus=1.5"] {
-            assert!(parse(wrong).unwrap_err().contains("camera controls"), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_missing_camera_says_what_to_do() {

@@ -1,6 +1,8 @@
 //! The video devices of this machine.
 
-use super::trouble::NodeKind;
+#[cfg(feature = "v4l")]
+use super::device::{Description, describe};
+use super::errors::NodeKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,17 +50,27 @@ fn list_in(dev: &Path, sys: &Path) -> Vec<DeviceListing> {
         .into_iter()
         .map(|(number, path)| {
             let name = fs::read_to_string(sys.join(format!("video{number}/name"))).unwrap_or_default();
-            let mut listing = DeviceListing {
-                by_id: ids.get(&fs::canonicalize(&path).unwrap_or_else(|_| path.clone())).cloned(),
-                path: path.to_string_lossy().into_owned(),
-                name: name.trim().into(),
-                driver: String::new(),
-                kind: None,
-                formats: Vec::new(),
-                note: String::new(),
-            };
-            ask(&mut listing);
-            listing
+            let by_id = ids.get(&fs::canonicalize(&path).unwrap_or_else(|_| path.clone())).cloned();
+            let path = path.to_string_lossy().into_owned();
+            let name = name.trim().into();
+            #[cfg(feature = "v4l")]
+            {
+                let Description { driver, kind, formats, note } = describe(&path);
+                DeviceListing { path, by_id, name, driver, kind, formats, note }
+            }
+            #[cfg(not(feature = "v4l"))]
+            {
+                let note = "this build has no V4L2 support; build with --features v4l".into();
+                DeviceListing {
+                    path,
+                    by_id,
+                    name,
+                    driver: String::new(),
+                    kind: None,
+                    formats: Vec::new(),
+                    note,
+                }
+            }
         })
         .collect()
 }
@@ -74,16 +86,6 @@ fn lasting_names(folder: &Path) -> BTreeMap<PathBuf, String> {
             Some((fs::canonicalize(&path).ok()?, path.to_string_lossy().into_owned()))
         })
         .collect()
-}
-
-#[cfg(feature = "v4l")]
-fn ask(listing: &mut DeviceListing) {
-    super::asking::ask(listing);
-}
-
-#[cfg(not(feature = "v4l"))]
-fn ask(listing: &mut DeviceListing) {
-    listing.note = "this build has no V4L2 support; build with --features v4l".into();
 }
 
 #[cfg(test)]

@@ -4,20 +4,19 @@
 //! error) is always built and tested.
 
 #[cfg(feature = "v4l")]
-mod asking;
-#[cfg(feature = "v4l")]
 mod capture;
 #[cfg_attr(not(feature = "v4l"), allow(dead_code))]
 mod choice;
 mod controls;
-mod listing;
+#[cfg(feature = "v4l")]
+mod device;
 #[cfg_attr(not(feature = "v4l"), allow(dead_code))]
-mod trouble;
+mod errors;
+mod listing;
 
-pub(super) use controls::parse as parse_control;
 pub use controls::{Control, controls};
+pub use errors::NodeKind;
 pub use listing::{DeviceListing, list};
-pub use trouble::NodeKind;
 
 use super::{CameraError, Settings, Source};
 

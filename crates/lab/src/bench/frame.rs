@@ -7,7 +7,7 @@ use graft::lab::{Output, table};
 use graft_backbone::{self as backbone, Card, Crop, Layout, Preprocessor, crop_rect, cut_out};
 use graft_base::frame::{Frame, PixelFormat, Rgb};
 use graft_camera::pattern::{PatternSettings, Scene};
-use graft_camera::{Glance, encode_jpeg, to_rgb};
+use graft_camera::{FrameCheck, encode_jpeg, to_rgb};
 use serde::Serialize;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ fn row(format: &'static str, frame: &Frame, card: &Card, roi: Option<[f64; 4]>) 
         black_box(to_rgb(black_box(frame), &mut rgb)).ok();
     });
     let look_ms = median_ms(|| {
-        black_box(Glance::at(black_box(&rgb)));
+        black_box(FrameCheck::of(black_box(&rgb)));
     });
     let resize_ms = median_ms(|| {
         black_box(preprocessor.square(black_box(&rgb), part)).ok();
@@ -96,7 +96,7 @@ fn row(format: &'static str, frame: &Frame, card: &Card, roi: Option<[f64; 4]>) 
     let all_ms = median_ms(|| {
         let done = to_rgb(black_box(frame), &mut rgb).is_ok() && preprocessor.square(&rgb, part).is_ok();
         preprocessor.normalise(&mut pixels);
-        black_box((done, Glance::at(&rgb)));
+        black_box((done, FrameCheck::of(&rgb)));
     });
     let keep_ms = median_ms(|| {
         black_box(cut_out(&rgb, part, KEPT.0).map(|crop| encode_jpeg(&crop, KEPT.1))).ok();

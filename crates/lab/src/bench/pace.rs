@@ -1,12 +1,12 @@
 //! What a round does to the pace of predictions, measured with the daemon's own parts.
 
-use graft::lab::{Budget, Hands, nice};
+use graft::lab::{Budget, Pace, nice, round_threads};
 use graft_backbone::Backbone;
 use graft_camera::pattern::{PatternSettings, Scene};
 use graft_learn::{self as learn, Head, Options, Snapshot};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Frames are predicted without a round for so long at first, which nothing counts.
@@ -20,11 +20,13 @@ pub struct Contention {
     pub each: Duration,
     /// Threads of a round.
     pub threads: usize,
+    /// Their niceness.
     pub nice: i32,
     /// How much longer a prediction may take before a round is slowed.
     pub slowdown: f64,
 }
 
+/// What was measured.
 pub struct Paces {
     /// Milliseconds of each prediction without a round.
     pub idle: Vec<f32>,
@@ -47,6 +49,7 @@ impl Contention {
         let scene = Scene::new(PatternSettings::default());
         let head = Head::random(snapshot.classes, backbone.width(), 1);
         let mut budget = Budget::default();
+        let share = Arc::new(AtomicU32::new(budget.share()));
         let mut late = 0;
         let mut watch = |budget: &mut Budget, each: Duration, rounds: bool| -> Result<Vec<f32>, String> {
             let (begun, gap) = (Instant::now(), Duration::from_secs_f64(1.0 / self.hz));
@@ -61,6 +64,7 @@ impl Contention {
                 times.push(ms);
                 budget.predicted(ms, rounds);
                 budget.judge(rounds, self.slowdown);
+                share.store(budget.share(), Ordering::Relaxed);
                 due += gap;
                 if due + gap < Instant::now() {
                     (late, due) = (late + 1, Instant::now());
@@ -72,22 +76,22 @@ impl Contention {
         budget = Budget::default();
         let idle = watch(&mut budget, self.each, false)?;
         let (stop, rounds, longest) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-        let mut pace = budget.pace(Arc::default());
+        let mut pace = Pace::new(Arc::default(), Arc::clone(&share));
         let beside = std::thread::scope(|scope| {
             scope.spawn(|| {
                 nice(self.nice);
+                let threads = round_threads(self.threads);
                 while !stop.load(Ordering::Relaxed) {
                     let mut since = Instant::now();
-                    let round =
-                        learn::train(snapshot, &Options::default(), &Hands(self.threads), &mut |_| {
-                            longest.fetch_max(since.elapsed().as_micros() as u64, Ordering::Relaxed);
-                            if stop.load(Ordering::Relaxed) {
-                                return ControlFlow::Break(());
-                            }
-                            pace.step();
-                            since = Instant::now();
-                            ControlFlow::Continue(())
-                        });
+                    let round = learn::train(snapshot, &Options::default(), &threads, &mut |_| {
+                        longest.fetch_max(since.elapsed().as_micros() as u64, Ordering::Relaxed);
+                        if stop.load(Ordering::Relaxed) {
+                            return ControlFlow::Break(());
+                        }
+                        pace.step();
+                        since = Instant::now();
+                        ControlFlow::Continue(())
+                    });
                     rounds.fetch_add(u64::from(round.is_ok()), Ordering::Relaxed);
                 }
             });

@@ -4,15 +4,11 @@
 use std::marker::PhantomData;
 use std::ptr;
 
+use graft_simd::Isa;
 use half::f16;
 
-use super::lanes::{Lanes, Number, Portable};
-#[cfg(target_arch = "aarch64")]
-use super::neon;
-use super::tiles;
-use super::tiles::{Tall, View, ViewMut};
-#[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::kernels::{AddScaled, Dot, Gather, Scores, Widen};
+use super::tiles::{Number, Tall, View, ViewMut};
 
 /// Rows per block: with 1280 numbers in f16 they fit an L1 cache of 32 KiB, and where rows are 4 KiB apart, all in one set of
 /// it, twelve ways hold them.
@@ -20,62 +16,6 @@ pub(crate) const BLOCK: usize = 12;
 /// Strides that are a multiple of this many numbers (4 KiB) put equal columns of all rows into one set of the L1
 /// cache; [`stride`] keeps clear of it.
 const ALIAS: usize = 1024;
-
-/// Which instructions the kernels use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isa {
-    /// Any CPU.
-    #[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "every aarch64 CPU has NEON"))]
-    Portable,
-    /// AVX2, FMA and F16C.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// AVX-512F.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// NEON.
-    #[cfg(target_arch = "aarch64")]
-    Neon,
-}
-
-impl Isa {
-    /// The best that this CPU can run.
-    pub(crate) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if avx512::available() {
-            return Self::Avx512;
-        } else if avx2::available() {
-            return Self::Avx2;
-        }
-        #[cfg(target_arch = "aarch64")]
-        return Self::Neon;
-        #[cfg(not(target_arch = "aarch64"))]
-        Self::Portable
-    }
-
-    /// All that this CPU can run.
-    #[cfg(test)]
-    pub(crate) fn all() -> Vec<Self> {
-        let mut all = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        all.extend(avx2::available().then_some(Self::Avx2));
-        all.extend((!all.contains(&Self::detect())).then(Self::detect));
-        all
-    }
-
-    /// The word for it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => "avx2+fma+f16c",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "avx512f",
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon => "neon",
-        }
-    }
-}
 
 /// A distance between rows of `width` numbers: at least `width`, a multiple of 8, and clear of cache aliasing.
 pub(crate) fn stride(width: usize) -> usize {
@@ -269,67 +209,20 @@ impl<'a> Block<'a> {
 /// When the lengths differ.
 pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
     assert!(from.len() == to.len(), "as many numbers out as in");
-    match isa {
-        Isa::Portable => to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32()),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: both are only made where the CPU has AVX2 and F16C.
-        Isa::Avx2 | Isa::Avx512 => unsafe { avx2::widen(from, to) },
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon => neon::widen(from, to),
-    }
+    // SAFETY: the kernel asks for nothing but the instructions.
+    unsafe { isa.run(Widen { from, to }) }
 }
 
 /// `Σ a·b` over as many numbers as both have.
 pub(crate) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
-    let count = a.len().min(b.len());
-    let (a, b) = (a.as_ptr(), b.as_ptr());
-    // SAFETY: both hold `count` numbers, and an `Isa` is only made where the CPU has it.
-    unsafe {
-        match isa {
-            Isa::Portable => tiles::dot::<Portable>(a, b, count),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::dot(a, b, count),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::dot(a, b, count),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::dot(a, b, count),
-        }
-    }
+    // SAFETY: the kernel asks for nothing but the instructions.
+    unsafe { isa.run(Dot(a, b)) }
 }
 
 /// `to += factor·from` over as many numbers as both have.
 pub(crate) fn add_scaled(isa: Isa, to: &mut [f32], factor: f32, from: &[f32]) {
-    let count = to.len().min(from.len());
-    let (to, from) = (to.as_mut_ptr(), from.as_ptr());
-    // SAFETY: as in `dot`; `to` is a unique borrow.
-    unsafe {
-        match isa {
-            Isa::Portable => tiles::add_scaled::<Portable>(to, factor, from, count),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::add_scaled(to, factor, from, count),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::add_scaled(to, factor, from, count),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::add_scaled(to, factor, from, count),
-        }
-    }
-}
-
-/// [`tiles::spin`], and how many multiplications and additions that were.
-pub(crate) fn spin(isa: Isa, rounds: usize) -> (f64, f32) {
-    // SAFETY: an `Isa` is only made where the CPU has it.
-    let (lanes, sum) = unsafe {
-        match isa {
-            Isa::Portable => (Portable::COUNT, tiles::spin::<Portable>(rounds)),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => (8, avx2::spin(rounds)),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => (16, avx512::spin(rounds)),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => (4, neon::spin(rounds)),
-        }
-    };
-    (2.0 * 12.0 * lanes as f64 * rounds as f64, sum)
+    // SAFETY: the kernel asks for nothing but the instructions.
+    unsafe { isa.run(AddScaled { to, factor, from }) }
 }
 
 fn multiply_scores<N: Number>(isa: Isa, x: &Pointers<N>, weights: &Columns, out: &mut [f32]) {
@@ -338,19 +231,8 @@ fn multiply_scores<N: Number>(isa: Isa, x: &Pointers<N>, weights: &Columns, out:
     assert!(x.width == width && weights.values.len() >= count * stride && out.len() >= x.count * count);
     let w = View { values: weights.values.as_ptr(), rows: count, stride };
     let out = ViewMut { values: out.as_mut_ptr(), stride: count };
-    // SAFETY: the lengths were checked, here and in `Pointers::of`, `out` is a unique borrow, and an `Isa` is only made
-    // where the CPU has it.
-    unsafe {
-        match isa {
-            Isa::Portable => tiles::scores::<Portable, N>(x.tall(), w, width, out),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::scores(x.tall(), w, width, out),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::scores(x.tall(), w, width, out),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::scores(x.tall(), w, width, out),
-        }
-    }
+    // SAFETY: the lengths were checked, here and in `Pointers::of`, and `out` is a unique borrow.
+    unsafe { isa.run(Scores { x: x.tall(), w, width, out }) }
 }
 
 fn add_gradient<N: Number>(isa: Isa, x: &Pointers<N>, residuals: &[f32], gradient: &mut Columns) {
@@ -362,15 +244,5 @@ fn add_gradient<N: Number>(isa: Isa, x: &Pointers<N>, residuals: &[f32], gradien
     let r = View { values: residuals.as_ptr(), rows: count, stride: count };
     let out = ViewMut { values: gradient.values.as_mut_ptr(), stride };
     // SAFETY: as in `multiply_scores`.
-    unsafe {
-        match isa {
-            Isa::Portable => tiles::gather::<Portable, N>(x.tall(), r, width, out),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::gather(x.tall(), r, width, out),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::gather(x.tall(), r, width, out),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::gather(x.tall(), r, width, out),
-        }
-    }
+    unsafe { isa.run(Gather { x: x.tall(), r, width, out }) }
 }

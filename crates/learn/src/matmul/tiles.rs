@@ -5,9 +5,50 @@
 
 #![allow(clippy::needless_range_loop, reason = "indices of registers, in step over several arrays")]
 
-use std::hint::black_box;
+use graft_simd::{Instructions, Lanes};
+use half::f16;
 
-use super::lanes::{Lanes, Number};
+/// A stored number that a register of f32 can be read from.
+pub(super) trait Number: Copy {
+    /// Reads `L::WIDTH` numbers.
+    ///
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load<L: Lanes>(from: *const Self) -> L;
+
+    fn single(self) -> f32;
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { L::load(from) }
+    }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+impl Number for f16 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L {
+        // SAFETY: the caller's promise; an f16 is its 16 bits.
+        unsafe { L::load_half(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self.to_f32()
+    }
+}
+
+/// Whether tiles have 24 sums: AVX-512 has 32 registers. So has NEON, for which nobody has measured it (decision 0030).
+const fn many<L: Lanes>() -> bool {
+    matches!(L::INSTRUCTIONS, Instructions::Avx512)
+}
 
 /// A row-major matrix behind a pointer.
 #[derive(Clone, Copy)]
@@ -62,7 +103,7 @@ pub(super) unsafe fn scores<L: Lanes, N: Number>(x: Tall<N>, w: View, width: usi
             unsafe {
                 let tile = View { values: w.values.add(column * w.stride), rows: columns, stride: w.stride };
                 let to = ViewMut { values: out.values.add(column), stride: out.stride };
-                match (columns, L::MANY) {
+                match (columns, const { many::<L>() }) {
                     (1, _) => rows_of::<L, N, 6, 1>(x, tile, part, to),
                     (2, _) => rows_of::<L, N, 6, 2>(x, tile, part, to),
                     (3, false) => rows_of::<L, N, 3, 3>(x, tile, part, to),
@@ -115,7 +156,7 @@ unsafe fn dots<L: Lanes, N: Number, const R: usize, const C: usize>(
     to: *mut f32,
     stride: usize,
 ) {
-    let whole = part.end - (part.end - part.start) % L::COUNT;
+    let whole = part.end - (part.end - part.start) % L::WIDTH;
     // SAFETY: offsets stay below `part.end` in each row; the caller's promise.
     unsafe {
         let mut rows = [*x; R];
@@ -153,7 +194,7 @@ unsafe fn dots<L: Lanes, N: Number, const R: usize, const C: usize>(
                     }
                 }
             }
-            at = at.wrapping_add(L::COUNT);
+            at = at.wrapping_add(L::WIDTH);
         }
         for r in 0..R {
             for c in 0..C {
@@ -189,7 +230,7 @@ pub(super) unsafe fn gather<L: Lanes, N: Number>(x: Tall<N>, r: View, width: usi
         unsafe {
             let own = View { values: r.values.add(column), rows: columns, stride: r.stride };
             let to = ViewMut { values: out.values.add(column * out.stride), stride: out.stride };
-            match (columns, L::MANY) {
+            match (columns, const { many::<L>() }) {
                 (1, _) => strips::<L, N, 1, 8>(x, own, width, to, column == 0),
                 (2, false) => strips::<L, N, 2, 6>(x, own, width, to, column == 0),
                 (3, false) => strips::<L, N, 3, 4>(x, own, width, to, column == 0),
@@ -215,15 +256,15 @@ unsafe fn strips<L: Lanes, N: Number, const C: usize, const V: usize>(
     ahead: bool,
 ) {
     let mut at = 0;
-    // SAFETY: `at + V·COUNT ≤ width`; the caller's promise for all of the width.
+    // SAFETY: `at + V·WIDTH ≤ width`; the caller's promise for all of the width.
     unsafe {
-        while at + V * L::COUNT <= width {
+        while at + V * L::WIDTH <= width {
             strip::<L, N, C, V>(x, r, at, out, ahead);
-            at += V * L::COUNT;
+            at += V * L::WIDTH;
         }
-        while at + L::COUNT <= width {
+        while at + L::WIDTH <= width {
             strip::<L, N, C, 1>(x, r, at, out, ahead);
-            at += L::COUNT;
+            at += L::WIDTH;
         }
         for tail in at..width {
             for c in 0..C {
@@ -255,12 +296,12 @@ unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
         let mut sums = [[L::splat(0.0); V]; C];
         for c in 0..C {
             for v in 0..V {
-                sums[c][v] = L::load(columns[c].wrapping_add(v * L::COUNT));
+                sums[c][v] = L::load(columns[c].wrapping_add(v * L::WIDTH));
             }
         }
         let mut factors = r.values;
         let (mut row, end) = (x.rows, x.rows.wrapping_add(x.count));
-        let (mut later, line, length) = (x.ahead, LINE / size_of::<N>(), V * L::COUNT);
+        let (mut later, line, length) = (x.ahead, LINE / size_of::<N>(), V * L::WIDTH);
         // Shorter than a line, and none starts here: another strip has asked for it.
         let asks = ahead && at.next_multiple_of(line) < at + length;
         while row < end {
@@ -274,7 +315,7 @@ unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
             if V < C {
                 let mut rows = [L::splat(0.0); V];
                 for v in 0..V {
-                    rows[v] = N::load(own.wrapping_add(v * L::COUNT));
+                    rows[v] = N::load(own.wrapping_add(v * L::WIDTH));
                 }
                 for c in 0..C {
                     let factor = L::splat(*factors.wrapping_add(c));
@@ -288,7 +329,7 @@ unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
                     factor[c] = L::splat(*factors.wrapping_add(c));
                 }
                 for v in 0..V {
-                    let row = N::load(own.wrapping_add(v * L::COUNT));
+                    let row = N::load(own.wrapping_add(v * L::WIDTH));
                     for c in 0..C {
                         sums[c][v] = sums[c][v].add_product(row, factor[c]);
                     }
@@ -299,7 +340,7 @@ unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
         }
         for c in 0..C {
             for v in 0..V {
-                sums[c][v].store(columns[c].wrapping_add(v * L::COUNT));
+                sums[c][v].store(columns[c].wrapping_add(v * L::WIDTH));
             }
         }
     }
@@ -311,7 +352,7 @@ unsafe fn strip<L: Lanes, N: Number, const C: usize, const V: usize>(
 /// The CPU has the features of `L`, and both are valid for `count` numbers.
 #[inline(always)]
 pub(super) unsafe fn dot<L: Lanes>(a: *const f32, b: *const f32, count: usize) -> f32 {
-    let strip = 4 * L::COUNT;
+    let strip = 4 * L::WIDTH;
     let whole = count - count % strip;
     // SAFETY: offsets stay below `count`.
     unsafe {
@@ -319,7 +360,7 @@ pub(super) unsafe fn dot<L: Lanes>(a: *const f32, b: *const f32, count: usize) -
         let mut at = 0usize;
         while at < whole {
             for lane in 0..4usize {
-                let from = at.wrapping_add(lane * L::COUNT);
+                let from = at.wrapping_add(lane * L::WIDTH);
                 sums[lane] =
                     sums[lane].add_product(L::load(a.wrapping_add(from)), L::load(b.wrapping_add(from)));
             }
@@ -340,7 +381,7 @@ pub(super) unsafe fn dot<L: Lanes>(a: *const f32, b: *const f32, count: usize) -
 /// As [`dot`]; `to` is valid for writes and does not overlap `from`.
 #[inline(always)]
 pub(super) unsafe fn add_scaled<L: Lanes>(to: *mut f32, factor: f32, from: *const f32, count: usize) {
-    let whole = count - count % L::COUNT;
+    let whole = count - count % L::WIDTH;
     // SAFETY: offsets stay below `count`.
     unsafe {
         let wide = L::splat(factor);
@@ -348,38 +389,10 @@ pub(super) unsafe fn add_scaled<L: Lanes>(to: *mut f32, factor: f32, from: *cons
         while at < whole {
             let own = to.wrapping_add(at);
             L::load(own).add_product(wide, L::load(from.wrapping_add(at))).store(own);
-            at = at.wrapping_add(L::COUNT);
+            at = at.wrapping_add(L::WIDTH);
         }
         for tail in whole..count {
             *to.wrapping_add(tail) += factor * *from.wrapping_add(tail);
         }
-    }
-}
-
-/// `rounds` times twelve independent multiplications and additions a lane, all in registers: what the CPU can do at
-/// most. Gives a sum that depends on all.
-///
-/// # Safety
-/// The CPU has the features of `L`.
-#[inline(always)]
-pub(super) unsafe fn spin<L: Lanes>(rounds: usize) -> f32 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        // Numbers that the compiler does not know, all different, or it would compute one sum or none.
-        let (a, b) = (L::splat(black_box(0.999_999)), L::splat(black_box(1e-6)));
-        let mut sums = [b; 12];
-        for at in 0..12 {
-            sums[at] = L::splat(black_box(at as f32));
-        }
-        for _ in 0..rounds {
-            for at in 0..12 {
-                sums[at] = b.add_product(sums[at], a);
-            }
-        }
-        let mut total = 0.0;
-        for at in 0..12 {
-            total += sums[at].sum();
-        }
-        total
     }
 }

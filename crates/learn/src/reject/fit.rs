@@ -1,11 +1,13 @@
 //! Fitting the unknown score on samples that the head did not see.
 
+use super::super::cancel::Proceed;
 use super::super::cholesky::{factor, invert_lower, lower_square};
 use super::super::drift::{Reference, Taught};
-use super::super::matmul::fused::{Isa, dot};
-use super::super::problem::{Problem, Proceed};
+use super::super::matmul::fused::dot;
+use super::super::problem::Problem;
 use super::super::snapshot::LearnError;
 use super::{Reject, centre};
+use graft_simd::Isa;
 
 /// Fewer samples or groups than this say nothing about a threshold.
 const LEAST_SAMPLES: usize = 20;

@@ -12,8 +12,8 @@ mod tests;
 
 pub(crate) use fit::fit;
 
+use super::dot::dot;
 use super::drift::Reference;
-use super::head::dot;
 use super::snapshot::LearnError;
 
 /// What is stored of the unknown score; a score above 1 means unknown.

@@ -19,23 +19,11 @@ const BARS: [(&str, usize); 9] = [
     ("sign_digits__mcunet-5fps_imagenet.npz", 923),
 ];
 
-/// CPU milliseconds of this thread; elsewhere than on Linux the figure is left out.
-pub(super) fn cpu_ms() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default() / 1_000_000
-}
-
-fn timed(snapshot: &Snapshot) -> (Round, u64) {
-    let start = cpu_ms();
-    let round = round(snapshot, &Options::default()).unwrap();
-    (round, cpu_ms() - start)
-}
-
 fn right(report: &Report) -> usize {
     (0..report.confusion.len()).map(|class| report.confusion[class][class] as usize).sum()
 }
 
-fn line(name: &str, round: &Round, ms: u64, validation: &Snapshot) -> Report {
+fn line(name: &str, round: &Round, validation: &Snapshot) -> Report {
     let report = evaluate(&round.head, validation, 200, 0);
     let held_out: Vec<String> = round
         .candidates
@@ -44,7 +32,7 @@ fn line(name: &str, round: &Round, ms: u64, validation: &Snapshot) -> Report {
         .collect();
     let told = round.report.accuracy;
     println!(
-        "{name:<50} {:<8} held out {:.3} [{:.3}, {:.3}] ECE {:.3} | validation {:.4} ({}/{}) ECE {:.3} | {ms} CPU-ms | {}",
+        "{name:<50} {:<8} held out {:.3} [{:.3}, {:.3}] ECE {:.3} | validation {:.4} ({}/{}) ECE {:.3} | {}",
         round.method.as_str(),
         told.value,
         told.low,
@@ -63,8 +51,8 @@ fn line(name: &str, round: &Round, ms: u64, validation: &Snapshot) -> Report {
 fn figures_on_real_embeddings() {
     for (name, bar) in BARS {
         let Some((train, validation)) = features::pair(name) else { return };
-        let (round, ms) = timed(&train);
-        let report = line(name.trim_end_matches(".npz"), &round, ms, &validation);
+        let round = round(&train, &Options::default()).unwrap();
+        let report = line(name.trim_end_matches(".npz"), &round, &validation);
         assert!(right(&report) >= bar, "{name}: {} right, {bar} asked", right(&report));
         assert!(report.ece < 0.08, "{name}: {}", report.ece);
         // What the round says of itself holds: within its own interval, give or take the noise of the other set.
@@ -72,8 +60,8 @@ fn figures_on_real_embeddings() {
         assert!(told.low <= found.high && found.low <= told.high, "{name}: {told:?} {found:?}");
     }
     let Some((train, validation)) = features::bottle() else { return };
-    let (round, ms) = timed(&train);
-    let report = line("bottle stream, first half → second half", &round, ms, &validation);
+    let round = round(&train, &Options::default()).unwrap();
+    let report = line("bottle stream, first half → second half", &round, &validation);
     assert!(report.accuracy.value >= 0.95, "{}", report.accuracy.value);
     let (told, truth) = (round.report.accuracy.value, report.accuracy.value);
     assert!((told - truth).abs() <= 0.05, "{told} {truth}");

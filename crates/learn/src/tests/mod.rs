@@ -8,6 +8,7 @@ mod honesty;
 mod judging;
 mod robustness;
 mod spectra;
+mod threads;
 mod traps;
 
 use std::ops::ControlFlow;

@@ -1,6 +1,6 @@
-//! What is to be sent, what is on its way, and what the broker has. No I/O, no clock of its own.
+//! What is to be sent, what is unacknowledged, and what the broker has. No I/O, no clock of its own.
 
-mod turn;
+mod schedule;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::publication::Waiting;
-use super::standing::{Sequence, Standing};
+use super::sequence::{RetainedSequences, Sequence};
 use super::{Ack, Incoming, Publication, Report, Stats};
 
 const TELEMETRY: usize = 256;
@@ -37,7 +37,7 @@ pub(crate) struct Limits {
 struct Retained {
     waiting: Waiting,
     generation: u64,
-    flying: bool,
+    in_flight: bool,
     done: Option<u64>,
     refused: Option<u64>,
     tokens: Vec<(u64, u64)>,
@@ -46,7 +46,7 @@ struct Retained {
 impl Retained {
     fn is_due(&self) -> bool {
         let now = Some(self.generation);
-        !self.flying && self.done != now && self.refused != now
+        !self.in_flight && self.done != now && self.refused != now
     }
 
     fn take_tokens(&mut self, generation: u64) -> Vec<u64> {
@@ -56,8 +56,9 @@ impl Retained {
     }
 }
 
+/// An unacknowledged publication.
 #[derive(Debug)]
-enum What {
+enum InFlight {
     Retained { topic: String, generation: u64 },
     Queued(Waiting),
     Part { sequence: u64, index: usize },
@@ -72,15 +73,15 @@ pub(crate) struct Outbox {
     queue: VecDeque<Waiting>,
     queue_bytes: usize,
     sequences: VecDeque<Sequence>,
-    standing: Standing,
-    flight: BTreeMap<u64, (What, usize)>,
+    finished: RetainedSequences,
+    flight: BTreeMap<u64, (InFlight, usize)>,
     flight_bytes: usize,
     counter: u64,
     /// The newest key of `flight` so far.
     ticket: u64,
     link: Option<Limits>,
-    /// One at a time, to learn which publication it is that the broker cannot take.
-    careful: bool,
+    /// Sends one publication at a time, to learn which one the broker rejects.
+    one_at_a_time: bool,
     was_connected: bool,
     pub reports: VecDeque<Report>,
     pub acks: VecDeque<Ack>,
@@ -104,13 +105,13 @@ impl Outbox {
             queue: VecDeque::new(),
             queue_bytes: 0,
             sequences: VecDeque::new(),
-            standing: Standing::default(),
+            finished: RetainedSequences::default(),
             flight: BTreeMap::new(),
             flight_bytes: 0,
             counter: 0,
             ticket: 0,
             link: None,
-            careful: false,
+            one_at_a_time: false,
             was_connected: false,
             reports: VecDeque::new(),
             acks: VecDeque::new(),
@@ -121,14 +122,14 @@ impl Outbox {
         }
     }
 
-    // ---- what the daemon wants ----
+    // ---- calls of the daemon ----
 
     pub fn retain(&mut self, publication: Publication, now: Instant) {
         let token = publication.token;
         if let Some(reason) = publication.fault(self.max_packet_out) {
             return self.refuse(token, &reason);
         }
-        self.standing.forget(&publication.topic);
+        self.finished.forget(&publication.topic);
         for sequence in self.sequences.iter_mut().filter(|sequence| sequence.repeat) {
             sequence.forget(&publication.topic);
         }
@@ -148,8 +149,8 @@ impl Outbox {
             }
             None => {
                 let tokens = tokens.into_iter().collect();
-                let (flying, done, refused) = (false, None, None);
-                self.retained.push(Retained { waiting, generation, flying, done, refused, tokens });
+                let (in_flight, done, refused) = (false, None, None);
+                self.retained.push(Retained { waiting, generation, in_flight, done, refused, tokens });
             }
         }
     }
@@ -209,7 +210,7 @@ impl Outbox {
         self.closing = true;
     }
 
-    // ---- what the connection says ----
+    // ---- events of the connection ----
 
     pub fn connected(&mut self, limits: Limits, session_present: bool) {
         let packet = limits.packet.min(self.max_packet_out);
@@ -217,7 +218,7 @@ impl Outbox {
         self.stats.connected = true;
         self.stats.reconnects += u64::from(self.was_connected);
         self.was_connected = true;
-        for sequence in self.standing.repeats().into_iter().rev() {
+        for sequence in self.finished.repeats().into_iter().rev() {
             self.sequences.push_front(sequence);
         }
         self.reports.push_back(Report::Connected { max_packet_out: packet, session_present });
@@ -231,13 +232,13 @@ impl Outbox {
         self.acks.clear();
         self.flight_bytes = 0;
         for (_, (what, _)) in std::mem::take(&mut self.flight).into_iter().rev() {
-            if let What::Queued(waiting) = what {
+            if let InFlight::Queued(waiting) = what {
                 self.queue_bytes += waiting.publication.payload.len();
                 self.queue.push_front(waiting);
             }
         }
         for kept in &mut self.retained {
-            kept.flying = false;
+            kept.in_flight = false;
             kept.done = None;
         }
         self.sequences.retain(|sequence| !sequence.repeat);
@@ -267,23 +268,23 @@ impl Outbox {
         let Some((what, size)) = self.flight.remove(&ticket) else { return };
         self.flight_bytes -= size;
         match what {
-            What::Queued(waiting) => {
+            InFlight::Queued(waiting) => {
                 self.reports.extend(waiting.publication.token.map(Report::Acked));
             }
-            What::Retained { topic, generation } => {
+            InFlight::Retained { topic, generation } => {
                 let Some(index) = self.retained.iter().position(|k| k.waiting.publication.topic == topic)
                 else {
                     return;
                 };
                 let kept = &mut self.retained[index];
-                kept.flying = false;
+                kept.in_flight = false;
                 kept.done = Some(generation);
                 self.reports.extend(kept.take_tokens(generation).into_iter().map(Report::Acked));
                 if kept.generation == generation && kept.waiting.publication.payload.is_empty() {
                     self.retained.remove(index);
                 }
             }
-            What::Part { sequence, index } => {
+            InFlight::Part { sequence, index } => {
                 if let Some(sequence) = self.sequences.iter_mut().find(|running| running.id == sequence) {
                     sequence.done(index);
                 }
@@ -296,19 +297,19 @@ impl Outbox {
         let Some((what, size)) = self.flight.remove(&ticket) else { return };
         self.flight_bytes -= size;
         match what {
-            What::Queued(waiting) => self.refuse(waiting.publication.token, reason),
-            What::Retained { topic, generation } => self.refuse_retained(&topic, generation, reason),
-            What::Part { sequence, .. } => self.refuse_sequence(sequence, reason),
+            InFlight::Queued(waiting) => self.refuse(waiting.publication.token, reason),
+            InFlight::Retained { topic, generation } => self.refuse_retained(&topic, generation, reason),
+            InFlight::Part { sequence, .. } => self.refuse_sequence(sequence, reason),
         }
     }
 
-    /// The connection broke because of a publication, but the library cannot say of which one.
-    /// True when it is known now and has been refused.
-    pub fn poisoned(&mut self, reason: &str) -> bool {
-        self.careful = true;
+    /// The broker ended the connection because of a publication; the library does not say of which one.
+    /// True when there was only one, which is refused now.
+    pub fn publication_rejected(&mut self, reason: &str) -> bool {
+        self.one_at_a_time = true;
         let mut tickets = self.flight.keys().copied();
         if let (Some(ticket), None) = (tickets.next(), tickets.next()) {
-            self.careful = false;
+            self.one_at_a_time = false;
             self.refused(ticket, reason);
             return true;
         }
@@ -338,7 +339,7 @@ impl Outbox {
         let Some(kept) = self.retained.iter_mut().find(|kept| kept.waiting.publication.topic == topic) else {
             return;
         };
-        kept.flying = false;
+        kept.in_flight = false;
         kept.refused = Some(generation);
         let tokens = kept.take_tokens(generation);
         self.stats.refused += 1;
@@ -349,7 +350,7 @@ impl Outbox {
     }
 
     fn refuse_sequence(&mut self, id: u64, reason: &str) {
-        self.standing.remove(id);
+        self.finished.remove(id);
         if let Some(index) = self.sequences.iter().position(|sequence| sequence.id == id) {
             let token = self.sequences.remove(index).and_then(|sequence| sequence.token);
             self.refuse(token, reason);
@@ -362,7 +363,7 @@ impl Outbox {
             let Some(sequence) = self.sequences.remove(index) else { return };
             self.reports.extend(sequence.token.map(Report::Acked));
             if !sequence.repeat {
-                self.standing.add(sequence.id, sequence.stages);
+                self.finished.add(sequence.id, sequence.stages);
             }
         }
     }

@@ -23,7 +23,7 @@ use graft_testing::operator::{Message, Operator};
 use graft_testing::skip;
 
 use super::handle::start_with;
-use super::pause::Pause;
+use super::reconnect::ReconnectDelay;
 use super::{Handle, Incoming, Publication, Report, Settings, Tls, probe};
 
 /// For what surely comes, on a machine that is busy.
@@ -67,8 +67,14 @@ impl Board {
         let (tx, reports) = mpsc::channel(16);
         let will = (AVAILABILITY.into(), Bytes::from_static(b"offline"));
         let subscriptions = vec![format!("{ROOT}/cmd/+")];
-        let handle =
-            start_with(settings, will, Bytes::from_static(b"online"), subscriptions, tx, Pause::short());
+        let handle = start_with(
+            settings,
+            will,
+            Bytes::from_static(b"online"),
+            subscriptions,
+            tx,
+            ReconnectDelay::short(),
+        );
         Self { handle, reports, acked: Vec::new(), refused: Vec::new() }
     }
 

@@ -4,10 +4,8 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::symlink;
 
-use regex::Regex;
-
 use super::*;
-use crate::{Exported, Folder, FolderOptions, Imported, Picture, StoreError};
+use crate::{Exported, Folder, Imported, Picture, StoreError};
 
 fn embed(picture: &Picture) -> Result<(Vec<u8>, Vec<f32>), String> {
     let bytes = match picture {
@@ -25,13 +23,10 @@ fn export(store: &mut Store, dir: &Path) -> Result<Exported, StoreError> {
     store.export(dir, &mut |_, _| ControlFlow::Continue(()))
 }
 
-fn import_with(store: &mut Store, dir: &Path, options: &FolderOptions) -> Result<Imported, StoreError> {
-    let folder = Folder::open(dir, options)?;
-    store.import(&folder, BACKBONE, NOW, &mut embed, &mut |_, _| ControlFlow::Continue(()))
-}
-
 fn import(store: &mut Store, dir: &Path) -> Imported {
-    import_with(store, dir, &FolderOptions::default()).expect("imported")
+    let folder = Folder::open(dir).expect("found");
+    let go_on = &mut |_, _| ControlFlow::Continue(());
+    store.import(&folder, BACKBONE, NOW, &mut embed, go_on).expect("imported")
 }
 
 fn write(root: &Path, path: &str, bytes: &str) {
@@ -100,11 +95,11 @@ fn a_plain_folder_is_imported_with_or_without_splits() {
     write(root.path(), "val/bees/1.png", "b1");
     write(root.path(), "val/bees/notes.txt", "x");
     write(root.path(), "val/bees/bad.jpg", "broken");
-    write(root.path(), "val/bees/deeper/1.jpg", "x");
+    write(root.path(), "val/bees/deeper/1.pbm", "b2");
     write(root.path(), "val/.hidden/1.jpg", "x");
     let (_dir, mut store) = fresh();
     let done = import(&mut store, root.path());
-    assert_eq!((done.added, done.classes_added, done.stopped.clone()), (4, 2, None));
+    assert_eq!((done.added, done.classes_added, done.stopped.clone()), (5, 2, None));
     let mut reasons: Vec<_> = done
         .skipped
         .iter()
@@ -113,39 +108,20 @@ fn a_plain_folder_is_imported_with_or_without_splits() {
     reasons.sort();
     assert_eq!(
         reasons,
-        [
-            "val/bees/bad.jpg: not a picture",
-            "val/bees/deeper: a folder inside a class folder: move its pictures up",
-            "val/bees/notes.txt: not the name of a picture",
-        ]
+        ["val/bees/bad.jpg: not a picture", "val/bees/notes.txt: not the name of a picture",]
     );
     let rows = store.samples(&Default::default(), 10, 0).expect("listed");
     assert_eq!(rows[0].source, "file:train/ants/0001.jpg");
     assert_eq!(store.image(rows[0].id).expect("there"), b"crop of a1");
-    assert_eq!(store.counts().expect("counts").bursts, 4);
-    assert_eq!(import(&mut store, root.path()).duplicates, 4);
+    assert_eq!(store.counts().expect("counts").bursts, 5);
+    assert_eq!(import(&mut store, root.path()).duplicates, 5);
 
     // The same pictures elsewhere, without splits, are the same samples.
     let flat = tempfile::tempdir().expect("a folder");
     write(flat.path(), "ants/x.jpg", "a1");
     write(flat.path(), "bees/train/1.jpg", "odd");
     let done = import(&mut store, flat.path());
-    assert_eq!((done.added, done.duplicates, done.skipped.len()), (0, 1, 1));
-}
-
-#[test]
-fn a_pattern_names_the_bursts() {
-    let root = tempfile::tempdir().expect("a folder");
-    for name in ["ok/part7_1.jpg", "ok/part7_2.jpg", "bad/part7_3.jpg", "bad/part8_1.jpg", "bad/other.jpg"] {
-        write(root.path(), name, name);
-    }
-    let (_dir, mut store) = fresh();
-    let options = FolderOptions { burst: Some(Regex::new(r"^(part\d+)_").expect("pattern")) };
-    assert_eq!(import_with(&mut store, root.path(), &options).expect("imported").added, 5);
-    let bursts: Vec<_> =
-        store.samples(&Default::default(), 10, 0).expect("listed").into_iter().map(|row| row.burst).collect();
-    assert!(bursts[0].starts_with("file:"), "{bursts:?}");
-    assert_eq!(bursts[1..], ["part7", "part8", "part7", "part7"]);
+    assert_eq!((done.added, done.duplicates, done.skipped.len()), (1, 1, 0));
 }
 
 #[test]
@@ -209,13 +185,10 @@ fn a_hostile_index_is_reported_line_by_line() {
     assert_eq!((done.added, done.skipped.len(), done.stopped), (1, 6, None), "{:?}", done.skipped);
     assert_eq!(store.image(1).expect("there"), b"1");
     fs::write(root.path().join("samples.jsonl"), [0xff; 10]).expect("written");
-    assert!(matches!(Folder::open(root.path(), &FolderOptions::default()), Err(StoreError::Invalid(_))));
-    assert!(matches!(
-        Folder::open(&root.path().join("no"), &FolderOptions::default()),
-        Err(StoreError::NotFound(_))
-    ));
+    assert!(matches!(Folder::open(root.path()), Err(StoreError::Invalid(_))));
+    assert!(matches!(Folder::open(&root.path().join("no")), Err(StoreError::NotFound(_))));
     let empty = tempfile::tempdir().expect("a folder");
-    assert!(matches!(Folder::open(empty.path(), &FolderOptions::default()), Err(StoreError::Invalid(_))));
+    assert!(matches!(Folder::open(empty.path()), Err(StoreError::Invalid(_))));
 }
 
 #[test]
@@ -239,7 +212,7 @@ fn an_import_or_export_can_be_ended_early() {
         write(root.path(), &format!("ok/{n:03}.jpg"), &format!("{n}"));
     }
     let (dir, mut store) = fresh();
-    let folder = Folder::open(root.path(), &FolderOptions::default()).expect("found");
+    let folder = Folder::open(root.path()).expect("found");
     let mut until_five =
         |at: usize, _| if at == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let done = store.import(&folder, BACKBONE, NOW, &mut embed, &mut until_five).expect("imported");

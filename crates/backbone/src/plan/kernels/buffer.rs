@@ -2,7 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::BLOCK;
+/// Channels that lie side by side.
+pub(crate) const BLOCK: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -10,16 +11,16 @@ struct Line([f32; BLOCK]);
 
 /// Floats, zero at first; there are at least as many as were asked for.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Buffer(Vec<Line>);
+pub(crate) struct Buffer(Vec<Line>);
 
 impl Buffer {
     /// At least `length` zeros.
-    pub(in super::super) fn zeros(length: usize) -> Self {
+    pub(crate) fn zeros(length: usize) -> Self {
         Self(vec![Line([0.0; BLOCK]); length.div_ceil(BLOCK)])
     }
 
     /// Those values, and zeros up to a whole line.
-    pub(in super::super) fn of(values: &[f32]) -> Self {
+    pub(crate) fn of(values: &[f32]) -> Self {
         let mut buffer = Self::zeros(values.len());
         buffer[..values.len()].copy_from_slice(values);
         buffer

@@ -2,56 +2,59 @@
 
 use std::ops::Range;
 
-use super::isa::STEPS;
-use super::team::{Places, each, hands};
-use super::tile::ConvRows;
-use super::{BLOCK, Buffer, End, Grid, Isa, Run, Span, spans};
+use graft_simd::{Isa, Pointer, for_each, thread_count};
+
+use super::buffer::{BLOCK, Buffer};
+use super::end::End;
+use super::grid::Grid;
+use super::spans::{self, Span};
+use super::tile::{self, ConvRows, Run, STEPS, tiling};
 
 /// Pieces of a convolution that a thread gets, if it has so many: who is done early takes one more.
 const PIECES: usize = 4;
 
 /// Where a filter looks; pairs are vertical, horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Filter {
-    pub(in super::super) kernel: [usize; 2],
-    pub(in super::super) stride: [usize; 2],
-    pub(in super::super) dilation: [usize; 2],
+pub(crate) struct Filter {
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
     /// Above and to the left.
-    pub(in super::super) pad: [usize; 2],
+    pub(crate) pad: [usize; 2],
 }
 
 impl Filter {
     /// Do the kernels know its stride, where `block` channels of the input lie side by side?
-    pub(in super::super) fn is_known(&self, block: usize) -> bool {
+    pub(crate) fn is_known(&self, block: usize) -> bool {
         STEPS.contains(&(self.stride[1] * block))
     }
 }
 
 /// A filter's numbers.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Weights<'a> {
+pub(crate) struct Weights<'a> {
     /// `[output channels, input channels ∕ groups, kernel, kernel]`
-    pub(in super::super) values: &'a [f32],
+    pub(crate) values: &'a [f32],
     /// `[output channels]`: factors of the above.
-    pub(in super::super) scale: &'a [f32],
+    pub(crate) scale: &'a [f32],
     /// `[output channels]`
-    pub(in super::super) bias: &'a [f32],
-    pub(in super::super) groups: usize,
+    pub(crate) bias: &'a [f32],
+    pub(crate) groups: usize,
 }
 
 /// Output channels that are computed together.
 #[derive(Clone, Debug)]
 struct Panel {
     block: usize,
-    /// Its place among the processor's widths of panels.
-    kind: usize,
+    /// Vectors of output channels that it has.
+    vectors: usize,
     weights: usize,
     runs: Range<usize>,
 }
 
 /// A convolution with its weights packed for one kind of processor and for fixed grids.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Conv {
+pub(crate) struct Conv {
     isa: Isa,
     kernel: [usize; 2],
     step: usize,
@@ -79,7 +82,7 @@ struct Tap {
 
 impl Conv {
     /// Packs the weights. `None` where the stride is not one that the kernels know, or the input's halo is too small.
-    pub(in super::super) fn new(
+    pub(crate) fn new(
         isa: Isa,
         filter: &Filter,
         weights: &Weights,
@@ -91,18 +94,20 @@ impl Conv {
         let step = STEPS.iter().position(|&step| step == filter.stride[1] * input.block)?;
         let (inputs, outputs) = (input.channels / weights.groups, output.channels / weights.groups);
         let taps = filter.kernel[0] * filter.kernel[1];
-        let widths = isa.0.panels;
+        let (tiling, lanes) = (tiling(isa.instructions()), isa.instructions().lanes());
         let (mut panels, mut runs, mut length) = (Vec::<Panel>::new(), Vec::new(), 0);
         let mut seen: Vec<Vec<Tap>> = Vec::new();
         let mut block = 0;
         while block < output.blocks() {
             // A panel that spans groups multiplies with zeros: narrow ones waste less.
-            let kind = match weights.groups {
-                1 => widths.iter().position(|width| block * BLOCK + width <= output.blocks() * BLOCK)?,
-                _ => widths.len() - 1,
+            let fits = |vectors: &&usize| block * BLOCK + *vectors * lanes <= output.blocks() * BLOCK;
+            let vectors = match weights.groups {
+                1 => *tiling.panels.iter().find(fits)?,
+                _ => *tiling.panels.last()?,
             };
+            let width = vectors * lanes;
             if weights.groups > 1 || block == 0 {
-                let channels = block * BLOCK..(block * BLOCK + widths[kind]).min(output.channels);
+                let channels = block * BLOCK..(block * BLOCK + width).min(output.channels);
                 let groups = channels.start / outputs..(channels.end - 1) / outputs + 1;
                 seen.push(read(filter, input, inputs, groups.start * inputs..groups.end * inputs)?);
             }
@@ -111,13 +116,13 @@ impl Conv {
                 Some(last) if weights.groups == 1 => last.runs.clone(),
                 _ => join(last, &mut runs),
             };
-            panels.push(Panel { block, kind, weights: length, runs: own });
-            length += last.len() * widths[kind];
-            block += widths[kind] / BLOCK;
+            panels.push(Panel { block, vectors, weights: length, runs: own });
+            length += last.len() * width;
+            block += width / BLOCK;
         }
         let mut packed = Buffer::zeros(length);
-        for (at, Panel { block, kind, weights: start, .. }) in panels.iter().enumerate() {
-            let (first, width) = (block * BLOCK, widths[*kind]);
+        for (at, Panel { block, vectors, weights: start, .. }) in panels.iter().enumerate() {
+            let (first, width) = (block * BLOCK, vectors * lanes);
             let seen = if weights.groups > 1 { &seen[at] } else { &seen[0] };
             // A block of input channels at a time, so that what is read and what is written stays in the cache.
             let pieces = packed[*start..].chunks_mut(BLOCK * taps * width);
@@ -150,7 +155,7 @@ impl Conv {
             runs,
             weights: packed,
             bias: Buffer::of(&bias),
-            spans: spans::cut(width, isa.0.tiles),
+            spans: spans::cut(width, tiling.tiles),
             rows,
             input_row,
             output: *output,
@@ -161,39 +166,39 @@ impl Conv {
     }
 
     /// Height and width of the filter.
-    pub(in super::super) fn kernel(&self) -> [usize; 2] {
+    pub(crate) fn kernel(&self) -> [usize; 2] {
         self.kernel
     }
 
     /// How many panels of output channels there are.
-    pub(in super::super) fn panels(&self) -> usize {
+    pub(crate) fn panels(&self) -> usize {
         self.panels.len()
     }
 
     /// The blocks of output channels that a panel makes.
-    pub(in super::super) fn blocks(&self, panel: usize) -> Range<usize> {
-        let Panel { block, kind, .. } = self.panels[panel];
-        block..block + self.isa.0.panels[kind] / BLOCK
+    pub(crate) fn blocks(&self, panel: usize) -> Range<usize> {
+        let Panel { block, vectors, .. } = self.panels[panel];
+        block..block + vectors * self.isa.instructions().lanes() / BLOCK
     }
 
-    /// Computes all panels, `out` and `residual` from their first block on; the threads of the team share them.
+    /// Computes all panels, `out` and `residual` from their first block on; the threads of a pool share them.
     ///
     /// # Panics
     /// When a slice is shorter than its grid says.
-    pub(in super::super) fn run(&self, input: &[f32], out: &mut [f32], residual: Option<&[f32]>) {
+    pub(crate) fn run(&self, input: &[f32], out: &mut [f32], residual: Option<&[f32]>) {
         let residual = residual.zip(self.residual);
         assert!(input.len() >= self.reach, "a convolution past its input");
         assert!(out.len() >= self.output.len(), "a convolution past its output");
         assert!(residual.is_none_or(|(from, grid)| from.len() >= grid.len()), "past the residual");
-        let (panels, hands) = (self.panels.len(), hands());
-        let bands = if hands == 1 { 1 } else { (PIECES * hands).div_ceil(panels).min(self.most_bands()) };
-        let out = Places(out.as_mut_ptr());
-        each(panels * bands, |unit| {
-            let (panel, band) = (unit / bands, unit % bands);
+        let (panels, threads) = (self.panels.len(), thread_count());
+        let bands = if threads == 1 { 1 } else { (PIECES * threads).div_ceil(panels).min(self.most_bands()) };
+        let out = Pointer::new(out);
+        for_each(panels * bands, |piece| {
+            let (panel, band) = (piece / bands, piece % bands);
             let first = self.panels[panel].block;
             let residual = residual.map(|(from, grid)| &from[first * grid.plane()..]);
             // SAFETY: all three slices are long enough for every panel, as asserted, and `out` is a unique borrow. Panels are
-            // blocks of their own and bands pixels of their own, and each unit is called once: no two threads write to
+            // blocks of their own and bands pixels of their own, and each piece is computed once: no two threads write to
             // one place.
             unsafe { self.band(panel, band, bands, input, out.at(first * self.output.plane()), residual) }
         });
@@ -203,7 +208,7 @@ impl Conv {
     ///
     /// # Panics
     /// When a slice is shorter than its grid says, or there is a residual.
-    pub(in super::super) fn run_panel(&self, panel: usize, input: &[f32], out: &mut [f32]) {
+    pub(crate) fn run_panel(&self, panel: usize, input: &[f32], out: &mut [f32]) {
         let blocks = self.blocks(panel).len();
         assert!(self.residual.is_none(), "a residual is missing");
         assert!(input.len() >= self.reach, "a convolution past its input");
@@ -232,7 +237,7 @@ impl Conv {
         out: *mut f32,
         residual: Option<&[f32]>,
     ) {
-        let Panel { block, kind, weights, ref runs } = self.panels[panel];
+        let Panel { block, vectors, weights, ref runs } = self.panels[panel];
         let part = |all: usize| all * band / bands..all * (band + 1) / bands;
         let (rows, spans) = if self.rows > 1 {
             (part(self.rows), 0..self.spans.len())
@@ -242,7 +247,7 @@ impl Conv {
         };
         let residual = residual.zip(self.residual);
         let first = |grid: &Grid| grid.origin() + rows.start * grid.row();
-        // SAFETY: an `Isa` is made only for instructions that are there. Reads of the input end at `reach`, which `new`
+        // SAFETY: reads of the input end at `reach`, which `new`
         // computed from the runs, rows and spans of which these are a part; weights and bias were packed for these
         // runs and panels. Writes stay within the panel's planes of the output grid, since rows and spans end at its
         // height and width; the residual has the same pixels.
@@ -263,7 +268,7 @@ impl Conv {
                 residual_block: residual.map_or(0, |(_, grid)| grid.plane()),
                 end: self.end,
             };
-            (self.isa.0.conv[kind][self.step])(&job);
+            tile::conv(self.isa, vectors, self.step, &job);
         }
     }
 }

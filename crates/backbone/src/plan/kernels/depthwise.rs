@@ -1,14 +1,22 @@
 //! Depthwise convolutions: each channel by itself.
 
-use super::tile::DepthRows;
-use super::{BLOCK, Buffer, End, Filter, Grid, Isa, Span, Weights, spans};
+use graft_simd::Isa;
+
+use super::buffer::{BLOCK, Buffer};
+use super::conv::{Filter, Weights};
+use super::end::End;
+use super::grid::Grid;
+use super::spans::{self, Span};
+use super::tile::{self, DepthRows, tiling};
 
 /// A depthwise convolution 3×3, 5×5 or 7×7 at stride 1 or 2 for fixed grids of blocks.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Depthwise {
+pub(crate) struct Depthwise {
     isa: Isa,
-    /// Kernel 3, 5 or 7, stride 1 or 2, as in the table of functions.
-    kind: [usize; 2],
+    /// 3, 5 or 7.
+    kernel: usize,
+    /// 1 or 2.
+    stride: usize,
     /// `[blocks, taps, BLOCK]`
     weights: Buffer,
     /// `[blocks, BLOCK]`
@@ -26,14 +34,14 @@ pub(in super::super) struct Depthwise {
 
 impl Depthwise {
     /// Is a filter one that it can be?
-    pub(in super::super) fn knows(filter: &Filter) -> bool {
+    pub(crate) fn knows(filter: &Filter) -> bool {
         matches!(filter.kernel, [3, 3] | [5, 5] | [7, 7])
             && matches!(filter.stride, [1, 1] | [2, 2])
             && filter.dilation == [1, 1]
     }
 
     /// Packs the weights, one filter for each channel. `None` for other kernels and strides, and for a halo too small.
-    pub(in super::super) fn new(
+    pub(crate) fn new(
         isa: Isa,
         filter: &Filter,
         weights: &Weights,
@@ -41,8 +49,6 @@ impl Depthwise {
         output: &Grid,
         end: End,
     ) -> Option<Self> {
-        let size = [3, 5, 7].iter().position(|&size| filter.kernel == [size, size])?;
-        let stride = [1, 2].iter().position(|&stride| filter.stride == [stride, stride])?;
         if !Self::knows(filter) || input.block != BLOCK {
             return None;
         }
@@ -64,11 +70,12 @@ impl Depthwise {
         let columns = (output.width - 1) * filter.stride[1] + filter.kernel[1];
         Some(Self {
             isa,
-            kind: [size, stride],
+            kernel: filter.kernel[0],
+            stride: filter.stride[0],
             weights: packed,
             bias: lanes,
             taps,
-            spans: spans::cut(output.width, isa.0.tiles),
+            spans: spans::cut(output.width, tiling(isa.instructions()).tiles),
             input: *input,
             first: up * input.row() + left * BLOCK,
             output: *output,
@@ -78,33 +85,31 @@ impl Depthwise {
     }
 
     /// Height and width of the filter.
-    pub(in super::super) fn kernel(&self) -> [usize; 2] {
-        [[3, 3], [5, 5], [7, 7]][self.kind[0]]
+    pub(crate) fn kernel(&self) -> [usize; 2] {
+        [self.kernel; 2]
     }
 
     /// Computes one block of channels; both slices start at it.
     ///
     /// # Panics
     /// When a slice is shorter than its grid says.
-    pub(in super::super) fn run(&self, block: usize, input: &[f32], out: &mut [f32]) {
+    pub(crate) fn run(&self, block: usize, input: &[f32], out: &mut [f32]) {
         assert!(input.len() >= self.first + self.reach, "a convolution past its input");
         assert!(out.len() >= self.output.plane(), "a convolution past its output");
-        for lane in (0..BLOCK).step_by(self.isa.0.width) {
-            let job = DepthRows {
-                spans: &self.spans,
-                rows: self.output.height,
-                input: input[self.first + lane..].as_ptr(),
-                input_row: self.input.row(),
-                weights: self.weights[block * self.taps * BLOCK + lane..].as_ptr(),
-                bias: self.bias[block * BLOCK + lane..].as_ptr(),
-                out: out[self.output.origin() + lane..].as_mut_ptr(),
-                out_row: self.output.row(),
-                end: self.end,
-            };
-            // SAFETY: the instructions are there. The last number read is `reach` from the first, as the rows and spans that
-            // the loops walk end at the output's; the weights have a whole block of `taps` rows. Writes stay
-            // within one plane of the output, which is a unique borrow.
-            unsafe { (self.isa.0.depthwise[self.kind[0]][self.kind[1]])(&job) }
-        }
+        let job = DepthRows {
+            spans: &self.spans,
+            rows: self.output.height,
+            input: input[self.first..].as_ptr(),
+            input_row: self.input.row(),
+            weights: self.weights[block * self.taps * BLOCK..].as_ptr(),
+            bias: self.bias[block * BLOCK..].as_ptr(),
+            out: out[self.output.origin()..].as_mut_ptr(),
+            out_row: self.output.row(),
+            end: self.end,
+        };
+        // SAFETY: the last number read is `reach` from the first, as the rows and spans that the loops walk end at the
+        // output's; the weights have a whole block of `taps` rows. Writes stay within one plane of the output, which is
+        // a unique borrow. The spans were cut by the tiling of these instructions.
+        unsafe { tile::depthwise(self.isa, self.kernel, self.stride, &job) }
     }
 }

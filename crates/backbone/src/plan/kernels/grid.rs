@@ -1,19 +1,23 @@
 //! How a picture of features lies in memory.
 
-use super::{BLOCK, End, Isa};
+use graft_simd::Isa;
+
+use super::buffer::BLOCK;
+use super::elementwise::apply;
+use super::end::End;
 
 /// Zeros around a picture: what convolutions with padding read beyond its edges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct Halo {
-    pub(in super::super) top: usize,
-    pub(in super::super) left: usize,
-    pub(in super::super) bottom: usize,
-    pub(in super::super) right: usize,
+pub(crate) struct Halo {
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    pub(crate) bottom: usize,
+    pub(crate) right: usize,
 }
 
 impl Halo {
     /// Large enough for both.
-    pub(in super::super) fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         Self {
             top: self.top.max(other.top),
             left: self.left.max(other.left),
@@ -26,52 +30,52 @@ impl Halo {
 /// Features `[blocks, halo + height + halo, halo + width + halo, block]`: `block` channels lie side by side, [`BLOCK`] of them or,
 /// in the input, one. Lanes beyond the last channel hold numbers that nobody reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Grid {
-    pub(in super::super) channels: usize,
-    pub(in super::super) height: usize,
-    pub(in super::super) width: usize,
-    pub(in super::super) block: usize,
-    pub(in super::super) halo: Halo,
+pub(crate) struct Grid {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) block: usize,
+    pub(crate) halo: Halo,
 }
 
 impl Grid {
     /// Blocks of [`BLOCK`] channels, without a halo.
-    pub(in super::super) fn blocked(channels: usize, height: usize, width: usize) -> Self {
+    pub(crate) fn blocked(channels: usize, height: usize, width: usize) -> Self {
         Self { channels, height, width, block: BLOCK, halo: Halo::default() }
     }
 
     /// Floats from one row to the next.
-    pub(in super::super) fn row(&self) -> usize {
+    pub(crate) fn row(&self) -> usize {
         (self.halo.left + self.width + self.halo.right) * self.block
     }
 
     /// Floats from one block of channels to the next.
-    pub(in super::super) fn plane(&self) -> usize {
+    pub(crate) fn plane(&self) -> usize {
         (self.halo.top + self.height + self.halo.bottom) * self.row()
     }
 
     /// How many blocks of channels there are.
-    pub(in super::super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.channels.div_ceil(self.block)
     }
 
     /// Floats of the whole, halo included.
-    pub(in super::super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.blocks() * self.plane()
     }
 
     /// Where the first pixel of the first block is.
-    pub(in super::super) fn origin(&self) -> usize {
+    pub(crate) fn origin(&self) -> usize {
         self.halo.top * self.row() + self.halo.left * self.block
     }
 
     /// Has it no halo, so that its rows follow each other without a gap?
-    pub(in super::super) fn is_dense(&self) -> bool {
+    pub(crate) fn is_dense(&self) -> bool {
         self.halo == Halo::default()
     }
 
     /// Writes zeros around every plane.
-    pub(in super::super) fn clear_halo(&self, buffer: &mut [f32]) {
+    pub(crate) fn clear_halo(&self, buffer: &mut [f32]) {
         if self.is_dense() {
             return;
         }
@@ -97,12 +101,12 @@ impl Grid {
     }
 
     /// Takes a dense `[channels, height, width]` in, each number with `end` at it.
-    pub(in super::super) fn fill(&self, isa: Isa, planar: &[f32], buffer: &mut [f32], end: End) {
+    pub(crate) fn fill(&self, isa: Isa, planar: &[f32], buffer: &mut [f32], end: End) {
         for (start, line) in self.lines().zip(planar.chunks_exact(self.width)) {
             let to = &mut buffer[start..];
             if self.block == 1 {
                 to[..self.width].copy_from_slice(line);
-                isa.end(&mut to[..self.width], end);
+                apply(isa, &mut to[..self.width], end);
             } else {
                 let to = to.iter_mut().step_by(self.block);
                 to.zip(line).for_each(|(to, value)| *to = end.of(*value));
@@ -111,7 +115,7 @@ impl Grid {
     }
 
     /// Gives it out as a dense `[channels, height, width]`.
-    pub(in super::super) fn empty(&self, buffer: &[f32], planar: &mut [f32]) {
+    pub(crate) fn empty(&self, buffer: &[f32], planar: &mut [f32]) {
         for (start, line) in self.lines().zip(planar.chunks_exact_mut(self.width)) {
             let from = buffer[start..].iter().step_by(self.block);
             line.iter_mut().zip(from).for_each(|(to, value)| *to = *value);

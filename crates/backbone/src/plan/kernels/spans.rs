@@ -1,6 +1,11 @@
 //! Cuts rows of pixels into spans.
 
-use super::Span;
+/// Pixels of a row that are computed together. The last span of a row may overlap the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) width: u32,
+}
 
 /// The cheapest cut of `width` pixels into spans of these widths, the last of which is 1. The last span is moved back
 /// where it would stand out, so that some pixels are computed twice.

@@ -1,5 +1,6 @@
 //! Every kind of processor's kernels against sums written out one by one, over random shapes.
 
+use graft_simd::{Isa, ThreadPool, Waiting};
 use proptest::prelude::*;
 
 use super::*;
@@ -40,7 +41,7 @@ fn placed(grid: &Grid, planar: &[f32]) -> Buffer {
         buffer.fill(f32::NAN);
     }
     grid.clear_halo(&mut buffer);
-    grid.fill(Isa::best(), planar, &mut buffer, End::NOTHING);
+    grid.fill(Isa::detect(), planar, &mut buffer, End::NOTHING);
     buffer
 }
 
@@ -161,7 +162,7 @@ fn check(shape: &Shape, planar: bool, residual: bool, out_halo: Halo, end: End) 
         conv.run(&from, &mut out, rest);
         close(&taken(&output, &out), &wanted, isa.name());
         let run = || conv.run(&from, &mut shared, rest);
-        Team::new(3).unwrap().lead(run);
+        ThreadPool::new(3, "test", Waiting::Spinning, |_| ()).unwrap().run(run);
         assert!(*shared == *out, "{}: another number by three threads", isa.name());
     }
 }
@@ -207,11 +208,11 @@ proptest! {
             let (left, right) = (placed(&dense, &a), placed(&other, &b));
             let mut out = Buffer::zeros(other.len());
             for product in [false, true] {
-                isa.combine(product, (&left, &dense), (&right, &other), (&mut out, &other), end);
+                combine(isa, product, (&left, &dense), (&right, &other), (&mut out, &other), end);
                 let of = |(a, b): (&f32, &f32)| end.of(if product { a * b } else { a + b });
                 close(&taken(&other, &out), &a.iter().zip(&b).map(of).collect::<Vec<_>>(), isa.name());
             }
-            isa.affine((&left, &dense), &Buffer::of(&scale), &Buffer::of(&shift), (&mut out, &other), end);
+            affine(isa, (&left, &dense), &Buffer::of(&scale), &Buffer::of(&shift), (&mut out, &other), end);
             let of = |(at, a): (usize, &f32)| end.of(a * scale[at / (h * w)] + shift[at / (h * w)]);
             close(&taken(&other, &out), &a.iter().enumerate().map(of).collect::<Vec<_>>(), isa.name());
         }
@@ -228,7 +229,7 @@ fn every_stretch_of_the_ends_is_met() {
     for end in [End::Sigmoid, End::Silu, swish, quantise, End::Clamp { low: -3.0, high: 6.0 }] {
         for isa in Isa::available() {
             let (from, mut out) = (placed(&grid, &values), Buffer::zeros(grid.len()));
-            isa.affine((&from, &grid), &[1.0; BLOCK], &[0.0; BLOCK], (&mut out, &grid), end);
+            affine(isa, (&from, &grid), &[1.0; BLOCK], &[0.0; BLOCK], (&mut out, &grid), end);
             let wanted: Vec<f32> = values.iter().map(|value| end.of(*value)).collect();
             for (found, wanted) in taken(&grid, &out).iter().zip(&wanted) {
                 assert!(
@@ -247,7 +248,7 @@ fn a_number_that_is_none_stays() {
     for isa in Isa::available() {
         for end in [End::NOTHING, End::Clamp { low: 0.0, high: 6.0 }] {
             let (from, mut out) = (placed(&grid, &[f32::NAN]), Buffer::zeros(grid.len()));
-            isa.affine((&from, &grid), &[1.0; BLOCK], &[0.0; BLOCK], (&mut out, &grid), end);
+            affine(isa, (&from, &grid), &[1.0; BLOCK], &[0.0; BLOCK], (&mut out, &grid), end);
             assert!(out[0].is_nan(), "{}", isa.name());
         }
     }
@@ -261,7 +262,7 @@ fn bytes_are_taken_apart_alike_by_all() {
     for isa in Isa::available() {
         for length in [0, 1, 37, 256] {
             let mut out = [[f32::NAN; 256]; 3];
-            isa.planes(&pixels[..length], scale, shift, out.each_mut().map(|plane| &mut plane[..length]));
+            planes(isa, &pixels[..length], scale, shift, out.each_mut().map(|plane| &mut plane[..length]));
             for (plane, values) in out.iter().enumerate() {
                 let definition = |pixel: &[u8; 3]| f32::from(pixel[plane]) * scale[plane] + shift[plane];
                 let expected: Vec<f32> = pixels[..length].iter().map(definition).collect();
@@ -280,11 +281,11 @@ fn windows_see_only_the_picture() {
     let x: Vec<f32> = (0..32).map(|at| at as f32 - 40.0).collect();
     for isa in Isa::available() {
         let (from, mut out) = (placed(&grid, &x), Buffer::zeros(out_grid.len()));
-        isa.pool(true, Some(1.0), &filter, (&from, &grid), (&mut out, &out_grid));
+        pool(isa, true, Some(1.0), &filter, (&from, &grid), (&mut out, &out_grid));
         assert_eq!(taken(&out_grid, &out), [-35.0, -33.0, -27.0, -25.0, -19.0, -17.0, -11.0, -9.0]);
-        isa.pool(false, None, &filter, (&from, &grid), (&mut out, &out_grid));
+        pool(isa, false, None, &filter, (&from, &grid), (&mut out, &out_grid));
         assert_eq!(taken(&out_grid, &out)[..2], [-37.5, -36.0]);
-        isa.pool(false, Some(1.0 / 9.0), &filter, (&from, &grid), (&mut out, &out_grid));
+        pool(isa, false, Some(1.0 / 9.0), &filter, (&from, &grid), (&mut out, &out_grid));
         close(&taken(&out_grid, &out)[..1], &[-150.0 / 9.0], isa.name());
     }
 }
@@ -294,8 +295,8 @@ fn a_halo_too_small_is_refused() {
     let filter = Filter { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pad: [1, 1] };
     let grid = Grid::blocked(1, 4, 4);
     let weights = Weights { values: &[1.0; 9], scale: &[1.0], bias: &[0.0], groups: 1 };
-    assert!(Conv::new(Isa::best(), &filter, &weights, &grid, &grid, None, End::NOTHING).is_none());
+    assert!(Conv::new(Isa::detect(), &filter, &weights, &grid, &grid, None, End::NOTHING).is_none());
     let far = Filter { stride: [3, 3], ..filter };
     let wide = Grid { halo: Halo { top: 1, left: 1, bottom: 1, right: 1 }, ..grid };
-    assert!(Conv::new(Isa::best(), &far, &weights, &wide, &grid, None, End::NOTHING).is_none());
+    assert!(Conv::new(Isa::detect(), &far, &weights, &wide, &grid, None, End::NOTHING).is_none());
 }

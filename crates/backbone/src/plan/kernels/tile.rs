@@ -1,8 +1,52 @@
-//! The inner loops, written once for every kind of vector. Everything here is inlined into the functions of
-//! `isa.rs`, which switch the instructions on.
+//! The inner loops of convolutions, written once for every kind of vector.
 
-use super::lanes::Lanes;
-use super::{BLOCK, End, Run, Span};
+use graft_simd::{Instructions, Isa, Kernel, Lanes};
+
+use super::buffer::BLOCK;
+use super::end::End;
+use super::spans::Span;
+
+/// Floats between neighbouring pixels that convolutions know: planes of one channel at stride 1, 2 and 4, and blocks
+/// at stride 1 and 2.
+pub(super) const STEPS: [usize; 5] = [1, 2, 4, BLOCK, 2 * BLOCK];
+
+/// Sizes of what is computed together, so that its sums fit the registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tiling {
+    /// Vectors of output channels that a panel has, from the most to the least.
+    pub(super) panels: &'static [usize],
+    /// Pixels, from the most to the least; the last is 1.
+    pub(super) tiles: &'static [usize],
+}
+
+/// That of some instructions.
+pub(super) const fn tiling(instructions: Instructions) -> Tiling {
+    match instructions {
+        Instructions::Avx512 => Tiling { panels: &[2, 1], tiles: &[14, 8, 7, 4, 1] },
+        Instructions::Avx2 => Tiling { panels: &[2], tiles: &[6, 5, 4, 3, 2, 1] },
+        Instructions::Neon => Tiling { panels: &[4], tiles: &[6, 4, 2, 1] },
+        Instructions::Portable => Tiling { panels: &[4], tiles: &[4, 1] },
+    }
+}
+
+/// Whether a size is among those.
+const fn has(sizes: &[usize], size: usize) -> bool {
+    let mut at = 0;
+    while at < sizes.len() {
+        if sizes[at] == size {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Numbers of the input that lie side by side and meet weights that do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) offset: u32,
+    pub(super) length: u32,
+}
 
 /// Rows of a convolution for one panel of output channels; all strides in floats.
 #[derive(Clone, Copy)]
@@ -26,13 +70,12 @@ pub(super) struct ConvRows<'a> {
     pub(super) end: End,
 }
 
-/// Rows of a depthwise convolution for `V::WIDTH` channels of one block.
+/// Rows of a depthwise convolution for one block of channels; all strides in floats.
 #[derive(Clone, Copy)]
 pub(super) struct DepthRows<'a> {
     pub(super) spans: &'a [Span],
     pub(super) rows: usize,
     pub(super) input: *const f32,
-    /// From one row of the input to the next.
     pub(super) input_row: usize,
     /// `[taps, BLOCK]`
     pub(super) weights: *const f32,
@@ -41,17 +84,6 @@ pub(super) struct DepthRows<'a> {
     pub(super) out: *mut f32,
     pub(super) out_row: usize,
     pub(super) end: End,
-}
-
-/// A window of a block's plane that becomes one pixel.
-#[derive(Clone, Copy)]
-pub(super) struct Window {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) input: *const f32,
-    pub(super) input_row: usize,
-    pub(super) out: *mut f32,
-    pub(super) factor: f32,
 }
 
 /// What is done to a finished sum.
@@ -106,11 +138,152 @@ macro_rules! each {
     };
 }
 
-pub(super) use each;
+/// `$body` with the constant `$tile`, the width of a span. Only widths that the instructions have are compiled.
+macro_rules! with_tile {
+    ($lanes:ident, $width:expr, $tile:ident => $body:expr) => {
+        with_tile!($lanes, $width, $tile => $body, 1 2 3 4 5 6 7 8 14)
+    };
+    ($lanes:ident, $width:expr, $tile:ident => $body:expr, $($number:literal)*) => {
+        match $width {
+            $($number if const { has(tiling($lanes::INSTRUCTIONS).tiles, $number) } => {
+                const $tile: usize = $number;
+                $body
+            })*
+            _ => unreachable!("a span of other instructions"),
+        }
+    };
+}
+
+/// Computes rows of a convolution, with panels of `vectors` vectors and neighbours in the input `STEPS[step]` apart.
+///
+/// # Safety
+/// The pointers of the job are good for what its runs, spans and rows read and write, and nobody else uses what is
+/// written. `vectors` and the spans' widths are sizes of the [`tiling`] of these instructions.
+pub(super) unsafe fn conv(isa: Isa, vectors: usize, step: usize, job: &ConvRows) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match vectors {
+            1 => conv_panel::<1>(isa, step, job),
+            2 => conv_panel::<2>(isa, step, job),
+            4 => conv_panel::<4>(isa, step, job),
+            _ => unreachable!("a panel that no kernel has"),
+        }
+    }
+}
+
+unsafe fn conv_panel<const N: usize>(isa: Isa, step: usize, job: &ConvRows) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match step {
+            0 => conv_rows::<N, { STEPS[0] }>(isa, job),
+            1 => conv_rows::<N, { STEPS[1] }>(isa, job),
+            2 => conv_rows::<N, { STEPS[2] }>(isa, job),
+            3 => conv_rows::<N, { STEPS[3] }>(isa, job),
+            4 => conv_rows::<N, { STEPS[4] }>(isa, job),
+            _ => unreachable!("a step that no kernel has"),
+        }
+    }
+}
+
+/// A function of its own, which `cross/loops.py` finds by its name.
+#[inline(never)]
+unsafe fn conv_rows<const N: usize, const STEP: usize>(isa: Isa, job: &ConvRows) {
+    // SAFETY: the caller's promise.
+    unsafe { isa.run(Conv::<N, STEP>(job)) }
+}
+
+struct Conv<'a, const N: usize, const STEP: usize>(&'a ConvRows<'a>);
+
+impl<const N: usize, const STEP: usize> Kernel for Conv<'_, N, STEP> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        if const { !has(tiling(L::INSTRUCTIONS).panels, N) } {
+            unreachable!("a panel of other instructions");
+        }
+        let job = self.0;
+        for y in 0..job.rows {
+            for span in job.spans {
+                let x = span.start as usize;
+                // SAFETY: the caller's.
+                unsafe {
+                    let input = job.input.add(y * job.input_row + x * STEP);
+                    let out = job.out.add(y * job.out_row + x * BLOCK);
+                    let residual = match job.residual.is_null() {
+                        true => job.residual,
+                        false => job.residual.add(y * job.residual_row + x * BLOCK),
+                    };
+                    with_tile!(L, span.width, M => conv_tile::<L, M, N, STEP>(job, input, out, residual))
+                }
+            }
+        }
+    }
+}
+
+/// Computes rows of a depthwise convolution, with a kernel of 3, 5 or 7 and a stride of 1 or 2.
+///
+/// # Safety
+/// As [`conv`].
+pub(super) unsafe fn depthwise(isa: Isa, kernel: usize, stride: usize, job: &DepthRows) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (kernel, stride) {
+            (3, 1) => depthwise_rows::<3, 1>(isa, job),
+            (3, 2) => depthwise_rows::<3, 2>(isa, job),
+            (5, 1) => depthwise_rows::<5, 1>(isa, job),
+            (5, 2) => depthwise_rows::<5, 2>(isa, job),
+            (7, 1) => depthwise_rows::<7, 1>(isa, job),
+            (7, 2) => depthwise_rows::<7, 2>(isa, job),
+            _ => unreachable!("a filter that no kernel has"),
+        }
+    }
+}
+
+/// A function of its own, which `cross/loops.py` finds by its name.
+#[inline(never)]
+unsafe fn depthwise_rows<const K: usize, const STRIDE: usize>(isa: Isa, job: &DepthRows) {
+    // SAFETY: the caller's promise.
+    unsafe { isa.run(Depthwise::<K, STRIDE>(job)) }
+}
+
+struct Depthwise<'a, const K: usize, const STRIDE: usize>(&'a DepthRows<'a>);
+
+impl<const K: usize, const STRIDE: usize> Kernel for Depthwise<'_, K, STRIDE> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        for lane in (0..BLOCK).step_by(L::WIDTH) {
+            let job = self.0;
+            // SAFETY: the caller's; a block has this lane.
+            let job = unsafe {
+                &DepthRows {
+                    input: job.input.add(lane),
+                    weights: job.weights.add(lane),
+                    bias: job.bias.add(lane),
+                    out: job.out.add(lane),
+                    ..*job
+                }
+            };
+            for y in 0..job.rows {
+                for span in job.spans {
+                    let x = span.start as usize;
+                    // SAFETY: the caller's.
+                    unsafe {
+                        let input = job.input.add(y * STRIDE * job.input_row + x * STRIDE * BLOCK);
+                        let out = job.out.add(y * job.out_row + x * BLOCK);
+                        with_tile!(L, span.width, M => depth_tile::<L, M, K, STRIDE>(job, input, out))
+                    }
+                }
+            }
+        }
+    }
+}
 
 /// `M` neighbouring pixels × `N` vectors of output channels; neighbours in the input are `STEP` floats apart.
 #[inline(always)]
-pub(super) unsafe fn conv_tile<V: Lanes, const M: usize, const N: usize, const STEP: usize>(
+unsafe fn conv_tile<V: Lanes, const M: usize, const N: usize, const STEP: usize>(
     job: &ConvRows,
     input: *const f32,
     out: *mut f32,
@@ -171,7 +344,7 @@ unsafe fn finish_stored<V: Lanes>(end: End, to: *mut f32, pixels: usize) {
 
 /// `M` neighbouring pixels of a depthwise `K`×`K` convolution.
 #[inline(always)]
-pub(super) unsafe fn depth_tile<V: Lanes, const M: usize, const K: usize, const STRIDE: usize>(
+unsafe fn depth_tile<V: Lanes, const M: usize, const K: usize, const STRIDE: usize>(
     job: &DepthRows,
     input: *const f32,
     out: *mut f32,

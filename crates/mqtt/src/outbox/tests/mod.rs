@@ -298,7 +298,7 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn poison_is_found_by_sending_one_at_a_time() {
+fn a_rejected_publication_is_found_by_sending_one_at_a_time() {
     let (mut outbox, now) = outbox();
     for token in 0..4 {
         outbox.publish(q1(&format!("e/{token}"), token), now);
@@ -306,7 +306,7 @@ fn poison_is_found_by_sending_one_at_a_time() {
     let mut connections = 0;
     loop {
         connections += 1;
-        assert!(connections < 5, "the poison is sent again for ever");
+        assert!(connections < 5, "the rejected publication is sent again for ever");
         connect(&mut outbox);
         let mut broken = false;
         loop {
@@ -315,7 +315,7 @@ fn poison_is_found_by_sending_one_at_a_time() {
                 break;
             }
             if sent.iter().any(|(text, _)| text == "e/2=") {
-                outbox.poisoned("too_large: said the broker");
+                outbox.publication_rejected("too_large: said the broker");
                 broken = true;
                 break;
             }
@@ -327,7 +327,7 @@ fn poison_is_found_by_sending_one_at_a_time() {
         }
     }
     assert_eq!(connections, 3, "one that broke in the crowd, one that broke alone, one that is good");
-    assert!(!outbox.careful);
+    assert!(!outbox.one_at_a_time);
 }
 
 #[test]
@@ -360,7 +360,6 @@ fn undelivered_commands_of_a_lost_connection_are_left_to_the_broker() {
         topic: "c".into(),
         payload: Bytes::new(),
         retain: false,
-        dup: false,
         response_topic: None,
         correlation: None,
         expiry_s: None,

@@ -10,7 +10,7 @@ proptest! {
     #[test]
     fn each_token_is_answered_once(steps in prop::collection::vec(0u8..8, 1..200)) {
         let (mut outbox, now) = outbox();
-        let mut flying: VecDeque<(String, u64)> = VecDeque::new();
+        let mut in_flight: VecDeque<(String, u64)> = VecDeque::new();
         let mut broker: BTreeMap<String, String> = BTreeMap::new();
         let (mut given, mut connected) = (0, false);
         let ack = |outbox: &mut Outbox, broker: &mut BTreeMap<String, String>, (text, ticket): (String, u64)| {
@@ -31,7 +31,7 @@ proptest! {
                 }
                 3 if connected => {
                     outbox.disconnected(true);
-                    flying.clear();
+                    in_flight.clear();
                     connected = false;
                 }
                 4 if !connected => {
@@ -39,10 +39,10 @@ proptest! {
                     connected = true;
                 }
                 5 => {
-                    flying.extend(send(&mut outbox, now).into_iter().filter_map(|(text, t)| Some((text, t?))));
+                    in_flight.extend(send(&mut outbox, now).into_iter().filter_map(|(text, t)| Some((text, t?))));
                 }
                 6 => {
-                    if let Some(first) = flying.pop_front() {
+                    if let Some(first) = in_flight.pop_front() {
                         ack(&mut outbox, &mut broker, first);
                     }
                 }
@@ -54,8 +54,8 @@ proptest! {
             }
         }
         loop {
-            flying.extend(send(&mut outbox, now).into_iter().filter_map(|(text, t)| Some((text, t?))));
-            let Some(first) = flying.pop_front() else { break };
+            in_flight.extend(send(&mut outbox, now).into_iter().filter_map(|(text, t)| Some((text, t?))));
+            let Some(first) = in_flight.pop_front() else { break };
             ack(&mut outbox, &mut broker, first);
         }
         for report in std::mem::take(&mut outbox.reports) {

@@ -1,0 +1,323 @@
+//! The world: the daemon's threads, channels and connections.
+
+use super::effect::{Counters, Effect, Readings, Room, Service};
+use crate::board::{self, Board};
+use crate::daemon::access::Access;
+use crate::daemon::adapt::tasks as adapt;
+use crate::daemon::adapt::trainer::{self, Pace, RoundOrder};
+use crate::daemon::background::Background;
+use crate::daemon::board::gpio::Lamp;
+use crate::daemon::event::{Done, Event, Inbox, Message, Ticket};
+use crate::daemon::frames::Order;
+use crate::daemon::pair::files;
+use crate::daemon::store_thread::{StoreClient, StoreOrder, StoreTask};
+use crate::daemon::worker::Worker;
+use crate::web::{self, Answer};
+use bytes::Bytes;
+use graft_base::systemd;
+use graft_camera::Slot;
+use graft_mqtt as mqtt;
+use graft_store::Store;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, oneshot};
+
+/// Progress of a round is told at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// What the start hands over.
+pub struct LiveParts {
+    /// Tells the loop.
+    pub inbox: Inbox,
+    /// The database.
+    pub store: Store,
+    /// Niceness of the trainer's thread.
+    pub nice: i32,
+    /// The inference thread.
+    pub orders: mpsc::Sender<Order>,
+    /// The newest frame.
+    pub slot: Arc<Slot>,
+    /// Turns of the inference thread.
+    pub inference_turns: Arc<AtomicU64>,
+    /// Frames that it could not use.
+    pub inference_failures: Arc<AtomicU64>,
+    /// The board's sensors.
+    pub board: Board,
+    /// The lamp.
+    pub lamp: Lamp,
+    /// The state folder.
+    pub state: PathBuf,
+}
+
+/// See [`super::Effects`].
+pub struct Live {
+    inbox: Inbox,
+    store: Worker<StoreOrder>,
+    trainer: Worker<TrainerOrder>,
+    orders: mpsc::Sender<Order>,
+    round_share: Arc<AtomicU32>,
+    slot: Arc<Slot>,
+    inference_turns: Arc<AtomicU64>,
+    inference_failures: Arc<AtomicU64>,
+    board: Board,
+    lamp: Lamp,
+    state: PathBuf,
+    mqtt: Option<mqtt::Handle>,
+    watchers: broadcast::Sender<String>,
+    requests: HashMap<Ticket, oneshot::Sender<Answer>>,
+    acknowledgements: HashMap<Ticket, mqtt::Ack>,
+    tickets: u64,
+}
+
+/// What the trainer's thread is told.
+#[derive(Debug)]
+enum TrainerOrder {
+    /// Give way to inference.
+    Nice(i32),
+    /// Carry out a round.
+    Round(Box<RoundOrder>),
+    /// Show that it moves.
+    Nothing,
+}
+
+impl Live {
+    /// Starts the threads of the store and the trainer.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn new(parts: LiveParts) -> std::io::Result<Self> {
+        let round_share = Arc::new(AtomicU32::new(100));
+        let trainer_turns = Arc::<AtomicU64>::default();
+        let (mut store, inbox) = (parts.store, parts.inbox.clone());
+        let carry_out = move |order: StoreOrder| order.carry_out(&mut store, &inbox);
+        let store = Worker::spawn("store", Arc::default(), carry_out)?;
+        let (inbox, share, turns) =
+            (parts.inbox.clone(), Arc::clone(&round_share), Arc::clone(&trainer_turns));
+        let train = move |order| match order {
+            TrainerOrder::Nice(increment) => trainer::nice(increment),
+            TrainerOrder::Round(round) => train(*round, &inbox, Pace::new(turns.clone(), share.clone())),
+            TrainerOrder::Nothing => {}
+        };
+        let trainer = Worker::spawn("train", trainer_turns, train)?;
+        trainer.tell(TrainerOrder::Nice(parts.nice));
+        Ok(Self {
+            inbox: parts.inbox,
+            store,
+            trainer,
+            orders: parts.orders,
+            round_share,
+            slot: parts.slot,
+            inference_turns: parts.inference_turns,
+            inference_failures: parts.inference_failures,
+            board: parts.board,
+            lamp: parts.lamp,
+            state: parts.state,
+            mqtt: None,
+            watchers: broadcast::channel(256).0,
+            requests: HashMap::new(),
+            acknowledgements: HashMap::new(),
+            tickets: 0,
+        })
+    }
+
+    /// The broker's session is there from now on.
+    pub fn connect(&mut self, session: mqtt::Handle) {
+        self.mqtt = Some(session);
+    }
+
+    /// Whoever watches over HTTP subscribes here.
+    pub fn watchers(&self) -> broadcast::Sender<String> {
+        self.watchers.clone()
+    }
+
+    /// The newest frame.
+    pub fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Ends the inference thread, and gives the broker's session to be closed.
+    pub fn stop(&mut self) -> Option<mqtt::Handle> {
+        self.slot.close();
+        let _ = self.orders.send(Order::Stop);
+        self.mqtt.take()
+    }
+
+    /// Whether the threads of store and trainer still run.
+    pub fn alive(&self) -> bool {
+        self.store.alive() && self.trainer.alive()
+    }
+
+    /// A request of the command socket as an event: its answer has a ticket from now on.
+    pub fn request(&mut self, request: web::Request) -> Event {
+        let ticket = self.ticket();
+        let (event, reply) = match request {
+            web::Request::Command { op, body, reply, .. } => (Event::Request { op, body, ticket }, reply),
+            web::Request::View { view, reply } => (Event::View(view, ticket), reply),
+        };
+        self.requests.insert(ticket, reply);
+        event
+    }
+
+    /// What the broker's session says as an event: the acknowledgement of a message has a ticket from now on.
+    pub fn report(&mut self, report: mqtt::Report) -> Event {
+        match report {
+            mqtt::Report::Connected { max_packet_out, .. } => Event::Connected { max_packet_out },
+            mqtt::Report::Disconnected { reason } => Event::Disconnected(reason),
+            mqtt::Report::Acked(token) => Event::Delivered { token, refused: None },
+            mqtt::Report::Refused { token, reason } => Event::Delivered { token, refused: Some(reason) },
+            mqtt::Report::Command(incoming) => {
+                let ticket = self.ticket();
+                self.acknowledgements.insert(ticket, incoming.ack);
+                Event::Message(Message {
+                    topic: incoming.topic,
+                    payload: incoming.payload,
+                    retain: incoming.retain,
+                    response_topic: incoming.response_topic,
+                    correlation: incoming.correlation,
+                    expiry_s: incoming.expiry_s,
+                    ticket,
+                })
+            }
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    pub(super) fn has_broker(&self) -> bool {
+        self.mqtt.is_some()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let turns = |count: &AtomicU64| Some(count.load(Ordering::Relaxed));
+        Counters {
+            received: self.slot.received(),
+            dropped: self.slot.drops(),
+            failed: self.inference_failures.load(Ordering::Relaxed),
+            mqtt: self.mqtt.as_ref().map(mqtt::Handle::stats),
+            turns: [
+                Some(self.slot.turns()),
+                turns(&self.inference_turns),
+                Some(self.store.turns()),
+                Some(self.trainer.turns()),
+                self.mqtt.as_ref().map(mqtt::Handle::turns),
+            ],
+        }
+    }
+
+    pub(super) fn readings(&self) -> Readings {
+        Readings {
+            temperature_c: self.board.temperature_c(),
+            throttle: self.board.throttle(),
+            rss_bytes: self.board.rss_bytes(),
+            written_bytes: self.board.written_bytes(),
+            disk_free_bytes: board::free_bytes(&self.state),
+        }
+    }
+
+    pub(super) fn room(&self) -> Room {
+        Room { free: board::free_bytes(&self.state), used: files::used(&self.state) }
+    }
+
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Store(task) => self.store.tell(StoreOrder::Task(task)),
+            Effect::Train(order) => self.trainer.tell(TrainerOrder::Round(order)),
+            Effect::RoundShare(percent) => self.round_share.store(percent, Ordering::Relaxed),
+            Effect::Start(work) => self.start(work),
+            Effect::Lamp(lit) => self.lamp.set(lit),
+            Effect::Service(Service::Ready(line)) => systemd::ready(&line),
+            Effect::Service(Service::Status(line)) => systemd::status(&line),
+            Effect::Service(Service::Alive) => systemd::alive(),
+            Effect::Service(Service::Reloading) => systemd::reloading(),
+            Effect::TellRepeats => crate::log::tell_repeats(),
+            Effect::Nudge => {
+                if let Some(mqtt) = &self.mqtt {
+                    mqtt.poke();
+                }
+                self.store.tell(StoreOrder::Task(StoreTask::Nothing));
+                self.trainer.tell(TrainerOrder::Nothing);
+            }
+            // The thread is gone only when the daemon ends.
+            Effect::Order(order) => drop(self.orders.send(order)),
+            // Nobody watching is no error.
+            Effect::Watch(line) => drop(self.watchers.send(line)),
+            Effect::Answer(ticket, answer) => {
+                if let Some(reply) = self.requests.remove(&ticket) {
+                    // The client may have gone.
+                    let _ = reply.send(answer);
+                }
+            }
+            Effect::AnswerCrop(ticket, picture) => {
+                if let Some(reply) = self.requests.remove(&ticket) {
+                    tokio::task::spawn_blocking(move || {
+                        let body = Bytes::copy_from_slice(picture.wait());
+                        let _ = reply.send(Answer::bytes("image/jpeg", body));
+                    });
+                }
+            }
+            Effect::Publish(_)
+            | Effect::Retain { .. }
+            | Effect::Clear(_)
+            | Effect::Sequence { .. }
+            | Effect::Acknowledge(_) => self.to_broker(effect),
+        }
+    }
+
+    fn to_broker(&mut self, effect: Effect) {
+        let Some(mqtt) = &self.mqtt else { return };
+        match effect {
+            Effect::Publish(publication) => mqtt.publish(publication),
+            Effect::Retain { topic, payload } => mqtt.retain(topic, payload),
+            Effect::Clear(topic) => mqtt.clear(topic),
+            Effect::Sequence { stages, token } => mqtt.sequence(stages, Some(token)),
+            Effect::Acknowledge(ticket) => {
+                if let Some(ack) = self.acknowledgements.remove(&ticket) {
+                    mqtt.ack(ack);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&self, work: Background) {
+        let access = Access {
+            store: StoreClient::new(self.store.sender()),
+            orders: self.orders.clone(),
+            inbox: self.inbox.clone(),
+        };
+        let again = work.clone();
+        let thread = std::thread::Builder::new().name(work.name().into());
+        if let Err(error) = thread.spawn(move || work.run(&access))
+            && let Some(done) = again.failed(&error)
+        {
+            self.inbox.done(done);
+        }
+    }
+}
+
+/// One round on the trainer's thread. A fault in it must not end the thread, and with it every later round.
+fn train(order: RoundOrder, inbox: &Inbox, mut pace: Pace) {
+    let RoundOrder { job, assignment, cancel } = order;
+    let mut told: Option<Instant> = None;
+    let mut report = |progress: graft_learn::Progress| {
+        pace.step();
+        if told.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
+            told = Some(Instant::now());
+            inbox.progress(job, progress.phase, progress.done, progress.total);
+        }
+    };
+    let run = AssertUnwindSafe(|| trainer::run(&assignment, cancel.flag(), &mut report));
+    let result = match std::panic::catch_unwind(run) {
+        Ok(result) => result.map_err(Some),
+        Err(_) => Err(None),
+    };
+    inbox.done(Done::Adapt(adapt::Done::Round(job, Box::new(result))));
+}

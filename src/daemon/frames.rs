@@ -1,0 +1,171 @@
+//! What travels to and from the inference thread: heads and backbones in, observations out.
+
+use super::pair::change::PairChange;
+use super::picture::Picture;
+use graft_backbone::Backbone;
+use graft_base::frame::Rgb;
+use graft_camera::FrameCheck;
+use graft_control::{Origin, Version};
+use graft_learn::{Head, Prediction};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+/// The newest frame may be labelled only while it is this young: people label what they see now.
+pub const FRESH: Duration = Duration::from_secs(2);
+
+/// A head in use: what the inference thread needs to turn an embedding into words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActiveHead {
+    /// 0 for the untrained head that stands in until the first round.
+    pub version: Version,
+    /// The weights.
+    pub head: Arc<Head>,
+    /// The class list.
+    pub classes: Arc<[String]>,
+}
+
+/// A loaded backbone with the name of the embeddings that it makes here.
+pub struct Network {
+    /// The frozen network.
+    pub backbone: Backbone,
+    /// Names the embeddings that belong together: same network, same cut, same preprocessing, same region.
+    pub key: Arc<str>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Network({})", self.key)
+    }
+}
+
+/// A network on its way to the inference thread. Clones share it; the first [`LoadedNetwork::take`] gets it.
+#[derive(Clone)]
+pub struct LoadedNetwork {
+    key: Arc<str>,
+    inside: Arc<Mutex<Option<Box<Network>>>>,
+}
+
+impl LoadedNetwork {
+    /// Of a backbone whose embeddings have this name.
+    pub fn new(backbone: Backbone, key: Arc<str>) -> Self {
+        let network = Box::new(Network { backbone, key: Arc::clone(&key) });
+        Self { key, inside: Arc::new(Mutex::new(Some(network))) }
+    }
+
+    /// The network, once.
+    pub fn take(&self) -> Option<Box<Network>> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for LoadedNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoadedNetwork({})", self.key)
+    }
+}
+
+/// What the inference thread is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Use this head from the next frame on, then say [`Installed`].
+    Install {
+        /// The head.
+        head: ActiveHead,
+        /// What is said then; `None`: nothing.
+        then: Option<Installed>,
+    },
+    /// Use this backbone, and this head on it, from the next frame on, then say [`Installed`].
+    InstallPair {
+        /// The backbone.
+        network: LoadedNetwork,
+        /// Its head.
+        head: ActiveHead,
+        /// What is said then.
+        then: Installed,
+    },
+    /// Embed a picture from outside.
+    Embed {
+        /// The picture.
+        picture: Box<Rgb>,
+        /// Whether it is a crop already.
+        crop: bool,
+        /// Who waits for it.
+        answer: mpsc::Sender<Result<Embedded, String>>,
+    },
+    /// End the thread.
+    Stop,
+}
+
+/// A stored head, and perhaps a backbone, is in use now.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// What it came from.
+    pub origin: Origin,
+    /// The head.
+    pub version: Version,
+    /// The backbone that changed with it.
+    pub change: Option<PairChange>,
+}
+
+/// A picture from outside, embedded: its crop as JPEG and the embedding.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The crop as it is stored.
+    pub jpeg: Vec<u8>,
+    /// `[width]`.
+    pub embedding: Vec<f32>,
+    /// [`Network::key`] of what made it.
+    pub key: Arc<str>,
+}
+
+/// What is kept of a frame that the backbone saw.
+#[derive(Clone, Debug)]
+pub struct SeenFrame {
+    /// [`graft_base::frame::Frame::id`].
+    pub frame: u64,
+    /// When it was taken.
+    pub taken: Instant,
+    /// When it was taken, in milliseconds since 1970.
+    pub wall_ms: i64,
+    /// Its file, where it had one.
+    pub name: Option<Arc<str>>,
+    /// The crop.
+    pub picture: Picture,
+    /// `[width]`.
+    pub embedding: Arc<[f32]>,
+    /// [`Network::key`] of what made the embedding.
+    pub key: Arc<str>,
+    /// The sample that a label made of it.
+    pub sample: Option<i64>,
+}
+
+/// What came of one frame.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The frame as the ring keeps it.
+    pub seen: SeenFrame,
+    /// What the whole picture looks like.
+    pub glance: FrameCheck,
+    /// The crop's picture is encoded for the ring: false means that this frame cannot be labelled.
+    pub kept: bool,
+    /// The head's prediction; `None` without a head.
+    pub prediction: Option<(ActiveHead, Prediction)>,
+    /// The embedding is that of an earlier frame, because the crop had not changed.
+    pub reused: bool,
+    /// From the slot to the prediction, in milliseconds.
+    pub infer_ms: f32,
+    /// From the moment that the frame was taken to the slot, in milliseconds.
+    pub age_ms: f32,
+}
+
+impl Observation {
+    /// The predicted class; `None` without a head, and where the frame is unlike every class.
+    pub fn class(&self) -> Option<&str> {
+        let (active, prediction) = self.prediction.as_ref()?;
+        if prediction.is_unknown() {
+            return None;
+        }
+        active.classes.get(prediction.class).map(String::as_str)
+    }
+}
