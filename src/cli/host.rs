@@ -152,7 +152,7 @@ fn told(status: &Status) -> String {
         text += &format!("group {group} is to have {} version {}\n", wanted.line, wanted.progress.version);
         for (device, member) in &wanted.progress.devices {
             let reason = member.reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default();
-            text += &format!("  {device}: {}{reason}\n", member.is.as_str());
+            text += &format!("  {device}: {}{reason}\n", member.state.as_str());
         }
     }
     text

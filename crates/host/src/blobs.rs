@@ -23,7 +23,7 @@ const PIECE: usize = 8 << 20;
 
 /// The store.
 #[derive(Clone, Debug)]
-pub struct Blobs {
+pub(crate) struct Blobs {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
 }
@@ -33,7 +33,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When the address is none, or the folder cannot be made.
-    pub fn open(url: &str) -> Result<Self> {
+    pub(crate) fn open(url: &str) -> Result<Self> {
         if url.contains("://") {
             let parsed = url.parse().with_context(|| format!("store.url {url} is no address"))?;
             let options = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
@@ -56,7 +56,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn list(&self) -> Result<HashMap<String, (u64, SystemTime)>> {
+    pub(crate) async fn list(&self) -> Result<HashMap<String, (u64, SystemTime)>> {
         let listed =
             self.store.list_with_delimiter(Some(&self.prefix)).await.context("the store does not answer")?;
         let named = listed.objects.into_iter().filter_map(|object| {
@@ -70,7 +70,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn size(&self, name: &str) -> Result<Option<u64>> {
+    pub(crate) async fn size(&self, name: &str) -> Result<Option<u64>> {
         match self.store.head(&self.at(name)).await {
             Ok(object) => Ok(Some(object.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -82,7 +82,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When the file cannot be read, or the store does not take it.
-    pub async fn keep(&self, name: &str, file: &FilePath) -> Result<()> {
+    pub(crate) async fn keep(&self, name: &str, file: &FilePath) -> Result<()> {
         let cannot = || format!("{name} could not be put into the store");
         let size = std::fs::metadata(file).with_context(cannot)?.len();
         let mut open = File::open(file).with_context(cannot)?;
@@ -111,7 +111,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When it is not there, or is not what its name says.
-    pub async fn fetch(&self, blob: &Blob, file: &FilePath) -> Result<()> {
+    pub(crate) async fn fetch(&self, blob: &Blob, file: &FilePath) -> Result<()> {
         if std::fs::metadata(file).is_ok_and(|about| about.len() == blob.size) {
             return Ok(());
         }
@@ -141,7 +141,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When it is not there.
-    pub async fn body(&self, name: &str, from: u64) -> Result<Body> {
+    pub(crate) async fn body(&self, name: &str, from: u64) -> Result<Body> {
         let options =
             GetOptions { range: (from > 0).then_some(GetRange::Offset(from)), ..GetOptions::default() };
         let got = self.store.get_opts(&self.at(name), options).await.context("the store does not have it")?;
@@ -152,7 +152,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn sweep(&self, keep: Duration, needed: impl Fn(&str) -> bool) -> Result<usize> {
+    pub(crate) async fn sweep(&self, keep: Duration, needed: impl Fn(&str) -> bool) -> Result<usize> {
         let mut gone = 0;
         for (name, (_, since)) in self.list().await? {
             if !needed(&name) && since.elapsed().is_ok_and(|age| age >= keep) {

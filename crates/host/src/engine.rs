@@ -1,4 +1,4 @@
-//! The training engine: a child process that is given a job folder and says how far it is.
+//! The training engine: a child process that works in a job folder and prints its progress.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -9,63 +9,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::settings::Engine;
+use crate::decide::{EngineEnd, HostEvent, Task};
+use crate::settings::Engine;
 use graft_base::whole_file;
 
 /// Where a job folder keeps the process group of its engine.
 const PID_FILE: &str = "engine.pid";
-/// What the engine says on standard error.
+/// What the engine writes on standard error.
 const LOG_FILE: &str = "engine.log";
 /// Longest line of progress that is read.
 const LINE_BYTES: u64 = 64 << 10;
 
-/// One line of progress. Readers pass over what they do not know.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Line {
-    /// Steps done.
-    pub step: u64,
-    /// Of so many.
-    pub steps: u64,
-    /// Passes over the samples.
-    pub epoch: Option<u64>,
-    /// What it is doing.
-    pub stage: String,
-    /// Training loss.
-    pub loss: Option<f64>,
-    /// Share of held-out samples that are right.
-    pub val_accuracy: Option<f64>,
-    /// Seconds to go.
-    pub eta_s: Option<f64>,
-}
-
-/// How the engine ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The result is in the job folder.
-    Done,
-    /// Nothing is better than the head alone.
-    NoImprovement,
-    /// The job cannot be done; its own words.
-    BadJob(String),
-    /// It ended otherwise: worth another try.
-    Broke(String),
-}
-
-/// What an engine tells.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Said {
-    /// How far it is.
-    Progress(Line),
-    /// That it ended.
-    Ended(End),
-}
-
-/// An engine at work. Dropped, it is killed.
-pub struct Running {
+/// An engine that runs. Dropped, its process group is killed.
+pub(crate) struct Running {
     group: Pid,
 }
 
@@ -76,16 +34,16 @@ impl Drop for Running {
     }
 }
 
-/// Starts the engine on a job folder; what it says comes with `name` through `tx`.
+/// Starts the engine on a job folder; its progress and its end go to `events` under `task`.
 ///
 /// # Errors
 /// When it cannot be started; the text says what to do.
-pub fn start(
+pub(crate) fn start(
     engine: &Engine,
     folder: &Path,
     device: &str,
-    name: String,
-    tx: mpsc::Sender<(String, Said)>,
+    task: Task,
+    events: mpsc::Sender<HostEvent>,
 ) -> Result<Running> {
     end_left_over(folder)?;
     let [program, arguments @ ..] = &engine.command[..] else { anyhow::bail!("engine.command is empty") };
@@ -111,41 +69,42 @@ pub fn start(
             let mut lines = BufReader::new(stdout);
             let mut line = String::new();
             while lines.by_ref().take(LINE_BYTES).read_line(&mut line).is_ok_and(|count| count > 0) {
-                if let Ok(line) = serde_json::from_str(&line)
-                    && tx.blocking_send((name.clone(), Said::Progress(line))).is_err()
-                {
-                    break;
+                if let Ok(figures) = serde_json::from_str(&line) {
+                    let progress = HostEvent::EngineProgress { task: task.clone(), figures };
+                    if events.blocking_send(progress).is_err() {
+                        break;
+                    }
                 }
                 line.clear();
             }
         }
         let end = ended(&mut child, &folder);
-        // Nobody listens any more: the host is stopping.
-        let _ = tx.blocking_send((name, Said::Ended(end)));
+        // The channel is closed once the host stops.
+        let _ = events.blocking_send(HostEvent::EngineEnded { task, end });
     })?;
     Ok(running)
 }
 
-fn ended(child: &mut Child, folder: &Path) -> End {
+fn ended(child: &mut Child, folder: &Path) -> EngineEnd {
     let status = match child.wait() {
         Ok(status) => status,
-        Err(error) => return End::Broke(format!("the engine was lost: {error}")),
+        Err(error) => return EngineEnd::Failed(format!("the engine was lost: {error}")),
     };
     let _ = std::fs::remove_file(folder.join(PID_FILE));
-    let words = last_words(folder);
+    let reason = last_log_line(folder);
     match (status.code(), status.signal()) {
-        (Some(0), _) => End::Done,
-        (Some(3), _) => End::NoImprovement,
-        (Some(2), _) => End::BadJob(words),
-        (Some(code), _) => End::Broke(format!("the engine ended with {code}: {words}")),
+        (Some(0), _) => EngineEnd::Done,
+        (Some(3), _) => EngineEnd::NoImprovement,
+        (Some(2), _) => EngineEnd::BadJob(reason),
+        (Some(code), _) => EngineEnd::Failed(format!("the engine ended with {code}: {reason}")),
         (None, signal) => {
-            End::Broke(format!("the engine was killed by signal {}", signal.unwrap_or_default()))
+            EngineEnd::Failed(format!("the engine was killed by signal {}", signal.unwrap_or_default()))
         }
     }
 }
 
 /// The last line that the engine wrote on standard error.
-fn last_words(folder: &Path) -> String {
+fn last_log_line(folder: &Path) -> String {
     let text = std::fs::read(folder.join(LOG_FILE)).unwrap_or_default();
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");

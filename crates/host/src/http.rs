@@ -1,4 +1,4 @@
-//! The HTTP side: boards put their files here and fetch their backbones. docs/reference/offload.md is its description.
+//! The HTTP server: boards upload their files and download their backbones. docs/reference/offload.md is its description.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -20,10 +20,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::book::{Job, Phase};
-use super::desk::Desk;
-use super::settings::Settings;
-use super::uploads;
+use crate::job::{Job, Phase};
+use crate::settings::Settings;
+use crate::storage::Storage;
+use crate::uploads;
 use graft_base::whole_file;
 use graft_wire::digest::sha256;
 use graft_wire::error::{Code, Error, http_status};
@@ -80,15 +80,14 @@ impl IntoResponse for Refused {
 }
 
 /// A server that listens.
-pub struct Server {
-    /// Where.
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     handle: Handle<SocketAddr>,
 }
 
 impl Server {
     /// Ends it; requests under way get a moment.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.handle.graceful_shutdown(Some(Duration::from_secs(2)));
     }
 }
@@ -97,8 +96,8 @@ impl Server {
 ///
 /// # Errors
 /// When the address cannot be used, or a file of the certificate cannot be read.
-pub async fn listen(settings: &Settings, desk: Arc<Desk>) -> anyhow::Result<Server> {
-    let (http, app, handle) = (&settings.http, router(desk).into_make_service(), Handle::new());
+pub(crate) async fn listen(settings: &Settings, storage: Arc<Storage>) -> anyhow::Result<Server> {
+    let (http, app, handle) = (&settings.http, router(storage).into_make_service(), Handle::new());
     let listener = std::net::TcpListener::bind(http.listen)
         .with_context(|| format!("http.listen {} cannot be listened on", http.listen))?;
     listener.set_nonblocking(true)?;
@@ -117,7 +116,7 @@ pub async fn listen(settings: &Settings, desk: Arc<Desk>) -> anyhow::Result<Serv
     Ok(Server { address, handle })
 }
 
-fn router(desk: Arc<Desk>) -> Router {
+fn router(storage: Arc<Storage>) -> Router {
     Router::new()
         .route("/healthz", get(async || Json(json!({"status": "ok"}))))
         .route("/v1/jobs/{job}/manifest", put(manifest))
@@ -125,7 +124,7 @@ fn router(desk: Arc<Desk>) -> Router {
         .fallback(async || {
             Refused::from(Error::new(Code::NotFound, "there is nothing here; see docs/reference/offload.md"))
         })
-        .with_state(desk)
+        .with_state(storage)
 }
 
 /// The token of a request.
@@ -138,25 +137,25 @@ fn denied() -> Refused {
 }
 
 /// The job that a request's token opens.
-fn job_of(desk: &Desk, headers: &HeaderMap) -> Result<Job, Refused> {
-    token(headers).and_then(|token| desk.book().by_token(token).cloned()).ok_or_else(denied)
+fn job_of(storage: &Storage, headers: &HeaderMap) -> Result<Job, Refused> {
+    token(headers).and_then(|token| storage.records().by_token(token).cloned()).ok_or_else(denied)
 }
 
 /// The file of a job that an address names.
-fn blob_of(desk: &Desk, job: &Job, hex: &str) -> Result<Blob, Refused> {
-    let dataset = desk.book().dataset(&job.name());
+fn blob_of(storage: &Storage, job: &Job, hex: &str) -> Result<Blob, Refused> {
+    let dataset = storage.records().dataset(&job.name());
     let listed = dataset.and_then(|d| d.blobs().into_iter().find(|blob| blob.hex() == hex));
     listed.ok_or_else(|| Error::new(Code::NotFound, "the job lists no such file; send its list first").into())
 }
 
 /// `PUT /v1/jobs/{job}/manifest`: everything is checked before anything is stored.
 async fn manifest(
-    State(desk): State<Arc<Desk>>,
+    State(storage): State<Arc<Storage>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let job = job_of(&desk, &headers)?;
+    let job = job_of(&storage, &headers)?;
     if job.offer.job != id {
         return Err(denied());
     }
@@ -179,40 +178,40 @@ async fn manifest(
         let message = "the list is of another device or backbone than the offer";
         return Err(Error::new(Code::Incompatible, message).into());
     }
-    has_room(&desk, &job.name(), &dataset).await?;
+    has_room(&storage, &job.name(), &dataset).await?;
     if job.phase == Phase::Receiving {
-        let path = desk.book().folder(&job.name()).join("dataset.json");
+        let path = storage.records().folder(&job.name()).join("dataset.json");
         whole_file::write(&path, &bytes, 0o600)?;
     }
-    finish_whole(&desk, &job).await?;
-    let missing = desk.missing(&job).await?.unwrap_or_default();
+    admit_complete(&storage, &job).await?;
+    let missing = storage.missing(&job).await?.unwrap_or_default();
     if missing.is_empty() {
-        // A full queue means that the loop is about to look anyway.
-        let _ = desk.ready.try_send(job.name());
+        storage.upload_complete(&job).await;
     }
     let names: Vec<&str> = missing.iter().map(Blob::hex).collect();
     Ok(Json(json!({ "missing": names })).into_response())
 }
 
 /// Whether a job stays within the limits, with what others were promised and have not sent yet.
-async fn has_room(desk: &Desk, name: &str, dataset: &Dataset) -> Result<(), Refused> {
+async fn has_room(storage: &Storage, name: &str, dataset: &Dataset) -> Result<(), Refused> {
     let total: u64 = dataset.blobs().iter().fold(0, |sum, blob| sum.saturating_add(blob.size));
-    if total > desk.max_job_bytes {
-        let most = desk.max_job_bytes;
+    if total > storage.limits.max_job_bytes {
+        let most = storage.limits.max_job_bytes;
         let message = format!("the job has {total} bytes; this host takes jobs of {most} (offers.max_gb)");
         return Err(Error::new(Code::TooLarge, message).into());
     }
-    let there = desk.blobs.list().await?;
+    let there = storage.blobs.list().await?;
     let mut promised = {
-        let book = desk.book();
-        let others = book.jobs().filter(|(other, _)| *other != name).map(|(other, _)| book.dataset(other));
+        let records = storage.records();
+        let others =
+            records.jobs().filter(|(other, _)| *other != name).map(|(other, _)| records.dataset(other));
         others.flatten().flat_map(|d| d.blobs()).collect::<HashSet<Blob>>()
     };
     promised.extend(dataset.blobs());
     let used: u64 = there.values().map(|(size, _)| size).sum();
     let new: u64 = promised.iter().filter(|b| !there.contains_key(b.hex())).map(|b| b.size).sum();
-    if used.saturating_add(new) > desk.quota_bytes {
-        let quota = desk.quota_bytes;
+    if used.saturating_add(new) > storage.limits.quota_bytes {
+        let quota = storage.limits.quota_bytes;
         let message =
             format!("{new} more bytes do not fit: {used} of {quota} are used (store.quota_gb of the host)");
         return Err(Error::new(Code::DiskFull, message).into());
@@ -221,13 +220,13 @@ async fn has_room(desk: &Desk, name: &str, dataset: &Dataset) -> Result<(), Refu
 }
 
 /// Files that were whole when this host was killed, before it had looked at them.
-async fn finish_whole(desk: &Desk, job: &Job) -> Result<(), Refused> {
-    for blob in desk.missing(job).await?.unwrap_or_default() {
-        let path = desk.incoming(&job.name(), &blob);
+async fn admit_complete(storage: &Storage, job: &Job) -> Result<(), Refused> {
+    for blob in storage.missing(job).await?.unwrap_or_default() {
+        let path = storage.incoming(&job.name(), &blob);
         if uploads::received(&path) >= blob.size {
-            let _turn = desk.uploads.turn(&path).await;
+            let _lock = storage.uploads.lock(&path).await;
             if uploads::received(&path) >= blob.size {
-                desk.admit(&job.name(), &blob).await?;
+                storage.admit(&job.name(), &blob).await?;
             }
         }
     }
@@ -236,36 +235,36 @@ async fn finish_whole(desk: &Desk, job: &Job) -> Result<(), Refused> {
 
 /// `HEAD /v1/blobs/{hex}`: how much of a file is here.
 async fn offset(
-    State(desk): State<Arc<Desk>>,
+    State(storage): State<Arc<Storage>>,
     Path(hex): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let job = job_of(&desk, &headers)?;
-    let blob = blob_of(&desk, &job, &hex)?;
-    let there = desk.blobs.size(blob.hex()).await?;
+    let job = job_of(&storage, &headers)?;
+    let blob = blob_of(&storage, &job, &hex)?;
+    let there = storage.blobs.size(blob.hex()).await?;
     let received = match there {
         Some(size) if size == blob.size => size,
         // A whole file that was not looked at yet counts as one that lacks its end, so that the board asks for the verdict.
-        _ => uploads::received(&desk.incoming(&job.name(), &blob)).min(blob.size.saturating_sub(1)),
+        _ => uploads::received(&storage.incoming(&job.name(), &blob)).min(blob.size.saturating_sub(1)),
     };
     Ok((StatusCode::OK, [(OFFSET, received.to_string())]).into_response())
 }
 
 /// `PUT /v1/blobs/{hex}`: the next piece of a file.
 async fn upload(
-    State(desk): State<Arc<Desk>>,
+    State(storage): State<Arc<Storage>>,
     Path(hex): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let job = job_of(&desk, &headers)?;
-    let blob = blob_of(&desk, &job, &hex)?;
+    let job = job_of(&storage, &headers)?;
+    let blob = blob_of(&storage, &job, &hex)?;
     let (from, to) = content_range(&headers, blob.size)?;
-    if desk.blobs.size(blob.hex()).await? == Some(blob.size) {
+    if storage.blobs.size(blob.hex()).await? == Some(blob.size) {
         return Ok(StatusCode::CREATED.into_response());
     }
-    let path = desk.incoming(&job.name(), &blob);
-    let _turn = desk.uploads.turn(&path).await;
+    let path = storage.incoming(&job.name(), &blob);
+    let _lock = storage.uploads.lock(&path).await;
     let mut have = uploads::received(&path);
     // The last byte may be sent again: it asks for the verdict on a file that is whole already.
     if have == blob.size && from + 1 == blob.size {
@@ -288,19 +287,18 @@ async fn upload(
         std::io::Write::write_all(&mut file, &piece)?;
         left -= piece.len() as u64;
     }
-    tokio::task::spawn_blocking(move || uploads::settle(file)).await.map_err(anyhow::Error::from)??;
+    tokio::task::spawn_blocking(move || uploads::sync(file)).await.map_err(anyhow::Error::from)??;
     if left > 0 {
         return Err(Error::new(Code::Timeout, "the piece broke off; ask with HEAD and go on").into());
     }
     if to < blob.size {
         return Ok(StatusCode::ACCEPTED.into_response());
     }
-    if !desk.admit(&job.name(), &blob).await? {
+    if !storage.admit(&job.name(), &blob).await? {
         let message = "the bytes are not those that the digest names; the file starts again at 0";
         return Err(Error::new(Code::DigestMismatch, message).into());
     }
-    // As above: a full queue is as good.
-    let _ = desk.ready.try_send(job.name());
+    storage.upload_complete(&job).await;
     Ok(StatusCode::CREATED.into_response())
 }
 
@@ -321,15 +319,15 @@ fn content_range(headers: &HeaderMap, size: u64) -> Result<(u64, u64), Refused> 
 
 /// `GET /v1/blobs/{hex}`: a file of a result, from where the board has it.
 async fn download(
-    State(desk): State<Arc<Desk>>,
+    State(storage): State<Arc<Storage>>,
     Path(hex): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let token = token(&headers).ok_or_else(denied)?;
-    let files = match desk.book().by_token(token).map(|job| job.phase.clone()) {
+    let files = match storage.records().by_token(token).map(|job| job.phase.clone()) {
         Some(Phase::Returned { manifest }) => manifest.files,
         Some(_) => return Err(Error::new(Code::NotFound, "the job has no result yet").into()),
-        None => desk.fleet().files_of(token).ok_or_else(denied)?,
+        None => storage.fleet().files_of(token).ok_or_else(denied)?,
     };
     let found = files.named().into_iter().map(|(_, blob)| blob).find(|blob| blob.hex() == hex);
     let blob = found.ok_or_else(|| Error::new(Code::NotFound, "the result has no such file"))?.clone();
@@ -338,7 +336,7 @@ async fn download(
         .and_then(|v| v.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<u64>().ok())
         .filter(|from| *from < blob.size)
         .unwrap_or(0);
-    let body = desk.blobs.body(blob.hex(), from).await?;
+    let body = storage.blobs.body(blob.hex(), from).await?;
     let mut response = Response::new(body);
     let head = response.headers_mut();
     head.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("application/octet-stream"));
@@ -351,4 +349,27 @@ async fn download(
         }
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_lies_within_its_file() {
+        let range = |text: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(text) = text {
+                headers.insert(CONTENT_RANGE, axum::http::HeaderValue::from_static(text));
+            }
+            content_range(&headers, 10).map_err(|Refused(error, _)| error.code)
+        };
+        assert_eq!(range(Some("bytes 0-9/10")), Ok((0, 10)));
+        assert_eq!(range(Some("bytes 3-3/10")), Ok((3, 4)));
+        for wrong in ["bytes 0-10/10", "bytes 5-4/10", "bytes 0-9/11", "bytes 0-9", "0-9/10", "bytes -1-9/10"]
+        {
+            assert_eq!(range(Some(wrong)), Err(Code::BadRequest), "{wrong}");
+        }
+        assert_eq!(range(None), Err(Code::BadRequest));
+    }
 }

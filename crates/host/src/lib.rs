@@ -1,26 +1,27 @@
 //! `graft host`: takes fine-tuning jobs over MQTT, receives their files over HTTP, lets the training engine do them,
 //! checks the result with tract, signs it and gives it back. docs/guide/offload.md tells the story from outside.
 //!
-//! Everything that was promised is on disk before it is said: a job is one folder with one state file ([`book`]), and
-//! each phase begins when what it builds on is there. So a host that was killed goes on where it was, and what it says
-//! twice does no harm. The loop in [`run`] is the only place that decides.
+//! [`decide`] is the one place that decides: pure, over events and actions. [`run`] gives it what comes in, `executor`
+//! carries out what it says. A job is one folder with one record; nothing is promised before that is on disk. So a host
+//! that was killed goes on where it was, and what it says twice does no harm.
 #![forbid(unsafe_code)]
 
-mod advance;
 mod blobs;
-mod book;
-mod claims;
-mod desk;
+mod decide;
 mod engine;
+mod executor;
 mod fleet;
-mod folder;
-mod heard;
+mod group;
 mod http;
+mod incoming;
+mod job;
+mod job_folder;
 mod merge;
-mod reconcile;
+mod records;
 mod run;
 mod settings;
 mod status;
+mod storage;
 mod uploads;
 mod verify;
 
@@ -57,7 +58,7 @@ pub fn public_key(dir: &Path) -> Result<PublicKey> {
     Ok(key(dir)?.public())
 }
 
-/// Gives a group of boards the backbone of this version; the running host tells them.
+/// Assigns a group of boards the backbone of this version; the running host sends it to them.
 ///
 /// # Errors
 /// When there is no such version, or nothing can be written.
@@ -68,15 +69,14 @@ pub fn assign(
     group: &str,
 ) -> Result<BackboneManifest> {
     let key = key(&settings.dir)?;
-    fleet::Fleet::open(&settings.dir)?.assign(version, line, group, life(settings), &key)
+    let validity = validity(settings, now_ms());
+    fleet::Fleet::open(&settings.dir)?.assign(version, line, group, validity, &key)
 }
 
-/// From now on for as long as the settings say.
-fn life(settings: &Settings) -> fleet::Life {
-    let now = now_ms();
-    let expires =
-        now.saturating_add(i64::try_from(settings.offers.expires().as_millis()).unwrap_or(i64::MAX));
-    fleet::Life { created: rfc3339(now), expires: rfc3339(expires) }
+/// When a manifest that is signed now is made, and when it expires, RFC 3339.
+fn validity(settings: &Settings, now_ms: i64) -> (String, String) {
+    let days = i64::try_from(settings.offers.expires().as_millis()).unwrap_or(i64::MAX);
+    (rfc3339(now_ms), rfc3339(now_ms.saturating_add(days)))
 }
 
 /// Milliseconds since 1970, by the clock of the machine.
@@ -85,8 +85,8 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A secret that nobody can guess: 64 letters and digits.
-fn token() -> Result<String> {
+/// A bearer token: 256 random bits in 64 hexadecimal digits.
+fn random_token() -> Result<String> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers from the kernel: {e}"))?;
     Ok(hex(&bytes))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, json};
 
-use super::now_ms;
+use crate::now_ms;
 use graft_learn::{Balance, Statistics};
 use graft_wire::digest::sha256;
 use graft_wire::timestamp::rfc3339;

@@ -1,6 +1,6 @@
-//! The loop: offers come in, each job is moved on by what it waits for, boards are told.
+//! The loop: what comes in goes to the machine, what it decides to the executor.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,53 +10,19 @@ use bytes::Bytes;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::advance::{Came, Work};
-use super::blobs::Blobs;
-use super::book::Book;
-use super::desk::Desk;
-use super::engine::Said;
-use super::fleet::Fleet;
-use super::settings::Settings;
-use super::{http, key};
-use graft_mqtt::{self as mqtt, Publication};
-use graft_wire::command::Envelope;
-use graft_wire::messages::Info;
-use graft_wire::offload::Offer;
-use graft_wire::{Key, Topics};
+use crate::blobs::Blobs;
+use crate::decide::{HostEvent, Machine, Now, Policy};
+use crate::executor::Executor;
+use crate::fleet::Fleet;
+use crate::job::Job;
+use crate::records::Records;
+use crate::settings::Settings;
+use crate::storage::{Limits, Storage};
+use crate::{http, incoming, key, now_ms};
+use graft_mqtt::{self as mqtt, Report};
 
-/// The loop looks around this often.
+/// How often time passes for the machine.
 const TICK: Duration = Duration::from_millis(500);
-/// Old pictures are swept so often.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
-
-/// A board as it showed itself.
-#[derive(Default)]
-pub(super) struct Board {
-    pub(super) online: bool,
-    pub(super) info: Option<Info>,
-}
-
-/// The host.
-pub(super) struct Host {
-    pub(super) settings: Settings,
-    pub(super) key: Key,
-    pub(super) desk: Arc<Desk>,
-    pub(super) mqtt: mqtt::Handle,
-    /// What boards are told to reach us at.
-    pub(super) url: String,
-    /// Offers as they stand at the broker, by job name.
-    pub(super) offers: HashMap<String, Offer>,
-    pub(super) boards: HashMap<String, Board>,
-    /// Work under way, by job name.
-    pub(super) work: HashMap<String, Work>,
-    /// When something was last said about a job, or to a board of a group: kind and name.
-    pub(super) said: HashMap<(&'static str, String), Instant>,
-    /// Jobs that are left to others for now.
-    pub(super) avoid: HashMap<String, Instant>,
-    pub(super) connected: Option<Instant>,
-    pub(super) engine_tx: mpsc::Sender<(String, Said)>,
-    pub(super) came_tx: mpsc::Sender<(String, Came)>,
-}
 
 /// Runs the host until SIGTERM or SIGINT.
 ///
@@ -76,124 +42,124 @@ async fn serve(settings: Settings) -> Result<()> {
     if lock.try_lock().is_err() {
         bail!("a host runs in {} already; give each its own dir", settings.dir.display());
     }
-    let url = match settings.store.url.as_str() {
-        "" => settings.dir.join("blobs").display().to_string(),
-        url => url.to_owned(),
-    };
-    let (ready, mut readied) = mpsc::channel(64);
-    let (engine_tx, mut engine_rx) = mpsc::channel(64);
-    let (came_tx, mut came) = mpsc::channel(64);
-    let desk = Arc::new(Desk::new(
-        Book::open(&settings.dir)?,
-        Fleet::open(&settings.dir)?,
-        Blobs::open(&url)?,
-        (settings.store.quota_bytes(), settings.offers.max_bytes()),
-        ready,
-    ));
-    let server = http::listen(&settings, Arc::clone(&desk)).await?;
+    let (events, mut incoming_events) = mpsc::channel(64);
+    let (storage, jobs) = open_storage(&settings, events.clone())?;
+    let server = http::listen(&settings, Arc::clone(&storage)).await?;
     let url = settings.url(server.address.port());
-    let topic = |rest: &str| format!("{}/{rest}", settings.base);
-    let availability = format!("{}-hosts/{}/availability", settings.base, settings.id);
     let (reports, mut reported) = mpsc::channel(256);
-    let mut session = settings.mqtt.clone();
-    // All that counts is retained, and comes with each subscription: the broker need not keep anything for us.
-    session.session_expiry_s = 0;
-    if session.client_id.is_empty() {
-        session.client_id = format!("graft-host-{}", settings.id);
-    }
-    let mqtt = mqtt::start(
-        session,
-        (availability, Bytes::from_static(b"offline")),
-        Bytes::from_static(b"online"),
-        ["+/offload/+", "+/info", "+/availability", "+/job/+", "+/reply/offload", "+/reply/backbone"]
-            .map(topic)
-            .into(),
-        reports,
-    );
+    let mqtt = start_session(&settings, reports);
     tracing::info!(id = settings.id, url, key = key.public().base64(), "graft host is ready");
     graft_base::systemd::ready(&format!("at {url}"));
-    let mut host = Host {
-        settings,
-        key,
-        desk,
-        mqtt,
-        url,
-        offers: HashMap::new(),
-        boards: HashMap::new(),
-        work: HashMap::new(),
-        said: HashMap::new(),
-        avoid: HashMap::new(),
-        connected: None,
-        engine_tx,
-        came_tx,
-    };
+    let machine = Machine::new(policy(&settings), jobs);
+    let (base, id) = (settings.base.clone(), settings.id.clone());
+    let executor = Executor::new(settings, key, storage, mqtt.clone(), url, events);
+    let mut host = Host { machine, executor, mqtt, base, id, started: Instant::now() };
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            Some(report) = reported.recv() => host.hear(report),
-            Some(name) = readied.recv() => host.check_files(&name),
-            Some((name, said)) = engine_rx.recv() => host.engine_said(&name, said),
-            Some((name, came)) = came.recv() => host.take(&name, came),
-            _ = tick.tick() => host.look_around(),
+            Some(report) = reported.recv() => host.report(report),
+            Some(event) = incoming_events.recv() => host.handle(event),
+            _ = tick.tick() => host.handle(HostEvent::Tick),
         }
     }
     graft_base::systemd::stopping();
-    // Engines are ended with their handles; each goes on from its last checkpoint at the next start.
-    host.work.clear();
+    // Each engine goes on from its last checkpoint at the next start.
+    host.executor.stop_engines();
     server.stop();
     host.mqtt.close().await;
     drop(lock);
     Ok(())
 }
 
+/// What is on disk; with the jobs among it.
+fn open_storage(settings: &Settings, events: mpsc::Sender<HostEvent>) -> Result<(Arc<Storage>, Vec<Job>)> {
+    let url = match settings.store.url.as_str() {
+        "" => settings.dir.join("blobs").display().to_string(),
+        url => url.to_owned(),
+    };
+    let records = Records::open(&settings.dir)?;
+    let jobs = records.jobs().map(|(_, job)| job.clone()).collect();
+    let limits =
+        Limits { quota_bytes: settings.store.quota_bytes(), max_job_bytes: settings.offers.max_bytes() };
+    let storage = Storage::new(records, Fleet::open(&settings.dir)?, Blobs::open(&url)?, limits, events);
+    Ok((Arc::new(storage), jobs))
+}
+
+fn start_session(settings: &Settings, reports: mpsc::Sender<Report>) -> mqtt::Handle {
+    let availability = format!("{}-hosts/{}/availability", settings.base, settings.id);
+    let mut session = settings.mqtt.clone();
+    // All that counts is retained, and comes with each subscription: the broker need not keep anything for us.
+    session.session_expiry_s = 0;
+    if session.client_id.is_empty() {
+        session.client_id = format!("graft-host-{}", settings.id);
+    }
+    mqtt::start(
+        session,
+        (availability, Bytes::from_static(b"offline")),
+        Bytes::from_static(b"online"),
+        incoming::SUBSCRIPTIONS.map(|rest| format!("{}/{rest}", settings.base)).into(),
+        reports,
+    )
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        host: settings.id.clone(),
+        devices: settings.engine.devices.clone(),
+        boards: settings.offers.devices.clone(),
+        max_job_bytes: settings.offers.max_bytes(),
+    }
+}
+
+/// The machine with its executor.
+struct Host {
+    machine: Machine,
+    executor: Executor,
+    mqtt: mqtt::Handle,
+    /// Topic base.
+    base: String,
+    /// Id of this host.
+    id: String,
+    started: Instant,
+}
+
 impl Host {
-    /// Whether this is due again, and if so, that it is done now.
-    pub(super) fn due(&mut self, kind: &'static str, name: &str, every: Duration) -> bool {
-        let key = (kind, name.to_owned());
-        let due = self.said.get(&key).is_none_or(|at| at.elapsed() >= every);
-        if due {
-            self.said.insert(key, Instant::now());
-        }
-        due
-    }
-
-    fn look_around(&mut self) {
-        let names: Vec<String> = self.desk.book().jobs().map(|(name, _)| name.clone()).collect();
-        for name in names {
-            self.step(&name);
-        }
-        self.claim_more();
-        self.reconcile();
-        if self.due("sweep", "", SWEEP_EVERY) {
-            self.sweep();
-        }
-    }
-
-    /// Sends a command to a board; it is worthless after a minute.
-    pub(super) fn send(&self, device: &str, envelope: Envelope) {
-        let Ok(topics) = Topics::new(&self.settings.base, device) else { return };
-        self.mqtt.publish(Publication {
-            topic: topics.cmd(envelope.command.op()),
-            payload: Bytes::from(envelope.to_value().to_string()),
-            qos1: true,
-            expiry_s: Some(60),
-            ..Publication::default()
-        });
-    }
-
-    /// Deletes what nobody needs.
-    pub(super) fn sweep(&self) {
-        let (desk, keep) = (Arc::clone(&self.desk), self.settings.store.keep());
-        tokio::spawn(async move {
-            let needed = desk.needed();
-            match desk.blobs.sweep(keep, |name| needed.contains(name)).await {
-                Ok(0) => {}
-                Ok(gone) => tracing::info!(gone, "files that no job needs were deleted"),
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the store could not be swept"),
+    /// Takes in what the MQTT session says.
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Connected { .. } => {
+                tracing::info!("connected to the broker");
+                self.handle(HostEvent::Connected);
             }
-        });
+            Report::Disconnected { reason } => {
+                tracing::warn!(reason, "not connected to the broker");
+                self.handle(HostEvent::Disconnected);
+            }
+            Report::Command(message) => {
+                if let Some(event) = incoming::read(&self.base, &self.id, &message.topic, &message.payload) {
+                    self.handle(event);
+                }
+                // What it changed here is on disk, or comes again with the next connect.
+                self.mqtt.ack(message.ack);
+            }
+            Report::Acked(_) | Report::Refused { .. } => {}
+        }
+    }
+
+    /// Gives an event to the machine, carries out what it decides, and gives it what comes of that at once.
+    fn handle(&mut self, event: HostEvent) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            if let HostEvent::EngineEnded { task, end } = &event {
+                self.executor.engine_ended(task, end);
+            }
+            let now = Now { uptime: self.started.elapsed(), wall_ms: now_ms() };
+            for action in self.machine.handle(now, event) {
+                events.extend(self.executor.carry_out(action));
+            }
+        }
     }
 }

@@ -17,44 +17,38 @@ pub const DEFAULTS: &str = include_str!("host.toml");
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Its id.
+    /// Name of this host: 1 to 64 of a-z, 0-9 and '-'.
     pub id: String,
-    /// Its state.
+    /// The state folder.
     pub dir: PathBuf,
-    /// Topic base.
-    pub base: String,
-    /// The broker.
-    pub mqtt: mqtt::Settings,
-    /// `[http]`
-    pub http: Http,
-    /// `[store]`
-    pub store: Store,
-    /// `[engine]`
-    pub engine: Engine,
-    /// `[offers]`
-    pub offers: Offers,
+    pub(crate) base: String,
+    pub(crate) mqtt: mqtt::Settings,
+    pub(crate) http: Http,
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) offers: Offers,
 }
 
 /// Where boards reach it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Http {
+pub(crate) struct Http {
     /// Address to listen on.
-    pub listen: std::net::SocketAddr,
+    pub(crate) listen: std::net::SocketAddr,
     /// What boards are told; empty: made from machine and port.
-    pub url: String,
+    pub(crate) url: String,
     /// Certificate, PEM; empty: no TLS.
-    pub cert_file: PathBuf,
+    pub(crate) cert_file: PathBuf,
     /// Its key, PEM.
-    pub key_file: PathBuf,
+    pub(crate) key_file: PathBuf,
 }
 
 /// Where bytes are kept.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Store {
+pub(crate) struct Store {
     /// A folder or an address; empty: `blobs` in the state folder.
-    pub url: String,
+    pub(crate) url: String,
     quota_gb: f64,
     keep_hours: f64,
 }
@@ -62,51 +56,51 @@ pub struct Store {
 /// The training engine.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Engine {
+pub(crate) struct Engine {
     /// Program and arguments; the job folder and `--device` are appended.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// Folder of the Python package.
-    pub pythonpath: PathBuf,
+    pub(crate) pythonpath: PathBuf,
     /// One job at a time on each.
-    pub devices: Vec<String>,
+    pub(crate) devices: Vec<String>,
     /// Seconds that one job may train.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// Most passes over the samples; 0: no bound.
-    pub epochs: u32,
+    pub(crate) epochs: u32,
     /// A mirrored picture is of the same class.
-    pub flip: bool,
+    pub(crate) flip: bool,
 }
 
 /// Which offers are taken.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Offers {
+pub(crate) struct Offers {
     /// Ids of devices; none: all.
-    pub devices: Vec<String>,
+    pub(crate) devices: Vec<String>,
     max_gb: f64,
     expires_days: f64,
 }
 
 impl Store {
     /// Bytes that may be kept.
-    pub fn quota_bytes(&self) -> u64 {
+    pub(crate) fn quota_bytes(&self) -> u64 {
         (self.quota_gb * 1e9) as u64
     }
 
     /// How long what nobody needs is kept.
-    pub fn keep(&self) -> Duration {
+    pub(crate) fn keep(&self) -> Duration {
         Duration::from_secs_f64(self.keep_hours * 3600.0)
     }
 }
 
 impl Offers {
     /// Bytes of the largest job that is taken.
-    pub fn max_bytes(&self) -> u64 {
+    pub(crate) fn max_bytes(&self) -> u64 {
         (self.max_gb * 1e9) as u64
     }
 
     /// How long a backbone may be taken on.
-    pub fn expires(&self) -> Duration {
+    pub(crate) fn expires(&self) -> Duration {
         Duration::from_secs_f64(self.expires_days * 86_400.0)
     }
 }
@@ -176,12 +170,12 @@ impl Settings {
     }
 
     /// Whether TLS is on.
-    pub fn tls(&self) -> bool {
+    pub(crate) fn tls(&self) -> bool {
         self.http.cert_file != Path::new("")
     }
 
     /// What boards are told, where it listens on `port`.
-    pub fn url(&self, port: u16) -> String {
+    pub(crate) fn url(&self, port: u16) -> String {
         match self.http.url.as_str() {
             "" => {
                 let scheme = if self.tls() { "https" } else { "http" };
@@ -195,11 +189,6 @@ impl Settings {
             }
             url => url.trim_end_matches('/').to_owned(),
         }
-    }
-
-    /// The folder of one job.
-    pub fn job_folder(&self, name: &str) -> PathBuf {
-        self.dir.join("jobs").join(name)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a host has promised and what it has made, read from its state folder: it need not run for that.
+//! Jobs, backbones and groups of a host, read from its state folder: it need not run for that.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,39 +7,36 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::book::{Book, Phase};
-use super::fleet::{Fleet, Progress};
-use super::key;
+use crate::fleet::Fleet;
+use crate::group::Progress;
+use crate::job::Phase;
+use crate::key;
+use crate::records::Records;
 
-/// How a host stands.
+/// What `graft host status` shows.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// Whether it runs.
     pub running: bool,
-    /// For boards to pin.
+    /// Ed25519, base64; boards pin it.
     pub public_key: String,
     /// Short name of that key.
     pub key_id: String,
-    /// Jobs.
     pub jobs: Vec<JobStatus>,
-    /// What it has made.
-    pub backbones: Vec<Made>,
-    /// What groups are to have.
-    pub groups: BTreeMap<String, Wanted>,
+    pub backbones: Vec<BackboneStatus>,
+    /// By name.
+    pub groups: BTreeMap<String, GroupStatus>,
 }
 
-/// One job.
+/// A job that this host has taken.
 #[derive(Debug, Serialize)]
 pub struct JobStatus {
-    /// The device.
     pub device: String,
-    /// The job there.
+    /// Its id on the device.
     pub job: String,
-    /// Where it stands.
+    /// `receiving`, `training`, `verifying`, `returned` or `released`.
     pub phase: &'static str,
-    /// What is trained.
     pub recipe: String,
-    /// Samples.
     pub samples: u64,
     /// Why it was given back.
     pub reason: Option<String>,
@@ -47,27 +44,21 @@ pub struct JobStatus {
 
 /// A backbone that this host has made.
 #[derive(Debug, Serialize)]
-pub struct Made {
-    /// Its line.
+pub struct BackboneStatus {
     pub line: String,
-    /// Its version there.
     pub version: u64,
     /// The device or the group it is for.
     pub for_whom: String,
-    /// The recipe.
     pub recipe: String,
-    /// Figures.
     pub metrics: BTreeMap<String, f64>,
     /// When it was made.
     pub created: String,
 }
 
-/// What a group is to have, and how far that is.
+/// The backbone that a group is assigned, and how far its boards are.
 #[derive(Debug, Serialize)]
-pub struct Wanted {
-    /// The line.
+pub struct GroupStatus {
     pub line: String,
-    /// By board.
     #[serde(flatten)]
     pub progress: Progress,
 }
@@ -79,8 +70,8 @@ pub struct Wanted {
 pub fn status(dir: &Path) -> Result<Status> {
     let public = key(dir)?.public();
     let running = File::open(dir.join("lock")).is_ok_and(|lock| lock.try_lock_shared().is_err());
-    let (book, fleet) = (Book::open(dir)?, Fleet::open(dir)?);
-    let jobs = book.jobs().map(|(_, job)| JobStatus {
+    let (records, fleet) = (Records::open(dir)?, Fleet::open(dir)?);
+    let jobs = records.jobs().map(|(_, job)| JobStatus {
         device: job.device.clone(),
         job: job.offer.job.clone(),
         phase: job.phase.word(),
@@ -91,7 +82,7 @@ pub fn status(dir: &Path) -> Result<Status> {
             _ => None,
         },
     });
-    let backbones = fleet.backbones().map(|m| Made {
+    let backbones = fleet.backbones().map(|m| BackboneStatus {
         line: m.line.clone(),
         version: m.version,
         for_whom: m
@@ -103,8 +94,8 @@ pub fn status(dir: &Path) -> Result<Status> {
         metrics: m.metrics.clone(),
         created: m.created.clone(),
     });
-    let groups = fleet.groups().map(|(group, wish, progress)| {
-        (group.clone(), Wanted { line: wish.line.clone(), progress: progress.clone() })
+    let groups = fleet.groups().map(|(group, assignment, progress)| {
+        (group.clone(), GroupStatus { line: assignment.line.clone(), progress: progress.clone() })
     });
     Ok(Status {
         running,

@@ -1,5 +1,8 @@
 //! Looks at what the training engine made, with the board's own engine, before anything is signed.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -40,7 +43,7 @@ struct Figures {
 ///
 /// # Errors
 /// The first thing that is wrong with the result.
-pub fn verify(
+pub(crate) fn verify(
     folder: &Path,
     dataset: &Dataset,
     device: &str,

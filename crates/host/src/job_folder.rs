@@ -1,4 +1,4 @@
-//! The job folder: what the training engine is given. docs/reference/trainer.md describes it.
+//! The job folder: what the training engine works in. docs/reference/trainer.md describes it.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,18 +7,18 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::blobs::Blobs;
-use super::book::Job;
-use super::settings::Engine;
+use crate::blobs::Blobs;
+use crate::job::Job;
+use crate::settings::Engine;
 use graft_base::whole_file;
 use graft_wire::offload::Dataset;
 
-/// Lays out `folder` for a job whose files are all in the store. What is there already is kept: the engine goes on
+/// Writes `folder` for a job whose files are all in the store. What is there already is kept: the engine goes on
 /// where it was.
 ///
 /// # Errors
 /// When a file is not in the store any more, or cannot be written.
-pub async fn lay_out(
+pub(crate) async fn prepare(
     folder: &Path,
     job: &Job,
     dataset: &Dataset,
