@@ -47,7 +47,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownField { name, known } if known.is_empty() => {
+            Self::UnknownField { name, known: [] } => {
                 write!(f, "there is no field {name:?} here, nor any other")
             }
             Self::UnknownField { name, known } => {
