@@ -165,13 +165,11 @@ impl Entry {
             Some(OfferState::Claimed) => self.report(turn),
             // The board may offer again what cannot be done.
             Some(OfferState::Offered) if matches!(self.job.phase, Phase::Released { .. }) => return,
-            Some(OfferState::Offered) => {
-                if turn.now.due(&mut self.claimed, CLAIM_EVERY) {
-                    let until_ms = turn.now.wall_ms.saturating_add(CLAIM_GOOD_MS);
-                    turn.actions.push(HostAction::Claim { job: Box::new(self.job.clone()), until_ms });
-                }
+            Some(OfferState::Offered) if turn.now.due(&mut self.claimed, CLAIM_EVERY) => {
+                let until_ms = turn.now.wall_ms.saturating_add(CLAIM_GOOD_MS);
+                turn.actions.push(HostAction::Claim { job: Box::new(self.job.clone()), until_ms });
             }
-            None => {}
+            Some(OfferState::Offered) | None => {}
         }
         self.go_on(turn);
     }

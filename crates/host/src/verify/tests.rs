@@ -20,7 +20,7 @@ fn stripes(lying: bool, period: u32) -> Rgb {
     let mut picture = Rgb::black(48, 48);
     for (at, pixel) in (0u32..).zip(picture.bytes.chunks_exact_mut(3)) {
         let across = if lying { at / 48 } else { at % 48 };
-        pixel.fill(if across / period % 2 == 0 { 40 } else { 220 });
+        pixel.fill(if (across / period).is_multiple_of(2) { 40 } else { 220 });
     }
     picture
 }
