@@ -35,6 +35,9 @@ impl Guide {
         if let Some(job) = reply["job"].as_str() {
             self.job = Some(job.into());
         }
+        if op == Op::Job && payload.contains("clear") && reply["status"] == "ok" {
+            self.job = None;
+        }
         let fact = |name: &str| reply["data"][name].as_i64();
         self.facts.sample = fact("sample").unwrap_or(self.facts.sample);
         self.facts.rev = fact("rev").unwrap_or(self.facts.rev);

@@ -95,14 +95,23 @@ fn every_attack_is_refused_with_its_own_reason_and_nothing_is_stored_above_quota
         ("past its time", resigned(&|m| m.expires = timestamp::rfc3339(now_ms() - 1000)), "expired"),
         ("more than there is room for", resigned(&|m| m.files.golden.size = QUOTA), "over_budget"),
         ("another width", resigned(&|m| m.width += 1), "wrong_width"),
-        ("a field of nobody", changed(&|m| m["run"] = json!("sh")), "unknown_field"),
-        ("a text where a number belongs", changed(&|m| m["version"] = json!("six")), "malformed"),
     ] {
         let body =
             json!({"action": "apply", "url": host.url, "token": super::host::TOKEN, "manifest": manifest});
         let (_, found) = send(&board, "backbone", &body).unwrap_err();
         assert_eq!(found, reason, "{attack}");
         reasons.push((attack.into(), found));
+    }
+    // What is no manifest at all is refused where the command is read, with its place.
+    for (attack, manifest, place) in [
+        ("a field of nobody", changed(&|m| m["run"] = json!("sh")), "there is no field \"run\" here"),
+        ("a text where a number belongs", changed(&|m| m["version"] = json!("six")), "version"),
+    ] {
+        let body =
+            json!({"action": "apply", "url": host.url, "token": super::host::TOKEN, "manifest": manifest});
+        let (code, message) = send(&board, "backbone", &body).unwrap_err();
+        assert!(code == "bad_request" && message.contains(place), "{attack}: {code}: {message}");
+        reasons.push((attack.into(), message));
     }
     let body = json!({"action": "apply", "url": host.url, "token": super::host::TOKEN,
         "manifest": changed(&|m| m["classes"] = json!(vec!["x".repeat(60); 2000]))});
