@@ -25,7 +25,7 @@ case "${1:-build}" in
     # Neither do the tools that look into a process know an emulated one, nor is Python's onnxruntime the board's.
     export GRAFT_ALLOW_SKIP="${GRAFT_ALLOW_SKIP:+$GRAFT_ALLOW_SKIP,}shared,strace,ptrace"
     cross_cargo test --locked --profile "$profile" --lib \
-      -p graft-simd -p graft-learn -p graft-control -p graft-wire -p graft-store -p graft-backbone
+      -p graft-simd -p graft-kernels -p graft-learn -p graft-control -p graft-wire -p graft-store -p graft-backbone
     tests --test graft -- service:: --test-threads 1
     ;;
   *) echo "cross/build.sh build|facts|loops|test" >&2; exit 2 ;;
