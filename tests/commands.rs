@@ -119,6 +119,8 @@ fn a_job_that_a_kill_cut_off_is_told_as_ended() {
     let job = block_on(async {
         let mut operator = operator(&broker).await;
         let reply = order(&mut operator, "train", json!("start")).await;
+        // The store works in order: once this is answered, the job is on disk too.
+        order(&mut operator, "dataset", json!({"action": "add_class", "class": "later"})).await;
         reply["job"].as_str().unwrap().to_owned()
     });
     board.kill();
