@@ -113,7 +113,7 @@ pub fn run(args: &EvalArgs, output: Output) -> Result<()> {
     let round = learn::train(&train_snapshot, &options, &Alone, &mut |_| ControlFlow::Continue(()))?;
     let train_ms = start.elapsed().as_secs_f64() * 1e3;
     round.notes.iter().for_each(|note| output.warn(&note.to_string()));
-    let report = learn::evaluate(&round.head, &val_snapshot, options.bootstrap, options.seed);
+    let report = learn::evaluate(&round.head, &val_snapshot);
     let suspects = suspects(&round, &train_set, &train_snapshot, &classes);
     let skipped = train_set.skipped.into_iter().chain(val_set.skipped).collect();
     let outcome = Outcome {

@@ -1,5 +1,5 @@
 use super::*;
-use graft_learn::{Advice, ClassDifference, Estimate, Next};
+use graft_learn::{Advice, ClassDifference, Estimate, Evidence, Next};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ fn report(accuracy: f64) -> Report {
         confusion: vec![vec![20, 0], vec![0, 20]],
         ece: 0.0,
         majority: 0.5,
+        left_out: 0,
+        evidence: Evidence::Enough,
     }
 }
 

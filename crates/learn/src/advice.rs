@@ -116,6 +116,7 @@ pub(crate) fn similarity(problem: &Problem, balanced: f64) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::evaluation::Evidence;
     use super::*;
 
     fn exactly(value: f64) -> Estimate {
@@ -134,6 +135,8 @@ mod tests {
             confusion: Vec::new(),
             ece: 0.0,
             majority: 0.5,
+            left_out: 0,
+            evidence: Evidence::Enough,
         }
     }
 

@@ -26,11 +26,6 @@ impl Scored<'_> {
         rows.collect()
     }
 
-    /// Weighted mean cross-entropy of `softmax(scores / temperature)`.
-    pub(crate) fn log_loss(&self, temperature: f64) -> f64 {
-        self.losses(temperature).iter().sum::<f64>() / self.weights.iter().sum::<f64>().max(f64::MIN_POSITIVE)
-    }
-
     fn rows(&self) -> impl Iterator<Item = ((&[f64], &usize), &f64)> {
         self.scores.chunks_exact(self.classes).zip(self.labels).zip(self.weights)
     }

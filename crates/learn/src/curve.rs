@@ -3,7 +3,8 @@
 //!
 //! Bursts are dealt into two halves, class by class. A head is trained on an eighth, a quarter and a half of the
 //! snapshot, all from one half, and judged on the other half, and the other way round; so every sample is judged once at
-//! every size, the sizes are paired, and the last point is leave-one-burst-out. The method is ridge with the λ that the
+//! every size and the sizes are paired. The last point is that of the round's folds, told for the whole snapshot as the
+//! round's figures are. The method is ridge with the λ that the
 //! round chose for all samples, the penalty `λ·n` kept: an eighth of the samples costs 1/512 of the solution.
 //!
 //! Error falls about as a power of the number of samples (Hestness et al. 2017), so the slope of its logarithm over the
@@ -13,7 +14,7 @@ use std::ops::Range;
 
 use super::calibration::largest;
 use super::candidates::{Step, Trained};
-use super::evaluation::{Estimate, percentiles, wilson};
+use super::evaluation::{Estimate, grown, percentiles, wilson};
 use super::problem::{Problem, mix};
 use super::ridge::Ridge;
 use super::snapshot::LearnError;
@@ -99,8 +100,8 @@ impl Curve {
             wrong[group.clone()].iter().filter(|wrong| **wrong).count() as f64
         };
         let groups = problem.groups.clone();
-        let wrong =
-            groups.iter().flat_map(|group| missed.iter().map(move |wrong| count(wrong, group))).collect();
+        let row = |group| missed.iter().map(move |wrong| count(wrong, group));
+        let wrong = groups.iter().flat_map(row).collect();
         Ok(Self { sizes, wrong, groups })
     }
 
@@ -130,17 +131,18 @@ impl Curve {
             |sums: &mut [f64], row: &[f64]| sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         let mut sums = vec![0.0; columns];
         rows.iter().for_each(|row| add(&mut sums, row));
-        let values = self.figures(&sums);
+        let figures = |sums: &mut [f64]| self.figures(sums, problem);
+        let values = figures(&mut sums);
         let mut draws = vec![Vec::with_capacity(bootstrap); columns - 1];
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..bootstrap {
             sums.fill(0.0);
             (0..rows.len()).for_each(|_| add(&mut sums, rows[random.usize(..rows.len())]));
-            self.figures(&sums).into_iter().zip(&mut draws).for_each(|(value, draws)| draws.push(value));
+            figures(&mut sums).into_iter().zip(&mut draws).for_each(|(value, draws)| draws.push(value));
         }
         let mut estimates = values.into_iter().zip(&mut draws).map(|(value, draws)| {
             let (low, high) = percentiles(draws).unwrap_or((value, value));
-            let floor = wilson(value, rows.len());
+            let floor = wilson(value, rows.len() as f64);
             Estimate { value, low: low.min(floor.0).min(value), high: high.max(floor.1).max(value) }
         });
         let points = self
@@ -154,8 +156,15 @@ impl Curve {
     }
 
     /// Accuracy at each size, and at twice the last, from sums over bursts.
-    fn figures(&self, sums: &[f64]) -> Vec<f64> {
-        let (wrong, [own, all]) = sums.split_at(self.sizes.len()) else { return Vec::new() };
+    fn figures(&self, sums: &mut [f64], problem: &Problem) -> Vec<f64> {
+        let (wrong, [own, all]) = sums.split_at_mut(self.sizes.len()) else { return Vec::new() };
+        // The folds' heads saw a part of the bursts.
+        let whole = |wrong: &mut f64, all: f64| {
+            *wrong = all * grown(*wrong / all.max(1.0), problem.part(), problem.classes());
+        };
+        let all = *all;
+        wrong.last_mut().into_iter().chain([&mut *own]).for_each(|wrong| whole(wrong, all));
+        let own = *own;
         let mut figures: Vec<f64> = wrong.iter().map(|wrong| 1.0 - wrong / all.max(1.0)).collect();
         let last = self.sizes.len().saturating_sub(LAST);
         let points: Vec<(f64, f64)> = self.sizes[last..]

@@ -1,4 +1,8 @@
-//! Figures about a head, with intervals by bootstrap over bursts.
+//! Figures about a head, each with an interval that knows of bursts.
+//!
+//! A round judges by heads that were trained without some of the bursts, so by less than its own head was. Error falls
+//! about as a power of the number of samples (Hestness et al. 2017); with the power ½ the figures of two to twenty bursts
+//! a class are right in the mean (`lab teach`), and so they are told for the size that the head was trained with.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +11,18 @@ use super::snapshot::Snapshot;
 
 /// Width bins of the expected calibration error.
 const BINS: usize = 15;
-/// With fewer bursts than this on either side of right and wrong, the bootstrap is too narrow to be believed.
-const FEW: usize = 5;
+/// Error falls with this power of the number of bursts.
+const POWER: f64 = 0.5;
+/// How uncertain that power is, one standard deviation.
+const POWER_SPREAD: f64 = 0.3;
+/// Variance of the error over draws of the training set, by bursts a class and root of classes, as a part of `p·(1−p)`.
+const DRAW_SPREAD: f64 = 0.2;
+/// Observed variance between bursts counts against the largest that is possible as this many bursts.
+const PRIOR: f64 = 8.0;
+/// With at most so many bursts that show an error (or a right answer) there might be none (or nothing else).
+const FEW: usize = 2;
+/// A figure whose interval is wider than this is no evidence.
+const WIDE: f64 = 0.3;
 /// The 97.5th percentile of the normal distribution.
 const Z: f64 = 1.959_964;
 
@@ -21,6 +35,17 @@ pub struct Estimate {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+}
+
+/// Whether figures say anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// They do.
+    Enough,
+    /// These classes, indexes in the class list, have samples of one burst only, whose frames are near-copies.
+    OneBurst(Vec<u32>),
+    /// Too few bursts: the interval of the accuracy is wider than 30 points.
+    Wide,
 }
 
 /// How well a head did on samples it had not seen. Fractions are 0…1.
@@ -40,12 +65,16 @@ pub struct Report {
     pub class_samples: Vec<usize>,
     /// Bursts per class.
     pub class_bursts: Vec<usize>,
-    /// `[truth][predicted]`, samples.
+    /// `[truth][predicted]`, samples, as counted.
     pub confusion: Vec<Vec<u32>>,
     /// Expected calibration error of the confidence over 15 bins of equal width.
     pub ece: f64,
     /// Accuracy of always saying the largest class.
     pub majority: f64,
+    /// Samples that were not judged, because the other bursts or the rest of their own say that they are mislabelled.
+    pub left_out: usize,
+    /// Whether the figures say anything.
+    pub evidence: Evidence,
 }
 
 /// Judged samples, all of one length.
@@ -58,9 +87,24 @@ pub(crate) struct Judged<'a> {
     pub classes: usize,
 }
 
+/// How much of a set the heads had seen that judged it.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    /// Part of the bursts of a class that each of them was trained on, 0…1.
+    pub part: f64,
+}
+
+/// The error to be expected when the training set grows from this part of its bursts to all of them. What is no better
+/// than a guess among the classes stays so: there is nothing to learn.
+pub(crate) fn grown(error: f64, part: f64, classes: usize) -> f64 {
+    let guess = 1.0 - 1.0 / classes.max(2) as f64;
+    let hopeless = (error / guess).min(1.0).powi(8);
+    error * (hopeless + (1.0 - hopeless) * part.powf(POWER))
+}
+
 /// Judges a head on an independent validation set. A snapshot that does not fit the head (or is broken) gives a
 /// report of no samples, whose accuracy is 0 with the interval 0…1.
-pub fn evaluate(head: &Head, snapshot: &Snapshot, bootstrap: usize, seed: u64) -> Report {
+pub fn evaluate(head: &Head, snapshot: &Snapshot) -> Report {
     let fits = head.check().is_ok()
         && snapshot.check().is_ok()
         && head.width == snapshot.width
@@ -82,7 +126,7 @@ pub fn evaluate(head: &Head, snapshot: &Snapshot, bootstrap: usize, seed: u64) -
         confidence: &confidence,
         classes: head.classes.min(super::snapshot::MAX_CLASSES),
     };
-    report(&judged, bootstrap, seed)
+    report(&judged, None)
 }
 
 /// Right and all samples of one burst in one class.
@@ -92,7 +136,8 @@ struct Cell {
     all: f64,
 }
 
-pub(crate) fn report(judged: &Judged, bootstrap: usize, seed: u64) -> Report {
+/// Figures for the whole set that the judging heads had `seen` a part of; none: the samples are independent of the head.
+pub(crate) fn report(judged: &Judged, seen: Option<Seen>) -> Report {
     let classes = judged.classes;
     let samples = judged.labels.len();
     let mut confusion = vec![vec![0u32; classes]; classes];
@@ -117,71 +162,88 @@ pub(crate) fn report(judged: &Judged, bootstrap: usize, seed: u64) -> Report {
     }
     let class_samples: Vec<usize> =
         confusion.iter().map(|row| row.iter().map(|&count| count as usize).sum()).collect();
-    let recall = confusion
-        .iter()
-        .zip(&class_samples)
-        .enumerate()
-        .map(|(class, (row, &all))| (all > 0).then(|| f64::from(row[class]) / all as f64))
-        .collect();
-    let (accuracy, balanced_accuracy) = intervals(&bursts, classes, bootstrap, seed);
+    let known = class_samples.iter().filter(|&&count| count > 0).count();
+    let part = seen.map_or(1.0, |seen| seen.part);
+    let recall = |class: usize| {
+        let all = class_samples[class] as f64;
+        (all > 0.0).then(|| 1.0 - grown(1.0 - f64::from(confusion[class][class]) / all, part, known))
+    };
+    let accuracy = estimate(&bursts, |_| 1.0, known, seen);
+    let balanced_accuracy = estimate(&bursts, |class| 1.0 / class_samples[class] as f64, known, seen);
     let largest = class_samples.iter().copied().max().unwrap_or_default();
     Report {
         samples,
         bursts: bursts.len(),
+        evidence: evidence(&class_bursts, accuracy, seen),
         accuracy,
         balanced_accuracy,
-        recall,
-        class_samples,
+        recall: (0..classes).map(recall).collect(),
         class_bursts,
-        confusion,
         ece: calibration_error(judged),
         majority: largest as f64 / samples.max(1) as f64,
+        left_out: 0,
+        class_samples,
+        confusion,
     }
 }
 
-/// Accuracy and balanced accuracy with percentile intervals.
-fn intervals(bursts: &[Vec<Cell>], classes: usize, bootstrap: usize, seed: u64) -> (Estimate, Estimate) {
-    let mut right = vec![0.0; classes];
-    let mut all = vec![0.0; classes];
-    let figures = |right: &[f64], all: &[f64]| {
-        let accuracy = right.iter().sum::<f64>() / all.iter().sum::<f64>().max(1.0);
-        let seen = all.iter().filter(|&&all| all > 0.0).count().max(1);
-        let recalls: f64 =
-            right.iter().zip(all).filter(|(_, all)| **all > 0.0).map(|(right, all)| right / all).sum();
-        (accuracy, recalls / seen as f64)
-    };
-    let add = |right: &mut [f64], all: &mut [f64], burst: &[Cell]| {
-        for cell in burst {
-            right[cell.class] += cell.right;
-            all[cell.class] += cell.all;
-        }
-    };
-    bursts.iter().for_each(|burst| add(&mut right, &mut all, burst));
-    let value = figures(&right, &all);
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut draws = (Vec::with_capacity(bootstrap), Vec::with_capacity(bootstrap));
-    for _ in 0..if bursts.is_empty() { 0 } else { bootstrap } {
-        right.fill(0.0);
-        all.fill(0.0);
-        for _ in 0..bursts.len() {
-            add(&mut right, &mut all, &bursts[random.usize(..bursts.len())]);
-        }
-        let drawn = figures(&right, &all);
-        draws.0.push(drawn.0);
-        draws.1.push(drawn.1);
+fn evidence(class_bursts: &[usize], accuracy: Estimate, seen: Option<Seen>) -> Evidence {
+    let lone = |class: &usize| seen.is_some() && class_bursts[*class] == 1;
+    let lone: Vec<u32> = (0..class_bursts.len()).filter(lone).map(|class| class as u32).collect();
+    if !lone.is_empty() {
+        return Evidence::OneBurst(lone);
     }
-    let wrong = bursts.iter().filter(|burst| burst.iter().any(|cell| cell.right < cell.all)).count();
-    let good = bursts.iter().filter(|burst| burst.iter().any(|cell| cell.right > 0.0)).count();
-    let few = wrong.min(good) < FEW;
-    let estimate = |value: f64, draws: &mut Vec<f64>| {
-        let (mut low, mut high) = percentiles(draws).unwrap_or((value, value));
-        if few || draws.is_empty() {
-            let floor = wilson(value, bursts.len());
-            (low, high) = (low.min(floor.0), high.max(floor.1));
-        }
-        Estimate { value, low: low.min(value), high: high.max(value) }
+    if accuracy.high - accuracy.low > WIDE { Evidence::Wide } else { Evidence::Enough }
+}
+
+/// Fraction right with samples weighted by class, and its 95 % interval: Wilson's for as many independent observations
+/// as the spread between bursts speaks for, less what the growth of the training set and its draw make uncertain.
+fn estimate(
+    bursts: &[Vec<Cell>],
+    weight: impl Fn(usize) -> f64,
+    classes: usize,
+    seen: Option<Seen>,
+) -> Estimate {
+    let sums = |burst: &Vec<Cell>| {
+        burst.iter().fold((0.0, 0.0), |(wrong, all), cell| {
+            let weight = weight(cell.class);
+            (wrong + weight * (cell.all - cell.right), all + weight * cell.all)
+        })
     };
-    (estimate(value.0, &mut draws.0), estimate(value.1, &mut draws.1))
+    let of_burst: Vec<(f64, f64)> = bursts.iter().map(sums).collect();
+    let total = of_burst.iter().fold((0.0, 0.0), |sum, burst| (sum.0 + burst.0, sum.1 + burst.1));
+    let m = bursts.len() as f64;
+    if !(total.1 > 0.0) {
+        return Estimate { value: 0.0, low: 0.0, high: 1.0 };
+    }
+    let error = total.0 / total.1;
+    // The error that is never quite 0 or 1, and its largest variance: bursts that are all right or all wrong.
+    let middle = (error * m + 0.5) / (m + 1.0);
+    let largest = middle * (1.0 - middle) / m;
+    let size = total.1 / m;
+    let spread = of_burst.iter().map(|(wrong, all)| ((wrong - error * all) / size).powi(2)).sum::<f64>() / m;
+    let wrong = bursts.iter().filter(|burst| burst.iter().any(|cell| cell.right < cell.all)).count();
+    let right = bursts.iter().filter(|burst| burst.iter().any(|cell| cell.right > 0.0)).count();
+    // Where no burst differs from the others their spread is not known.
+    let known = if wrong.min(right) > 0 { m - 1.0 } else { 0.0 };
+    let variance = (known * spread / (m - 1.0) + PRIOR * largest) / (known + PRIOR);
+    let mut more = 0.0;
+    if let Some(seen) = seen {
+        let class_bursts = (m / classes.max(1) as f64).max(1.0);
+        more = middle / (1.0 - middle) * (POWER_SPREAD * seen.part.ln()).powi(2)
+            + DRAW_SPREAD / (class_bursts * (classes as f64).sqrt());
+    }
+    let observations = 1.0 / (variance / (middle * (1.0 - middle)) + more);
+    let (mut low, mut high) = wilson(error, observations);
+    if wrong <= FEW {
+        low = 0.0;
+    }
+    if right <= FEW {
+        high = 1.0;
+    }
+    let part = seen.map_or(1.0, |seen| seen.part);
+    let right = |error: f64| 1.0 - grown(error, part, classes);
+    Estimate { value: right(error), low: right(high.max(error)), high: right(low.min(error)) }
 }
 
 /// The 2.5th and 97.5th percentile.
@@ -193,11 +255,10 @@ pub(crate) fn percentiles(draws: &mut [f64]) -> Option<(f64, f64)> {
 }
 
 /// Wilson's score interval for a fraction of `n` independent observations; 0…1 without any.
-pub(crate) fn wilson(fraction: f64, n: usize) -> (f64, f64) {
-    if n == 0 {
+pub(crate) fn wilson(fraction: f64, n: f64) -> (f64, f64) {
+    if !(n > 0.0) {
         return (0.0, 1.0);
     }
-    let n = n as f64;
     let spread = Z * (fraction * (1.0 - fraction) / n + Z * Z / (4.0 * n * n)).sqrt();
     let middle = fraction + Z * Z / (2.0 * n);
     let scale = 1.0 + Z * Z / n;

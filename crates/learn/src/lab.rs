@@ -69,7 +69,7 @@ pub fn logistic(
     let mut solver = Lbfgs::new(vec![0.0; columns * (samples.width + 1)], scatter, stop);
     let mut passes = 0;
     while solver.status() == Status::Running {
-        let point = Point { x: solver.point(), held_out: &(0..0) };
+        let point = Point { x: solver.point(), held_out: &(0..0), centre: &[] };
         for sums in evaluate(&samples, &[point], workers, &mut || Ok(()))? {
             let found = penalised(sums, solver.point(), &samples, n as f64, lambda);
             solver.tell(found);
@@ -83,7 +83,9 @@ pub fn logistic(
         x = reduced.expand(&full, &x);
         x.extend(biases);
         // What is told is what the head for the embeddings themselves has.
-        for sums in evaluate(&full, &[Point { x: &x, held_out: &(0..0) }], workers, &mut || Ok(()))? {
+        for sums in
+            evaluate(&full, &[Point { x: &x, held_out: &(0..0), centre: &[] }], workers, &mut || Ok(()))?
+        {
             objective = penalised(sums, &x, &full, n as f64, lambda).value * n as f64;
         }
         passes += 1;

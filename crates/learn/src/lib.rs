@@ -52,7 +52,7 @@ pub use advice::{Advice, Next};
 pub use comparison::{ClassDifference, Comparison, compare};
 pub use curve::CurvePoint;
 pub use drift::{Assessment, Burst, Drift, Reference, Tally, WINDOW as DRIFT_WINDOW};
-pub use evaluation::{Estimate, Report, evaluate};
+pub use evaluation::{Estimate, Evidence, Report, evaluate};
 pub use head::{ABSENT_BIAS, Head, Prediction};
 pub use held_out::HeldOut;
 pub use notes::Note;

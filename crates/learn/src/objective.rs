@@ -65,6 +65,11 @@ impl Samples<'_> {
     }
 }
 
+/// What a problem's own centre adds to the score of a column in units of the centred, scaled embeddings.
+pub(crate) fn offset_of(column: &[f64], centre: &[f32]) -> f64 {
+    column.iter().zip(centre).map(|(&w, &c)| w * f64::from(c)).sum()
+}
+
 /// Columns of a softmax over this many classes.
 pub(crate) fn columns(classes: usize) -> usize {
     if classes == 2 { 1 } else { classes }
@@ -77,6 +82,10 @@ pub(crate) struct Point<'p> {
     pub x: &'p [f64],
     /// Samples that this problem does not see.
     pub held_out: &'p Range<usize>,
+    /// The weighted mean of the centred, scaled embeddings that it sees, `[width]`; empty: zero. The weights apply to
+    /// what is left without it. The centre of the whole snapshot tells where the held-out samples lie, and a solver
+    /// that starts from zero takes up that hint before the bias has moved.
+    pub centre: &'p [f32],
 }
 
 /// Sums over the samples at one point.
@@ -116,7 +125,8 @@ pub(crate) fn evaluate(
         for (to, &from) in to.iter_mut().zip(&x[column * width..(column + 1) * width]) {
             *to = from as f32 * samples.scale;
         }
-        *offset = (BIAS * x[own * width + column] - samples.shift(to)) as f32;
+        let own_centre = offset_of(&x[column * width..(column + 1) * width], points[at / own].centre);
+        *offset = (BIAS * x[own * width + column] - samples.shift(to) - own_centre) as f32;
     }
     let n = samples.order.len();
     let piece = (PIECE / (width * columns).max(1)).clamp(BLOCK, n.max(BLOCK));
@@ -163,7 +173,10 @@ pub(crate) fn evaluate(
         let mut g = Vec::with_capacity(points[at].x.len());
         for (from, &sum) in gradient[at * own * width..].chunks_exact(width).zip(bias) {
             let centred = from.iter().zip(samples.centre);
+            let start = g.len();
             g.extend(centred.map(|(&from, &centre)| scale * (from - f64::from(centre) * sum)));
+            let own = g[start..].iter_mut().zip(points[at].centre);
+            own.for_each(|(g, &centre)| *g -= f64::from(centre) * sum);
         }
         g.extend(bias.iter().map(|sum| BIAS * sum));
         Sums { loss, bend: bends[at], gradient: g }

@@ -27,6 +27,8 @@ pub(crate) struct Problem<'a> {
     pub groups: Vec<Range<usize>>,
     /// Folds of whole groups; none is empty.
     pub folds: Vec<Range<usize>>,
+    /// The burst of each row of the snapshot.
+    of_row: &'a [u64],
     /// Bursts of the snapshot (not split): the number of independent observations.
     pub bursts: usize,
     /// Weighted mean embedding, `[width]`.
@@ -76,6 +78,7 @@ impl<'a> Problem<'a> {
             weights,
             groups,
             folds,
+            of_row: &snapshot.bursts,
             bursts: distinct(&snapshot.bursts),
             centre: vec![0.0; snapshot.width],
             scale: 1.0,
@@ -106,6 +109,7 @@ impl<'a> Problem<'a> {
             labels,
             groups: Vec::new(),
             folds: Vec::new(),
+            of_row: self.of_row,
             bursts: self.bursts,
             centre: self.centre.clone(),
             scale: self.scale,
@@ -123,10 +127,21 @@ impl<'a> Problem<'a> {
             weights: self.weights.clone(),
             groups: self.groups.clone(),
             folds: self.folds.clone(),
+            of_row: &[],
             bursts: self.bursts,
             centre: vec![0.0; width],
             scale: 1.0,
         }
+    }
+
+    /// The burst of a row of the snapshot.
+    pub(crate) fn burst(&self, row: u32) -> u64 {
+        self.of_row.get(row as usize).copied().unwrap_or_default()
+    }
+
+    /// Part of the snapshot that is left without a fold, by weight, in the mean over the folds.
+    pub(crate) fn part(&self) -> f64 {
+        1.0 - 1.0 / self.folds.len().max(2) as f64
     }
 
     /// Samples.
@@ -229,30 +244,42 @@ fn split(snapshot: &Snapshot, folds: usize, seed: u64) -> Split {
     distinct.sort_unstable();
     distinct.dedup();
     let group: Vec<usize> = (0..n).map(|i| distinct.binary_search(&keys[i]).unwrap_or_default()).collect();
-    let folds = folds.clamp(2, 64) as u64;
-    let hashes: Vec<u64> = distinct.iter().map(|&(burst, part)| mix(burst ^ mix(part ^ mix(seed)))).collect();
-    let mut fold: Vec<usize> = hashes.iter().map(|hash| (hash % folds) as usize).collect();
-    // No fold may hold every group of a class: the group with the largest hash moves on to the next fold. A burst of
-    // several classes can be moved more than once; the rounds are bounded, a class left whole is merely unseen there.
-    for _ in 0..4 {
-        let mut moved = false;
-        for samples in &of_class {
-            let mut groups: Vec<usize> = samples.iter().map(|&i| group[i]).collect();
-            groups.sort_unstable();
-            groups.dedup();
-            if groups.len() < 2 || groups.iter().any(|&g| fold[g] != fold[groups[0]]) {
-                continue;
-            }
-            if let Some(&last) = groups.iter().max_by_key(|&&g| (hashes[g], g)) {
-                fold[last] = (fold[last] + 1) % folds as usize;
-                moved = true;
-            }
-        }
-        if !moved {
-            break;
+    let folds = folds.clamp(2, 64);
+    let mut classes: Vec<Vec<usize>> = vec![Vec::new(); distinct.len()];
+    for (i, &label) in snapshot.labels.iter().enumerate() {
+        let of_group = &mut classes[group[i]];
+        if !of_group.contains(&(label as usize)) {
+            of_group.push(label as usize);
         }
     }
-    Split { group, fold }
+    Split { fold: deal(&classes, snapshot.classes, folds, seed), group }
+}
+
+/// Deals groups, each with its classes, to folds so that every fold holds about as many groups of each class: what is
+/// trained without a fold is then balanced as the whole is, and its figures are those of a smaller set of the same kind.
+/// Groups are dealt in the order of their bursts: a new burst leaves all others where they are, but for sets with fewer
+/// bursts of any class than folds, which have as many folds as that.
+fn deal(groups: &[Vec<usize>], classes: usize, folds: usize, seed: u64) -> Vec<usize> {
+    let mut of_class = vec![0usize; classes];
+    groups.iter().flatten().for_each(|&class| of_class[class] += 1);
+    let folds = of_class.iter().copied().max().unwrap_or_default().clamp(2, folds);
+    let mut dealt = vec![vec![0usize; folds]; classes];
+    let mut sizes = vec![0usize; folds];
+    groups
+        .iter()
+        .map(|own| {
+            // The first fold in a turn of each class, so that classes of one burst do not all lie in one fold.
+            let turn = own.first().map_or(0, |&class| mix(class as u64 ^ mix(seed)) as usize % folds);
+            let load = |fold: usize| own.iter().map(|&class| dealt[class][fold]).sum::<usize>();
+            let fold = (0..folds)
+                .map(|at| (turn + at) % folds)
+                .min_by_key(|&fold| (load(fold), sizes[fold]))
+                .unwrap_or_default();
+            own.iter().for_each(|&class| dealt[class][fold] += 1);
+            sizes[fold] += 1;
+            fold
+        })
+        .collect()
 }
 
 /// How many different values there are.

@@ -4,19 +4,19 @@ use std::ops::Range;
 
 use super::snapshot::LearnError;
 
-/// Where λ may lie, and how much better a weaker one must be.
+/// Where λ may lie, and how much better another one must be.
 pub(crate) struct Bounds {
     pub low: f64,
     pub high: f64,
     /// Standard errors.
     pub care: f64,
-    /// Nats per sample; less is not worth a weaker λ however sure it is.
+    /// Nats per sample; less is not worth another λ however sure it is.
     pub worth: f64,
 }
 
-/// Walks from `start` by decades. A weaker λ has to earn its place: it is taken only where it lowers the held-out
-/// loss by more than `care` standard errors of the paired difference over groups (Breiman's one-standard-error rule);
-/// a stronger one is taken unless it raises the loss by as much. Differences below `worth` count for nothing.
+/// Walks from `start` by decades, first to weaker λ, then, where none was better, to stronger ones. Another λ has to
+/// earn its place: it is taken only where it lowers the held-out loss by more than `care` standard errors of the paired
+/// difference over groups and by more than `worth`. Where a decade changes little the next one is looked at too.
 ///
 /// `losses` gives the loss of every sample at a λ; `groups` are ranges of those.
 pub(crate) fn search(
@@ -27,30 +27,29 @@ pub(crate) fn search(
 ) -> Result<f64, LearnError> {
     let mut best = start.clamp(bounds.low, bounds.high);
     let mut held = losses(best)?;
-    let mut weaker = false;
     for factor in [0.1, 10.0] {
-        // Once a weaker λ was better there is no need to look at stronger ones.
-        while factor < 1.0 || !weaker {
-            let next = best * factor;
-            if next < bounds.low * 0.99 || next > bounds.high * 1.01 {
-                break;
-            }
+        let (from, mut next, mut little) = (best, best * factor, false);
+        while (bounds.low * 0.99..=bounds.high * 1.01).contains(&next) {
             let found = losses(next)?;
             let (gain, error) = gain(groups, &held, &found);
-            let margin = (bounds.care * error).max(bounds.worth * found.len() as f64);
-            let threshold = if factor < 1.0 { margin } else { -margin };
-            if gain <= threshold || gain.is_nan() {
+            if gain > (bounds.care * error).max(bounds.worth * found.len() as f64) {
+                (best, held, little) = (next, found, false);
+            } else if little || gain <= 0.0 || gain.is_nan() {
                 break;
+            } else {
+                little = true;
             }
-            (best, held) = (next, found);
-            weaker |= factor < 1.0;
+            next *= factor;
+        }
+        if best != from {
+            break;
         }
     }
     Ok(best)
 }
 
 /// How much lower the second losses are, summed over groups, and the standard error of that sum.
-fn gain(groups: &[Range<usize>], before: &[f64], after: &[f64]) -> (f64, f64) {
+pub(crate) fn gain(groups: &[Range<usize>], before: &[f64], after: &[f64]) -> (f64, f64) {
     let (mut sum, mut square) = (0.0, 0.0);
     for group in groups {
         let difference: f64 = group.clone().map(|i| before[i] - after[i]).sum();
@@ -83,12 +82,22 @@ mod tests {
     }
 
     #[test]
-    fn a_weaker_lambda_must_be_clearly_better_and_a_stronger_one_not_clearly_worse() {
+    fn another_lambda_must_be_clearly_better() {
         // The groups disagree about the step, so its sign is noise.
-        assert_eq!(walk(1e-2, 1.0, |at| [at, -0.9 * at]).log10().round(), 2.0);
+        assert_eq!(walk(1e-2, 1.0, |at| [at, -0.9 * at]), 1e-2);
+        assert_eq!(walk(1e-2, 1.0, |at| [-at, 0.9 * at]), 1e-2);
         assert_eq!(walk(1e-2, 0.0, |at| [at, -0.9 * at]).log10().round(), -6.0);
         // They agree.
         assert_eq!(walk(1e-2, 1.0, |at| [at, 0.9 * at]).log10().round(), -6.0);
+        assert_eq!(walk(1e-2, 1.0, |at| [-at, -0.9 * at]).log10().round(), 2.0);
+    }
+
+    #[test]
+    fn one_decade_that_changes_little_does_not_hide_the_next() {
+        let bounds = Bounds { low: 1e-6, high: 1e2, care: 1.0, worth: 0.1 };
+        let losses = |lambda: f64| vec![if lambda < 2e-4 { 0.0 } else { 1.0 + 0.01 * lambda.log10() }; 2];
+        let found = search(&[0..1, 1..2], 1e-2, &bounds, &mut |lambda| Ok(losses(lambda))).unwrap();
+        assert!((0.9e-4..1.1e-4).contains(&found), "{found}");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::cancel::Proceed;
 use super::cholesky::dot;
 use super::lbfgs::{Found, Lbfgs, Status, Stop};
 use super::linear::Linear;
-use super::matmul::fused::{Columns, scores};
-use super::objective::{BIAS, Point, Samples, Sums, evaluate};
+use super::matmul::fused::{Columns, add_scaled, scores};
+use super::objective::{BIAS, Point, Samples, Sums, evaluate, offset_of};
 use super::snapshot::LearnError;
 use super::spectrum::Spectrum;
 use super::workers::Workers;
@@ -43,21 +43,23 @@ pub(crate) fn fit(
     workers: &dyn Workers,
     proceed: Proceed,
 ) -> Result<Vec<Linear>, LearnError> {
+    let centres: Vec<Vec<f32>> = tasks.iter().map(|task| centre_without(samples, &task.held_out)).collect();
     // With one column for two classes, `‖W‖²` of the two is half of that of their difference.
     let lambda = if samples.columns() == 1 { 0.5 * lambda } else { lambda };
     let mut out = Vec::with_capacity(tasks.len());
     let batch = (COLUMNS / samples.columns()).max(1);
     let all: f64 = samples.weights.iter().sum();
-    let mut tasks = tasks.into_iter().peekable();
+    let mut tasks = tasks.into_iter().zip(centres).peekable();
     while tasks.peek().is_some() {
-        let (ranges, mut solvers): (Vec<Range<usize>>, Vec<Lbfgs>) = tasks
+        let (seen, mut solvers): (Vec<(Range<usize>, Vec<f32>)>, Vec<Lbfgs>) = tasks
             .by_ref()
             .take(batch)
-            .map(|task| {
+            .map(|(task, centre)| {
                 let stop =
                     Stop { norm: (2.0 * lambda * precision.gap).sqrt(), part: 0.0, steps: precision.steps };
                 let scatter = scatter.map(|scatter| (scatter.clone(), lambda));
-                (task.held_out, Lbfgs::new(to_vector(&task.start), scatter, stop))
+                let start = to_vector(&task.start, &centre);
+                ((task.held_out, centre), Lbfgs::new(start, scatter, stop))
             })
             .unzip();
         loop {
@@ -66,16 +68,20 @@ pub(crate) fn fit(
             if active.is_empty() {
                 break;
             }
-            let points: Vec<Point> =
-                active.iter().map(|&at| Point { x: solvers[at].point(), held_out: &ranges[at] }).collect();
+            let point = |at: usize| {
+                let (held_out, centre) = &seen[at];
+                Point { x: solvers[at].point(), held_out, centre }
+            };
+            let points: Vec<Point> = active.iter().map(|&at| point(at)).collect();
             let found = evaluate(samples, &points, workers, proceed)?;
             for (at, sums) in active.into_iter().zip(found) {
-                let total = all - samples.weights[ranges[at].clone()].iter().sum::<f64>();
+                let total = all - samples.weights[seen[at].0.clone()].iter().sum::<f64>();
                 let found = penalised(sums, solvers[at].point(), samples, total, lambda);
                 solvers[at].tell(found);
             }
         }
-        out.extend(solvers.into_iter().map(|solver| from_vector(&solver.into_best(), samples)));
+        let ends = solvers.into_iter().zip(&seen);
+        out.extend(ends.map(|(solver, (_, centre))| from_vector(&solver.into_best(), samples, centre)));
     }
     Ok(out)
 }
@@ -95,26 +101,52 @@ pub(crate) fn penalised(sums: Sums, x: &[f64], samples: &Samples, total: f64, la
     }
 }
 
-/// The solver's layout: weights, then biases; for two classes the second less the first.
-fn to_vector(linear: &Linear) -> Vec<f64> {
-    if let [first, second] = linear.bias[..] {
-        let (low, high) = linear.weight.split_at(linear.weight.len() / 2);
-        return high.iter().zip(low).map(|(high, low)| high - low).chain([(second - first) / BIAS]).collect();
+/// The weighted mean `[width]` of the centred, scaled embeddings without a part; empty where nothing is held out, since
+/// their sum over all samples is zero.
+fn centre_without(samples: &Samples, held_out: &Range<usize>) -> Vec<f32> {
+    if held_out.is_empty() {
+        return Vec::new();
     }
-    linear.weight.iter().copied().chain(linear.bias.iter().map(|bias| bias / BIAS)).collect()
+    let isa = Isa::detect();
+    let (mut row, mut sum) = (vec![0.0f32; samples.width], vec![0.0f32; samples.width]);
+    for i in held_out.clone() {
+        samples.centred(i..i + 1, &mut row);
+        add_scaled(isa, &mut sum, samples.weights[i] as f32, &row);
+    }
+    let weight = |weights: &[f64]| weights.iter().sum::<f64>();
+    let rest = weight(samples.weights) - weight(&samples.weights[held_out.clone()]);
+    let share = -1.0 / rest.max(f64::MIN_POSITIVE);
+    sum.iter_mut().for_each(|value| *value = (share * f64::from(*value)) as f32);
+    sum
 }
 
-fn from_vector(x: &[f64], samples: &Samples) -> Linear {
+/// The solver's layout: weights, then biases about this centre; for two classes the second less the first.
+fn to_vector(linear: &Linear, centre: &[f32]) -> Vec<f64> {
+    let width = linear.weight.len() / linear.bias.len().max(1);
+    let (weights, biases) = if let [first, second] = linear.bias[..] {
+        let (low, high) = linear.weight.split_at(width);
+        (high.iter().zip(low).map(|(high, low)| high - low).collect(), vec![second - first])
+    } else {
+        (linear.weight.clone(), linear.bias.clone())
+    };
+    let about = |(bias, column): (f64, &[f64])| (bias + offset_of(column, centre)) / BIAS;
+    let biases: Vec<f64> = biases.into_iter().zip(weights.chunks_exact(width.max(1))).map(about).collect();
+    weights.into_iter().chain(biases).collect()
+}
+
+fn from_vector(x: &[f64], samples: &Samples, centre: &[f32]) -> Linear {
     let (width, classes) = (samples.width, samples.classes);
+    let (weight, bias) = x.split_at(width * samples.columns());
+    let about = |(bias, column): (&f64, &[f64])| BIAS * bias - offset_of(column, centre);
+    let bias: Vec<f64> = bias.iter().zip(weight.chunks_exact(width)).map(about).collect();
     if classes == 2 {
-        let half = |sign: f64| x[..width].iter().map(move |v| sign * 0.5 * v);
+        let half = |sign: f64| weight.iter().map(move |v| sign * 0.5 * v);
         return Linear {
             weight: half(-1.0).chain(half(1.0)).collect(),
-            bias: vec![-0.5 * BIAS * x[width], 0.5 * BIAS * x[width]],
+            bias: vec![-0.5 * bias[0], 0.5 * bias[0]],
         };
     }
-    let (weight, bias) = x.split_at(width * classes);
-    let mut linear = Linear { weight: weight.to_vec(), bias: bias.iter().map(|bias| BIAS * bias).collect() };
+    let mut linear = Linear { weight: weight.to_vec(), bias };
     linear.centre();
     linear
 }

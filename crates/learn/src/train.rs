@@ -9,7 +9,7 @@ use super::candidates::{self, STEPS, Step, Trained};
 use super::coordinates::Coordinates;
 use super::curve::{Curve, CurvePoint};
 use super::drift::Reference;
-use super::evaluation::{Judged, Report, report};
+use super::evaluation::{Judged, Report, Seen, report};
 use super::head::{ABSENT_BIAS, Head};
 use super::held_out::HeldOut;
 use super::notes::Note;
@@ -17,11 +17,8 @@ use super::options::{Choice, Method, Options, Progress};
 use super::problem::Problem;
 use super::reject::{self, Reject};
 use super::snapshot::{LearnError, Snapshot};
-use super::suspects::{Suspect, suspects};
+use super::suspects::{Suspect, mislabelled, suspects};
 use super::workers::Workers;
-
-/// Below this many samples in any class, imprinted weights are tried as well.
-const TINY: usize = 3;
 
 /// A trained head with its evidence.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,9 +57,9 @@ pub struct Candidate {
 
 /// Trains a head on a snapshot. Same snapshot and options → the same round, bit for bit.
 ///
-/// Every figure is cross-fitted: each burst is judged by a head that never saw it (ridge and imprint: exact
-/// leave-one-burst-out, of ridge in the round's coordinates; softmax: folds of bursts by hash; blend: the mean of both). The method with the least log-loss
-/// on the same folds wins; a tie goes to the simpler one. `progress` is called before every λ and every pass of softmax; `Break` cancels.
+/// Every figure is cross-fitted: each burst is judged by a head that never saw it, on folds of bursts that are balanced
+/// as the snapshot is and the same for every method. Softmax is taken unless another method has a clearly lower log-loss
+/// on them. `progress` is called before every λ and every pass of softmax; `Break` cancels.
 /// Classes of the list without samples are allowed and never predicted.
 ///
 /// # Errors
@@ -84,7 +81,7 @@ pub fn train(
     let mut trained = Vec::new();
     let mut curve = None;
     let mut notes = Vec::new();
-    let tiny = snapshot.class_samples().into_iter().any(|count| (1..TINY).contains(&count));
+    let tiny = class_bursts(&problem).contains(&1);
     let wanted = |method| match options.choice {
         Choice::Auto => method != Method::Imprint || tiny,
         Choice::Only(only) => method == only,
@@ -109,6 +106,12 @@ pub fn train(
         trained.append(&mut imprint);
     }
     trained.sort_by_key(|trained| trained.method);
+    if !trained.is_empty() {
+        let best = choose(&problem, &trained);
+        let chosen = held_out(&problem, &trained[best]);
+        let wrong = mislabelled(&snapshot.labels, &snapshot.bursts, &chosen);
+        candidates::without(&problem, &mut trained[best], &wrong, workers, &mut step)?;
+    }
     conclude(&problem, snapshot, options, trained, curve, notes, &mut || step("evaluation", 0))
 }
 
@@ -131,7 +134,7 @@ fn solve(
         coordinates.expand(problem, &mut ridge.linear);
     }
     if wanted(Method::Softmax) || wanted(Method::Blend) {
-        let mut softmax = candidates::softmax(few, &ridge, workers, step)?;
+        let mut softmax = candidates::softmax(few, workers, step)?;
         if let Some(coordinates) = coordinates {
             coordinates.expand(problem, &mut softmax.linear);
             if !coordinates.are_all() {
@@ -168,32 +171,14 @@ fn conclude(
     if trained.is_empty() {
         return Err(LearnError::Diverged { samples: snapshot.len() });
     }
-    let mut best = 0;
-    for at in 1..trained.len() {
-        if trained[at].fold_loss < trained[best].fold_loss {
-            best = at;
-        }
-    }
+    let best = choose(problem, &trained);
+    let chosen = held_out(problem, &trained[best]);
+    let wrong = mislabelled(&snapshot.labels, &snapshot.bursts, &chosen);
     let mut candidates = Vec::with_capacity(trained.len());
-    let mut chosen = Vec::new();
-    for (at, trained) in trained.iter().enumerate() {
+    for trained in &trained {
         proceed()?;
-        let held_out = held_out(problem, trained);
-        let predicted: Vec<u32> = held_out.iter().map(|sample| sample.predicted).collect();
-        let confidence: Vec<f32> = held_out.iter().map(|sample| sample.confidence).collect();
-        let judged = Judged {
-            labels: &snapshot.labels,
-            bursts: &snapshot.bursts,
-            predicted: &predicted,
-            confidence: &confidence,
-            classes: snapshot.classes,
-        };
-        proceed()?;
-        let report = report(&judged, options.bootstrap, options.seed);
+        let report = judge(problem, snapshot, &held_out(problem, trained), &wrong);
         candidates.push(Candidate { method: trained.method, lambda: trained.lambda, report });
-        if at == best {
-            chosen = held_out;
-        }
     }
     let fitted = reject::fit(problem, &trained[best].held_out, options.reject_rate, proceed)?;
     let reject = fitted.and_then(|(mut reject, scores): (Reject, Vec<f32>)| {
@@ -213,7 +198,7 @@ fn conclude(
     let report = candidates[best].report.clone();
     let similarity = advice::similarity(problem, report.balanced_accuracy.value);
     Ok(Round {
-        suspects: suspects(&snapshot.labels, &chosen),
+        suspects: suspects(&snapshot.labels, &snapshot.bursts, &chosen),
         curve: curve.unwrap_or_default(),
         advice: advice::advise(&report, doubled, similarity, options.target),
         method: trained[best].method,
@@ -223,6 +208,62 @@ fn conclude(
         held_out: chosen,
         notes,
     })
+}
+
+/// Bursts of each class that has samples.
+fn class_bursts(problem: &Problem) -> Vec<usize> {
+    let mut seen = vec![Vec::new(); problem.classes()];
+    for (&label, &row) in problem.labels.iter().zip(&problem.order) {
+        seen[label].push(problem.burst(row));
+    }
+    let distinct = |mut bursts: Vec<u64>| {
+        bursts.sort_unstable();
+        bursts.dedup();
+        bursts.len()
+    };
+    seen.into_iter().map(distinct).collect()
+}
+
+/// Class means where no class has a second burst: nothing can be judged then, and they are the best guess. Else softmax,
+/// unless another method is clearly better on the same folds; without softmax the one of least loss.
+fn choose(problem: &Problem, trained: &[Trained]) -> usize {
+    let first = class_bursts(problem).into_iter().all(|bursts| bursts == 1);
+    if let Some(imprint) = trained.iter().position(|trained| first && trained.method == Method::Imprint) {
+        return imprint;
+    }
+    let loss = |at: &usize| trained[*at].losses.iter().sum::<f64>();
+    let least = |among: &mut dyn Iterator<Item = usize>| among.min_by(|a, b| loss(a).total_cmp(&loss(b)));
+    match trained.iter().position(|trained| trained.method == Method::Softmax) {
+        Some(usual) => {
+            let better = |at: &usize| trained[*at].is_clearly_better(&trained[usual], problem);
+            least(&mut (0..trained.len()).filter(better)).unwrap_or(usual)
+        }
+        None => least(&mut (0..trained.len())).unwrap_or_default(),
+    }
+}
+
+/// Figures of held-out predictions, without the samples that are surely mislabelled unless that leaves a class without any.
+fn judge(problem: &Problem, snapshot: &Snapshot, held_out: &[HeldOut], wrong: &[bool]) -> Report {
+    let mut kept: Vec<usize> = (0..snapshot.len()).filter(|&row| !wrong[row]).collect();
+    let mut seen: Vec<u32> = kept.iter().map(|&row| snapshot.labels[row]).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    if seen.len() < problem.classes() {
+        kept = (0..snapshot.len()).collect();
+    }
+    let labels: Vec<u32> = kept.iter().map(|&row| snapshot.labels[row]).collect();
+    let bursts: Vec<u64> = kept.iter().map(|&row| snapshot.bursts[row]).collect();
+    let predicted: Vec<u32> = kept.iter().map(|&row| held_out[row].predicted).collect();
+    let confidence: Vec<f32> = kept.iter().map(|&row| held_out[row].confidence).collect();
+    let judged = Judged {
+        labels: &labels,
+        bursts: &bursts,
+        predicted: &predicted,
+        confidence: &confidence,
+        classes: snapshot.classes,
+    };
+    let report = report(&judged, Some(Seen { part: problem.part() }));
+    Report { left_out: snapshot.len() - kept.len(), ..report }
 }
 
 /// Held-out predictions in the order of the snapshot.
@@ -280,7 +321,7 @@ mod tests {
         |t| t.linear.bias[1] = f64::NEG_INFINITY,
         |t| t.held_out[5] = f64::INFINITY,
         |t| t.temperature = f64::NAN,
-        |t| t.fold_loss = f64::NAN,
+        |t| t.losses[2] = f64::NAN,
     ];
 
     #[test]

@@ -105,7 +105,7 @@ fn accuracy(found: &lab::Logistic, fresh: &Snapshot) -> f64 {
         temperature: 1.0,
         reject: None,
     };
-    evaluate(&head, fresh, 0, 0).accuracy.value
+    evaluate(&head, fresh).accuracy.value
 }
 
 fn text(outcome: &Outcome) -> String {

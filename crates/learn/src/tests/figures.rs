@@ -2,7 +2,7 @@
 //! choice is made on the training side; the validation side is only looked at here.
 
 use super::{features, round};
-use crate::{Options, Report, Round, Snapshot, evaluate};
+use crate::{Evidence, Options, Report, Round, Snapshot, evaluate};
 
 /// File, its backbone is told by the name, and the least validation samples right that will do (of 153, 1030, 91).
 const BARS: [(&str, usize); 9] = [
@@ -24,7 +24,7 @@ fn right(report: &Report) -> usize {
 }
 
 fn line(name: &str, round: &Round, validation: &Snapshot) -> Report {
-    let report = evaluate(&round.head, validation, 200, 0);
+    let report = evaluate(&round.head, validation);
     let held_out: Vec<String> = round
         .candidates
         .iter()
@@ -63,6 +63,11 @@ fn figures_on_real_embeddings() {
     let round = round(&train, &Options::default()).unwrap();
     let report = line("bottle stream, first half → second half", &round, &validation);
     assert!(report.accuracy.value >= 0.95, "{}", report.accuracy.value);
-    let (told, truth) = (round.report.accuracy.value, report.accuracy.value);
-    assert!((told - truth).abs() <= 0.05, "{told} {truth}");
+    let (told, truth) = (round.report.accuracy, report.accuracy.value);
+    assert!(told.low <= truth && truth <= told.high + 0.05, "{told:?} {truth}");
+    // A few bursts of a first half say little about a second, and that is said.
+    assert!(
+        round.report.evidence == Evidence::Wide || (told.value - truth).abs() <= 0.05,
+        "{told:?} {truth}"
+    );
 }

@@ -40,7 +40,7 @@ fn wrong_labels_are_found_and_cost_little() {
     let name = "sign_digits__mobilenetv2_1.0_224_imagenet";
     let Some((train, validation)) = features::pair(&format!("{name}.npz")) else { return };
     let clean = round(&train, &Options::default()).unwrap();
-    let accuracy = |round: &Round| evaluate(&round.head, &validation, 0, 0).accuracy.value;
+    let accuracy = |round: &Round| evaluate(&round.head, &validation).accuracy.value;
     println!(
         "{name}: no label wrong, {} of {} listed, validation {:.3}",
         clean.suspects.len(),

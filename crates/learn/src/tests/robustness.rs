@@ -191,6 +191,6 @@ fn two_rounds_agree_bit_for_bit() {
         };
         assert_eq!(bits(&first), bits(&second));
         assert_eq!(first, second);
-        assert_eq!(evaluate(&first.head, &snapshot, 50, 3), evaluate(&second.head, &snapshot, 50, 3));
+        assert_eq!(evaluate(&first.head, &snapshot), evaluate(&second.head, &snapshot));
     }
 }

@@ -100,14 +100,14 @@ fn learned(snapshot: &Snapshot) -> Round {
     let found = round(snapshot, &Options { bootstrap: 20, ..Options::default() }).unwrap();
     sound(&found, snapshot);
     assert_eq!(found.notes, []);
-    assert_eq!(found.candidates.len(), 3);
+    assert!(found.candidates.len() >= 3);
     found
 }
 
 fn check(spread: Spread, n: usize, width: usize) {
     let snapshot = separable(spread, n, width, 1);
     let found = learned(&snapshot);
-    let own = evaluate(&found.head, &snapshot, 0, 0).accuracy.value;
+    let own = evaluate(&found.head, &snapshot).accuracy.value;
     let held_out = found.report.accuracy.value;
     assert!(own >= 0.98, "{spread:?} {n} x {width}: {own} of the samples it was trained on");
     assert!(held_out >= 0.9, "{spread:?} {n} x {width}: {held_out} held out");
@@ -182,7 +182,7 @@ fn frames_of_a_fixed_camera_are_learned_beyond_512() {
     for n in [512, 513, 535] {
         let snapshot = of(n);
         let found = learned(&snapshot);
-        let own = evaluate(&found.head, &snapshot, 0, 0).accuracy.value;
+        let own = evaluate(&found.head, &snapshot).accuracy.value;
         println!("{n}: {} held out, {own} of its own", found.report.accuracy.value);
         assert!(own >= 0.98, "{n}: {own}");
         let ridge = Options { choice: Choice::Only(crate::Method::Ridge), ..Options::default() };

@@ -1,5 +1,8 @@
 //! The traps that are known (docs/design/learning.md), each shown and each avoided.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use super::{Recipe, clusters, round};
 use crate::candidates;
 use crate::coordinates::Coordinates;
@@ -122,7 +125,7 @@ fn frames_of_one_burst_are_near_copies_and_flatter_a_split_by_frames() {
     let options = only(Method::Ridge);
     let by_burst = round(&snapshot, &options).unwrap();
     let by_frame = round(&by_frames(&snapshot), &options).unwrap();
-    let truth = evaluate(&by_burst.head, &fresh, 100, 0).accuracy.value;
+    let truth = evaluate(&by_burst.head, &fresh).accuracy.value;
     let (frames, bursts) = (by_frame.report.accuracy, by_burst.report.accuracy);
     println!("by frames {:.3}, by bursts {:.3}, truth {truth:.3}", frames.value, bursts.value);
     assert!(frames.value > 0.99, "{}", frames.value);
@@ -146,7 +149,7 @@ fn a_large_class_does_not_swallow_a_small_one() {
     let fresh = clusters(Recipe { seed: 6, bursts: 300, ..recipe });
     for method in [Method::Ridge, Method::Softmax, Method::Blend] {
         let round = round(&snapshot, &only(method)).unwrap();
-        let report = evaluate(&round.head, &fresh, 100, 0);
+        let report = evaluate(&round.head, &fresh);
         let small = report.recall[1].unwrap();
         println!("{method}: recall {:.3} of 100 samples, {small:.3} of 8", report.recall[0].unwrap());
         assert!(small > 0.55, "{method} {small}");
@@ -162,10 +165,10 @@ fn raw_scores_are_not_probabilities_and_the_temperature_makes_them_so() {
     let fresh = clusters(Recipe { seed: 9, bursts: 250, ..recipe });
     for method in [Method::Ridge, Method::Softmax, Method::Blend] {
         let round = round(&snapshot, &only(method)).unwrap();
-        let calibrated = evaluate(&round.head, &fresh, 0, 0).ece;
+        let calibrated = evaluate(&round.head, &fresh).ece;
         let mut raw = round.head.clone();
         raw.temperature = 1.0;
-        let uncalibrated = evaluate(&raw, &fresh, 0, 0).ece;
+        let uncalibrated = evaluate(&raw, &fresh).ece;
         println!(
             "{method}: ECE {uncalibrated:.3} raw, {calibrated:.3} calibrated, {:.3} told",
             round.report.ece
@@ -200,6 +203,34 @@ fn folds_never_take_the_whole_of_a_class_and_do_not_move_when_samples_come() {
         let starts: Vec<usize> = problem.groups.iter().map(|group| group.start).collect();
         assert!(problem.folds.iter().all(|fold| starts.contains(&fold.start)), "a fold splits a burst");
     }
+    let fold_of = |snapshot: &Snapshot| -> BTreeMap<u64, usize> {
+        let problem = Problem::new(snapshot, 5, 7, &mut || Ok(())).unwrap();
+        let of_fold =
+            |(at, fold): (usize, &Range<usize>)| fold.clone().map(move |i| (i, at)).collect::<Vec<_>>();
+        let folds = problem.folds.iter().enumerate().flat_map(of_fold);
+        folds.map(|(i, at)| (problem.burst(problem.order[i]), at)).collect()
+    };
+    let mut snapshot =
+        clusters(Recipe { width: 3, classes: 4, bursts: 6, per_burst: 2, spread: [1.0; 3], seed: 1 });
+    let before = fold_of(&snapshot);
+    snapshot.push(&[1.0, 2.0, 3.0], 2, 900).unwrap();
+    let after = fold_of(&snapshot);
+    assert!(before.iter().all(|(burst, fold)| after[burst] == *fold), "{before:?} {after:?}");
+}
+
+#[test]
+fn every_fold_holds_as_many_bursts_of_each_class_as_the_others() {
+    for (bursts, folds) in [(2, 2), (3, 3), (5, 5), (10, 5), (12, 5)] {
+        let recipe = Recipe { width: 3, classes: 4, bursts, per_burst: 2, spread: [1.0; 3], seed: 1 };
+        let snapshot = clusters(recipe);
+        let problem = Problem::new(&snapshot, 5, 7, &mut || Ok(())).unwrap();
+        assert_eq!(problem.folds.len(), folds, "{bursts} bursts");
+        for class in 0..4 {
+            let own = |fold: &Range<usize>| fold.clone().filter(|&i| problem.labels[i] == class).count() / 2;
+            let counts: Vec<usize> = problem.folds.iter().map(own).collect();
+            assert!(counts.iter().all(|count| count.abs_diff(bursts / folds) <= 1), "{counts:?}");
+        }
+    }
 }
 
 #[test]
@@ -209,7 +240,7 @@ fn the_blend_is_the_mean_of_two_calibrated_heads() {
     let problem = Problem::new(&snapshot, 5, 0, &mut || Ok(())).unwrap();
     let mut step = |_: &'static str, _: usize| Ok(());
     let ridge = candidates::ridge(&problem, &mut step).unwrap();
-    let softmax = candidates::softmax(&problem, &ridge, &Alone, &mut step).unwrap();
+    let softmax = candidates::softmax(&problem, &Alone, &mut step).unwrap();
     let blend = candidates::blend(&problem, &ridge, &softmax, &mut || Ok(())).unwrap();
     for at in 0..blend.linear.weight.len() {
         let mean = 0.5 * ridge.linear.weight[at] / ridge.temperature
