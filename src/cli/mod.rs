@@ -2,7 +2,6 @@
 //! socket with the verbs, bodies and error codes of MQTT; `embed`, `eval`, `backbone` and `head verify` need none.
 
 mod backbone;
-mod backbone_admit;
 mod camera;
 mod capture;
 mod client;
@@ -14,10 +13,9 @@ mod embed;
 mod embedding;
 mod eval;
 mod failure;
+mod files;
 mod findings;
 mod head;
-mod head_export;
-mod head_verify;
 #[cfg(feature = "host")]
 mod host;
 mod job;
