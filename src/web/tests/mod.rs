@@ -17,7 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::client::{Client, ClientError, encode};
-use super::serve::{Limits, serve_with};
+use super::limits::Limits;
+use super::serve::serve_with;
 use super::*;
 
 const LONG: Duration = Duration::from_secs(30);
