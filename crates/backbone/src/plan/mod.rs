@@ -26,7 +26,6 @@ use super::file::read_file;
 use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
 use graft_base::frame::Rgb;
-pub(super) use graft_kernels::planes;
 use graft_wire::digest::sha256;
 pub use profile::OperatorTime;
 use runner::Chosen;
