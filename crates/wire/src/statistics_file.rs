@@ -2,12 +2,12 @@
 //! or together with those of other boards. No picture and no embedding of a single sample is in it, but sums over few
 //! samples tell much about them: docs/guide/offload.md says what a board gives away with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::class_name::ClassName;
+use super::class_name::are_class_names;
 use super::digest::is_digest;
 use super::head_file::{HeadFileError, find, guard, is_line};
 use super::messages::BackboneRef;
@@ -133,12 +133,7 @@ impl StatisticsFile {
         if meta.classes.len() != self.statistics.counts().len() {
             return wrong("classes", "has another number of names than there are sums");
         }
-        let mut seen = HashSet::new();
-        if !meta
-            .classes
-            .iter()
-            .all(|c| ClassName::new(c).map(String::from).as_ref() == Ok(c) && seen.insert(c))
-        {
+        if !are_class_names(&meta.classes) {
             return wrong("classes", "holds a name twice, or one that is no class name");
         }
         if !is_device_id(&meta.device) {

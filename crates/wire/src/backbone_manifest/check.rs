@@ -1,17 +1,14 @@
 //! Whether a backbone's manifest is well-formed, whether it is to be trusted, and whether a file is one it
 //! speaks of. Each way to fail has its own reason.
 
-use std::collections::HashSet;
-
-use super::{BackboneManifest, MAX_BYTES};
-use crate::class_name::ClassName;
+use super::BackboneManifest;
 use crate::command::is_job_id;
-use crate::digest::{is_digest, sha256};
+use crate::digest::sha256;
 use crate::error::{Code, Error};
-use crate::head_file::{HeadFileError, MAX_CLASSES, MAX_WIDTH, is_line};
+use crate::head_file::{HeadFileError, MAX_CLASSES, MAX_WIDTH};
 use crate::keys::{KeyError, PublicKey};
-use crate::manifest::{MAX_METRICS, MAX_VERSION, is_metric};
 use crate::offload::Blob;
+use crate::signed::{self, Malformed};
 use crate::timestamp::parse_rfc3339;
 use crate::topic::is_device_id;
 
@@ -43,18 +40,9 @@ pub struct Wanted<'e> {
 #[expect(missing_docs, reason = "the error texts name the fields")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackboneManifestError {
-    /// Over [`MAX_BYTES`].
-    #[error("a manifest of {0} bytes is over the limit of {MAX_BYTES}")]
-    TooLarge(usize),
-    /// No JSON, a field twice, missing, or of a wrong type.
-    #[error("the manifest is not JSON that can be read: {0}")]
-    Json(String),
-    /// A field that nobody knows.
-    #[error("the manifest has a field of a newer version: {0}")]
-    UnknownField(String),
-    /// A field that is not well-formed.
-    #[error("the field {0} of the manifest {1}")]
-    Field(&'static str, &'static str),
+    /// Not well-formed by itself.
+    #[error(transparent)]
+    Form(#[from] Malformed),
     /// No pinned key of that name.
     #[error(
         "the manifest is signed by key {0}, which is not among offload.host_keys; \
@@ -112,10 +100,7 @@ impl BackboneManifestError {
     /// One word for the reason, for logs and programs.
     pub fn reason(&self) -> String {
         let word = match self {
-            Self::TooLarge(_) => "manifest_too_large",
-            Self::Json(_) => "malformed",
-            Self::UnknownField(_) => "unknown_field",
-            Self::Field(field, _) => return format!("bad_{field}"),
+            Self::Form(form) => return form.reason(),
             Self::UnknownKey(_) => "unknown_key",
             Self::Signature(KeyError::SignatureText) => "bad_signature_text",
             Self::Signature(_) => "bad_signature",
@@ -145,7 +130,8 @@ impl BackboneManifestError {
     /// The code of the interface for it.
     pub fn code(&self) -> Code {
         match self {
-            Self::TooLarge(_) | Self::Tensors(HeadFileError::TooLarge(_)) => Code::TooLarge,
+            Self::Form(form) => form.code(),
+            Self::Tensors(HeadFileError::TooLarge(_)) => Code::TooLarge,
             Self::OverBudget { .. } => Code::DiskFull,
             Self::UnknownKey(_) | Self::Signature(_) => Code::BadSignature,
             Self::SizeMismatch { .. } | Self::DigestMismatch(_) => Code::DigestMismatch,
@@ -167,59 +153,28 @@ impl BackboneManifest {
     /// # Errors
     /// The first field that is not.
     pub fn check(&self) -> Result<(), BackboneManifestError> {
-        let wrong = |field, why| Err(BackboneManifestError::Field(field, why));
-        if !is_backbone_line(&self.line) {
-            return wrong("line", "takes 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first");
-        }
-        if !(1..=MAX_VERSION).contains(&self.version) {
-            return wrong("version", "is not from 1 to 2^53 - 1");
-        }
-        if [&self.device, &self.group].into_iter().flatten().any(|id| !is_device_id(id)) {
-            return wrong("device", "or group takes 1 to 64 of a-z, 0-9 and '-'");
-        }
-        if self.device.is_some() == self.group.is_some() {
-            return wrong("target", "is not one device and not one group");
-        }
-        if self.job.as_deref().is_some_and(|job| !is_job_id(job))
-            || self.job.is_some() != self.device.is_some()
-        {
-            return wrong("job", "belongs to a backbone for one device, and is its job id");
-        }
-        if !is_digest(&self.base) {
-            return wrong("base", "is no sha256 digest");
-        }
-        if !self.files.named().iter().all(|(_, blob)| blob.is_well_formed()) {
-            return wrong("files", "has a file with no sha256 digest or no size");
-        }
-        if !is_line(&self.tensor) {
-            return wrong("tensor", "is not one line of 1 to 256 characters");
-        }
-        if !(1..=MAX_WIDTH as u64).contains(&self.width) {
-            return wrong("width", "is not from 1 to 65536");
-        }
-        let mut seen = HashSet::with_capacity(self.classes.len());
-        let good = |c: &String| {
-            ClassName::new(c).map(String::from).as_deref() == Ok(c.as_str()) && seen.insert(c.clone())
-        };
-        if !(2..=MAX_CLASSES).contains(&self.classes.len()) || !self.classes.iter().all(good) {
-            return wrong("classes", "takes 2 to 10000 class names, none of them twice");
-        }
-        if self.metrics.len() > MAX_METRICS || !self.metrics.iter().all(|(name, &v)| is_metric(name, v)) {
-            return wrong(
-                "metrics",
-                "has over 64 figures, a name outside a-z, 0-9 and _, or over six decimals",
-            );
-        }
-        if parse_rfc3339(&self.created).is_none() {
-            return wrong("created", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if parse_rfc3339(&self.expires).is_none() {
-            return wrong("expires", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if self.key_id.len() != 16 || !self.key_id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return wrong("key_id", "is not 16 hex digits");
-        }
-        Ok(())
+        let line = is_backbone_line(&self.line);
+        signed::rule(line, "line", "takes 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first")?;
+        signed::version(self.version)?;
+        let ids = [&self.device, &self.group].into_iter().flatten().all(|id| is_device_id(id));
+        signed::rule(ids, "device", "or group takes 1 to 64 of a-z, 0-9 and '-'")?;
+        let one = self.device.is_some() != self.group.is_some();
+        signed::rule(one, "target", "is not one device and not one group")?;
+        let job = self.job.as_deref().is_none_or(is_job_id) && self.job.is_some() == self.device.is_some();
+        signed::rule(job, "job", "belongs to a backbone for one device, and is its job id")?;
+        signed::digest("base", &self.base)?;
+        let files = self.files.named().iter().all(|(_, blob)| blob.is_well_formed());
+        signed::rule(files, "files", "has a file with no sha256 digest or no size")?;
+        signed::line("tensor", &self.tensor)?;
+        let width = (1..=MAX_WIDTH as u64).contains(&self.width);
+        signed::rule(width, "width", "is not from 1 to 65536")?;
+        let count = (2..=MAX_CLASSES).contains(&self.classes.len());
+        signed::rule(count, "classes", "takes 2 to 10000 class names")?;
+        signed::class_names(&self.classes)?;
+        signed::metrics(&self.metrics)?;
+        signed::time("created", &self.created)?;
+        signed::time("expires", &self.expires)?;
+        Ok(signed::key_id(&self.key_id)?)
     }
 
     /// Whether this manifest is well-formed, signed by one of the `pinned` keys, and what the board wants.

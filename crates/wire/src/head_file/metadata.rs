@@ -1,11 +1,11 @@
 //! The metadata strings of a head file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
 use super::{Dtype, HeadFileError};
-use crate::class_name::ClassName;
+use crate::class_name::are_class_names;
 use crate::digest::is_digest;
 use crate::messages::BackboneRef;
 use crate::timestamp::parse_rfc3339;
@@ -55,14 +55,8 @@ impl HeadMeta {
             let why = format!("has {} names, weight has {classes} rows", self.classes.len());
             return Err(HeadFileError::Meta("classes", why));
         }
-        let mut seen = HashSet::with_capacity(classes);
-        for class in &self.classes {
-            if ClassName::new(class).map(String::from).as_deref() != Ok(class) {
-                return wrong("classes", "holds a name that is no class name");
-            }
-            if !seen.insert(class) {
-                return wrong("classes", "holds a name twice");
-            }
+        if !are_class_names(&self.classes) {
+            return wrong("classes", "holds a name twice, or one that is no class name");
         }
         if !is_digest(&self.backbone.digest) {
             return wrong("backbone_digest", "is no sha256 digest");

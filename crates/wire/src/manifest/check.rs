@@ -1,15 +1,13 @@
 //! Whether a manifest is well-formed, whether it is to be trusted, and whether a file is the one it
 //! speaks of. Each way to fail has its own reason.
 
-use std::collections::HashSet;
-
-use super::{MAX_BYTES, MAX_METRICS, MAX_VERSION, Manifest, figures, is_metric};
-use crate::class_name::ClassName;
+use super::{Manifest, figures};
 use crate::digest::{is_digest, sha256};
 use crate::error::{Code, Error};
 use crate::head_file::{self, HeadFile, HeadFileError, is_line};
 use crate::keys::{KeyError, PublicKey};
 use crate::parts::{self, PartError};
+use crate::signed::{self, Malformed};
 use crate::timestamp::parse_rfc3339;
 use crate::topic::is_device_id;
 
@@ -39,18 +37,9 @@ pub struct Expected<'e> {
 #[expect(missing_docs, reason = "the error texts name the fields")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// Over [`MAX_BYTES`].
-    #[error("a manifest of {0} bytes is over the limit of {MAX_BYTES}")]
-    TooLarge(usize),
-    /// No JSON, a field twice, missing, or of a wrong type.
-    #[error("the manifest is not JSON that can be read: {0}")]
-    Json(String),
-    /// A field that nobody knows.
-    #[error("the manifest has a field of a newer version: {0}")]
-    UnknownField(String),
-    /// A field that is not well-formed.
-    #[error("the field {0} of the manifest {1}")]
-    Field(&'static str, String),
+    /// Not well-formed by itself.
+    #[error(transparent)]
+    Form(#[from] Malformed),
     /// The list of parts, or a part.
     #[error("the list of parts is wrong: {0}")]
     Parts(#[from] PartError),
@@ -108,10 +97,7 @@ impl ManifestError {
     /// One word for the reason, for logs and programs.
     pub fn reason(&self) -> String {
         let word = match self {
-            Self::TooLarge(_) => "manifest_too_large",
-            Self::Json(_) => "malformed",
-            Self::UnknownField(_) => "unknown_field",
-            Self::Field(field, _) => return format!("bad_{field}"),
+            Self::Form(form) => return form.reason(),
             Self::Parts(e) => match e {
                 PartError::Count(_) => "part_count",
                 PartError::Order(_) => "part_order",
@@ -149,8 +135,8 @@ impl ManifestError {
     /// The code of the interface for it.
     pub fn code(&self) -> Code {
         match self {
-            Self::TooLarge(_)
-            | Self::OverBudget { .. }
+            Self::Form(form) => form.code(),
+            Self::OverBudget { .. }
             | Self::Parts(PartError::TooLarge(_))
             | Self::File(HeadFileError::TooLarge(_)) => Code::TooLarge,
             Self::UnknownKey { .. } | Self::Signature(_) => Code::BadSignature,
@@ -173,73 +159,37 @@ impl From<ManifestError> for Error {
 impl Manifest {
     /// Whether every field is well-formed by itself: bounds, alphabets, lengths that add up.
     pub fn check(&self) -> Result<(), ManifestError> {
-        let wrong = |field, why: &str| Err(ManifestError::Field(field, why.to_owned()));
-        if !is_device_id(&self.device) {
-            return wrong("device", "is no device id");
+        signed::rule(is_device_id(&self.device), "device", "is no device id")?;
+        signed::version(self.version)?;
+        let restored = self.restored_from.is_none_or(|from| (1..self.version).contains(&from));
+        signed::rule(restored, "restored_from", "is not an earlier version")?;
+        if let Some(parent) = &self.parent {
+            signed::digest("parent", parent)?;
         }
-        if !(1..=MAX_VERSION).contains(&self.version) {
-            return wrong("version", "is not from 1 to 2^53 - 1");
+        signed::digest("digest", &self.digest)?;
+        let backbone = is_digest(&self.backbone.digest) && is_line(&self.backbone.name);
+        signed::rule(backbone, "backbone", "has no name of one line, or no sha256 digest")?;
+        signed::digest("preprocess", &self.preprocess)?;
+        signed::line("tensor", &self.tensor)?;
+        signed::line("snapshot", &self.snapshot)?;
+        signed::line("method", &self.method)?;
+        let count = (1..=head_file::MAX_CLASSES).contains(&self.classes.len());
+        signed::rule(count, "classes", "has no name, or more than 10000")?;
+        signed::class_names(&self.classes)?;
+        signed::time("created", &self.created)?;
+        if let Some(expires) = &self.expires {
+            signed::time("expires", expires)?;
         }
-        if self.restored_from.is_some_and(|v| v == 0 || v >= self.version) {
-            return wrong("restored_from", "is not an earlier version");
-        }
-        if self.parent.as_deref().is_some_and(|p| !is_digest(p)) {
-            return wrong("parent", "is no sha256 digest");
-        }
-        if !is_digest(&self.digest) {
-            return wrong("digest", "is no sha256 digest");
-        }
-        if !is_digest(&self.backbone.digest) || !is_line(&self.backbone.name) {
-            return wrong("backbone", "has no name of one line, or no sha256 digest");
-        }
-        if !is_digest(&self.preprocess) {
-            return wrong("preprocess", "is no sha256 digest");
-        }
-        for (field, text) in
-            [("tensor", &self.tensor), ("snapshot", &self.snapshot), ("method", &self.method)]
-        {
-            if !is_line(text) {
-                return wrong(field, "is not one line of 1 to 256 characters");
-            }
-        }
-        if !(1..=head_file::MAX_CLASSES).contains(&self.classes.len()) {
-            return wrong("classes", "has no name, or more than 10000");
-        }
-        let mut seen = HashSet::with_capacity(self.classes.len());
-        for class in &self.classes {
-            if ClassName::new(class).map(String::from).as_deref() != Ok(class) || !seen.insert(class) {
-                return wrong("classes", "holds a name twice, or one that is no class name");
-            }
-        }
-        if parse_rfc3339(&self.created).is_none() {
-            return wrong("created", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if self.expires.as_deref().is_some_and(|t| parse_rfc3339(t).is_none()) {
-            return wrong("expires", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if self.url.as_deref().is_some_and(|u| !is_url(u)) {
-            return wrong("url", "is no http or https address of at most 2048 plain characters");
-        }
-        if self.metrics.len() > MAX_METRICS || !self.metrics.iter().all(|(name, &v)| is_metric(name, v)) {
-            return wrong(
-                "metrics",
-                "has more than 64 figures, a name outside a-z, 0-9 and _, or a figure of over six decimals",
-            );
-        }
-        if self.size > head_file::MAX_BYTES as u64 {
-            return wrong("size", "is over the limit of a head file");
-        }
-        let listed = parts::check(&self.parts)? as u64;
-        if listed != self.size {
-            return wrong("size", "is not the sum of the parts");
-        }
-        if self.parts.iter().any(|part| !is_digest(&part.sha256)) {
-            return wrong("parts", "has a part with no sha256 digest");
-        }
-        if self.key_id.len() != 16 || !self.key_id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return wrong("key_id", "is not 16 hex digits");
-        }
-        Ok(())
+        let url = self.url.as_deref().is_none_or(is_url);
+        signed::rule(url, "url", "is no http or https address of at most 2048 plain characters")?;
+        signed::metrics(&self.metrics)?;
+        let small = self.size <= head_file::MAX_BYTES as u64;
+        signed::rule(small, "size", "is over the limit of a head file")?;
+        let sum = parts::check(&self.parts)? as u64 == self.size;
+        signed::rule(sum, "size", "is not the sum of the parts")?;
+        let parts = self.parts.iter().all(|part| is_digest(&part.sha256));
+        signed::rule(parts, "parts", "has a part with no sha256 digest")?;
+        Ok(signed::key_id(&self.key_id)?)
     }
 
     /// Whether this manifest is well-formed, signed by `pinned`, and what the receiver expects.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::head_file::HeadMeta;
 use crate::keys::{KeyError, PublicKey};
+use crate::signed::MAX_VERSION;
 use graft_learn::Head;
 
 fn key(byte: u8) -> Key {

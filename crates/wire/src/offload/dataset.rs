@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::Blob;
-use crate::class_name::ClassName;
+use crate::class_name::are_class_names;
 use crate::head_file::{MAX_CLASSES, is_line};
 use crate::messages::Schema1;
 use crate::strict_json;
@@ -124,12 +124,10 @@ impl Dataset {
         if !(2..=MAX_CLASSES).contains(&self.classes.len()) {
             return Err(format!("classes takes 2 to {MAX_CLASSES} names"));
         }
-        let mut names = HashSet::with_capacity(self.classes.len());
-        for class in &self.classes {
-            if ClassName::new(class).map(String::from).as_deref() != Ok(class) || !names.insert(class) {
-                return Err(format!("classes holds {class:?} twice, or it is no class name"));
-            }
+        if !are_class_names(&self.classes) {
+            return Err("classes holds a name twice, or one that is no class name".into());
         }
+        let names: HashSet<&String> = self.classes.iter().collect();
         let mut sizes = std::collections::HashMap::new();
         let pair = [&self.backbone, &self.card].into_iter().chain(&self.head);
         let samples = self.samples.iter().map(|s| (&s.digest, s.size));
