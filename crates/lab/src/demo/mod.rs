@@ -160,7 +160,7 @@ async fn play(arguments: &DemoArgs, json: bool) -> Result<bool> {
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            output.say(&format!("\nThe end of the daemon's log:\n{}", daemon.last_words()));
+            output.say(&format!("\nThe end of the daemon's log:\n{}", daemon.log_tail()));
             return Err(error);
         }
     };
@@ -178,7 +178,7 @@ async fn play(arguments: &DemoArgs, json: bool) -> Result<bool> {
     if arguments.keep {
         stay(&output, &folder, &host, port, &mut daemon).await;
     }
-    daemon.stop().await;
+    daemon.stop();
     Ok(better)
 }
 

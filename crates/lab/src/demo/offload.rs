@@ -145,8 +145,8 @@ async fn play(arguments: &DemoOffloadArgs, json: bool) -> Result<bool> {
     let (before, after, job) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            output.say(&format!("\nThe end of the host's log:\n{}", host.last_words()));
-            output.say(&format!("\nThe end of the daemon's log:\n{}", board.last_words()));
+            output.say(&format!("\nThe end of the host's log:\n{}", host.log_tail()));
+            output.say(&format!("\nThe end of the daemon's log:\n{}", board.log_tail()));
             return Err(error);
         }
     };
@@ -161,8 +161,8 @@ async fn play(arguments: &DemoOffloadArgs, json: bool) -> Result<bool> {
         let told = json!({"better": better, "before": before.to_json(), "after": after.to_json(), "job": job, "seconds": seconds});
         println!("{told}");
     }
-    host.stop().await;
-    board.stop().await;
+    host.stop();
+    board.stop();
     Ok(better)
 }
 
