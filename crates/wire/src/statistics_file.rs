@@ -153,9 +153,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn file() -> StatisticsFile {
-        let mut statistics = Statistics::new(3, 2);
-        statistics.add(&[0.5, -1.0, 2.0], 0).unwrap();
-        statistics.add(&[1.5, 1.0, 0.25], 1).unwrap();
+        let mut samples = graft_learn::Snapshot::new(3, 2);
+        samples.push(&[0.5, -1.0, 2.0], 0, 0).unwrap();
+        samples.push(&[1.5, 1.0, 0.25], 1, 1).unwrap();
+        let statistics = Statistics::of(&samples).unwrap();
         let meta = StatisticsMeta {
             device: "cam-1".into(),
             rev: 7,
