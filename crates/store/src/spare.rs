@@ -63,12 +63,6 @@ impl SpareHead {
     }
 }
 
-/// The spare copy of the active head, for a daemon whose store cannot be opened (a read-only or failing medium). Its
-/// digest is checked; check its manifest too.
-pub fn spare_head(dir: &Path) -> Option<NewHead> {
-    read(dir)?.head?.unpack()
-}
-
 fn read(dir: &Path) -> Option<Spare> {
     let path = dir.join(SPARE);
     if fs::metadata(&path).ok()?.len() > MOST_BYTES {
