@@ -34,7 +34,7 @@ mod train;
 mod watch;
 
 pub use embedding::BackboneArgs;
-pub use failure::{CODES, NotFound, NotVerified, Silent, Usage, exit_code, text};
+pub use failure::{NotFound, NotVerified, Silent, Usage, exit_code, text};
 pub use output::{Output, table};
 
 use crate::config::Sources;
