@@ -31,6 +31,8 @@ const MAX_REJECT_TENSORS: usize = 16;
 const REJECT: &str = "reject.";
 
 /// How `weight` and `bias` are stored.
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
@@ -44,10 +46,7 @@ pub enum Dtype {
 impl Dtype {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-        }
+        self.into()
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Sample {
 }
 
 /// What a sample is for.
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -66,10 +68,7 @@ pub enum Split {
 impl Split {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-        }
+        self.into()
     }
 }
 
