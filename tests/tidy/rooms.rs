@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// The words and signs of Rust code, without comments, texts and the test module at the end of a file.
-fn tokens(text: &str) -> Vec<String> {
+pub(super) fn tokens(text: &str) -> Vec<String> {
     let text = &text[..text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len())];
     let mut tokens = Vec::new();
     let mut rest = text;
