@@ -38,7 +38,8 @@ pub struct Wanted<'e> {
 
 /// Why a manifest, or a file it speaks of, was refused.
 #[expect(missing_docs, reason = "the error texts name the fields")]
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum BackboneManifestError {
     /// Not well-formed by itself.
     #[error(transparent)]
@@ -101,28 +102,16 @@ impl BackboneManifestError {
     pub fn reason(&self) -> String {
         let word = match self {
             Self::Form(form) => return form.reason(),
-            Self::UnknownKey(_) => "unknown_key",
             Self::Signature(KeyError::SignatureText) => "bad_signature_text",
             Self::Signature(_) => "bad_signature",
-            Self::WrongDevice { .. } => "wrong_device",
-            Self::WrongGroup(_) => "wrong_group",
-            Self::WrongJob { .. } => "wrong_job",
-            Self::WrongBase { .. } => "wrong_base",
-            Self::WrongLine { .. } => "wrong_line",
-            Self::Replayed(_) => "replayed",
             Self::Older { .. } => "older_version",
-            Self::FastForward { .. } => "fast_forward",
-            Self::Expired(_) => "expired",
-            Self::NoTime => "no_time",
-            Self::OverBudget { .. } => "over_budget",
-            Self::SizeMismatch { .. } => "size_mismatch",
-            Self::DigestMismatch(_) => "digest_mismatch",
             Self::Tensors(e) => match e {
                 HeadFileError::TooLarge(_) => "tensors_too_large",
                 HeadFileError::NonFinite(..) => "not_finite",
                 HeadFileError::Tensor(..) => "wrong_shape",
                 _ => "tensors_broken",
             },
+            other => other.into(),
         };
         word.to_owned()
     }

@@ -35,7 +35,8 @@ pub struct Expected<'e> {
 
 /// Why a manifest, or the file it speaks of, was refused.
 #[expect(missing_docs, reason = "the error texts name the fields")]
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ManifestError {
     /// Not well-formed by itself.
     #[error(transparent)]
@@ -107,18 +108,7 @@ impl ManifestError {
                 PartError::Length { .. } => "part_length",
                 PartError::Digest(_) => "part_digest",
             },
-            Self::UnknownKey { .. } => "unknown_key",
             Self::Signature(_) => "bad_signature",
-            Self::WrongDevice { .. } => "wrong_device",
-            Self::WrongBackbone { .. } => "wrong_backbone",
-            Self::WrongTensor { .. } => "wrong_tensor",
-            Self::WrongPreprocess { .. } => "wrong_preprocess",
-            Self::NotNewer { .. } => "not_newer",
-            Self::FastForward { .. } => "fast_forward",
-            Self::Expired(_) => "expired",
-            Self::OverBudget { .. } => "over_budget",
-            Self::SizeMismatch { .. } => "size_mismatch",
-            Self::DigestMismatch => "digest_mismatch",
             Self::File(e) => match e {
                 HeadFileError::TooLarge(_) => "file_too_large",
                 HeadFileError::Broken(_) => "file_broken",
@@ -127,7 +117,7 @@ impl ManifestError {
                 HeadFileError::Tensor(..) => "file_tensor",
                 HeadFileError::NonFinite(..) => "file_not_finite",
             },
-            Self::Mixed(_) => "mixed",
+            other => other.into(),
         };
         word.to_owned()
     }
