@@ -302,14 +302,3 @@ fn golden(size: u32) -> Rgb {
     picture.bytes.iter_mut().for_each(|byte| *byte = random.u8(..));
     picture
 }
-
-/// See [`super::lab::peak_gflops`].
-pub(super) fn peak_gflops() -> f64 {
-    const ROUNDS: usize = 200_000;
-    let speeds = (0..20).map(|_| {
-        let start = std::time::Instant::now();
-        let (operations, _) = std::hint::black_box(graft_simd::spin(graft_simd::Isa::detect(), ROUNDS));
-        operations / start.elapsed().as_secs_f64() / 1e9
-    });
-    speeds.fold(0.0, f64::max)
-}
