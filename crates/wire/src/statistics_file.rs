@@ -7,9 +7,8 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::class_name::are_class_names;
-use super::digest::is_digest;
-use super::head_file::{HeadFileError, find, guard, is_line};
+use super::fields;
+use super::head_file::{HeadFileError, find, guard};
 use super::messages::BackboneRef;
 use super::topic::is_device_id;
 use graft_learn::{MAX_CLASSES, MAX_WIDTH, Statistics};
@@ -128,21 +127,14 @@ impl StatisticsFile {
     }
 
     fn check(&self) -> Result<(), HeadFileError> {
-        let wrong = |entry, why: &str| Err(HeadFileError::Meta(entry, why.to_owned()));
         let meta = &self.meta;
-        if meta.classes.len() != self.statistics.counts().len() {
-            return wrong("classes", "has another number of names than there are sums");
-        }
-        if !are_class_names(&meta.classes) {
-            return wrong("classes", "holds a name twice, or one that is no class name");
-        }
-        if !is_device_id(&meta.device) {
-            return wrong("device", "is no device id");
-        }
-        if !is_digest(&meta.backbone.digest) || !is_digest(&meta.preprocess) || !is_line(&meta.tensor) {
-            return wrong("backbone", "has a digest or a tensor that is not well-formed");
-        }
-        Ok(())
+        let count = meta.classes.len() == self.statistics.counts().len();
+        fields::rule(count, "classes", "has another number of names than there are sums")?;
+        fields::class_names(&meta.classes)?;
+        fields::rule(is_device_id(&meta.device), "device", "is no device id")?;
+        fields::digest("backbone", &meta.backbone.digest)?;
+        fields::digest("preprocess", &meta.preprocess)?;
+        Ok(fields::line("tensor", &meta.tensor)?)
     }
 }
 

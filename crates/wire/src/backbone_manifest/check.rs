@@ -5,10 +5,10 @@ use super::BackboneManifest;
 use crate::command::is_job_id;
 use crate::digest::sha256;
 use crate::error::{Code, Error};
+use crate::fields::{self, BadField, Malformed};
 use crate::head_file::{HeadFileError, MAX_CLASSES, MAX_WIDTH};
 use crate::keys::{KeyError, PublicKey};
 use crate::offload::Blob;
-use crate::signed::{self, Malformed};
 use crate::timestamp::parse_rfc3339;
 use crate::topic::is_device_id;
 
@@ -142,28 +142,32 @@ impl BackboneManifest {
     /// # Errors
     /// The first field that is not.
     pub fn check(&self) -> Result<(), BackboneManifestError> {
+        Ok(self.check_fields().map_err(Malformed::from)?)
+    }
+
+    fn check_fields(&self) -> Result<(), BadField> {
         let line = is_backbone_line(&self.line);
-        signed::rule(line, "line", "takes 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first")?;
-        signed::version(self.version)?;
+        fields::rule(line, "line", "takes 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first")?;
+        fields::version(self.version)?;
         let ids = [&self.device, &self.group].into_iter().flatten().all(|id| is_device_id(id));
-        signed::rule(ids, "device", "or group takes 1 to 64 of a-z, 0-9 and '-'")?;
+        fields::rule(ids, "device", "or group takes 1 to 64 of a-z, 0-9 and '-'")?;
         let one = self.device.is_some() != self.group.is_some();
-        signed::rule(one, "target", "is not one device and not one group")?;
+        fields::rule(one, "target", "is not one device and not one group")?;
         let job = self.job.as_deref().is_none_or(is_job_id) && self.job.is_some() == self.device.is_some();
-        signed::rule(job, "job", "belongs to a backbone for one device, and is its job id")?;
-        signed::digest("base", &self.base)?;
+        fields::rule(job, "job", "belongs to a backbone for one device, and is its job id")?;
+        fields::digest("base", &self.base)?;
         let files = self.files.named().iter().all(|(_, blob)| blob.is_well_formed());
-        signed::rule(files, "files", "has a file with no sha256 digest or no size")?;
-        signed::line("tensor", &self.tensor)?;
+        fields::rule(files, "files", "has a file with no sha256 digest or no size")?;
+        fields::line("tensor", &self.tensor)?;
         let width = (1..=MAX_WIDTH as u64).contains(&self.width);
-        signed::rule(width, "width", "is not from 1 to 65536")?;
+        fields::rule(width, "width", "is not from 1 to 65536")?;
         let count = (2..=MAX_CLASSES).contains(&self.classes.len());
-        signed::rule(count, "classes", "takes 2 to 10000 class names")?;
-        signed::class_names(&self.classes)?;
-        signed::metrics(&self.metrics)?;
-        signed::time("created", &self.created)?;
-        signed::time("expires", &self.expires)?;
-        Ok(signed::key_id(&self.key_id)?)
+        fields::rule(count, "classes", "takes 2 to 10000 class names")?;
+        fields::class_names(&self.classes)?;
+        fields::metrics(&self.metrics)?;
+        fields::time("created", &self.created)?;
+        fields::time("expires", &self.expires)?;
+        fields::key_id(&self.key_id)
     }
 
     /// Whether this manifest is well-formed, signed by one of the `pinned` keys, and what the board wants.

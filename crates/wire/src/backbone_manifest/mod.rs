@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use check::{BackboneManifestError, Wanted, is_backbone_line};
 pub use tensors::{Golden, MIN_GOLDEN, TunedHead};
 
+use super::fields;
 use super::keys::Key;
 use super::messages::Schema1;
 use super::offload::{Blob, Recipe};
-use super::signed;
 
 /// Largest manifest in bytes: it travels as part of one command.
 pub const MAX_BYTES: usize = 48 * 1024;
@@ -121,7 +121,7 @@ impl BackboneManifest {
     /// # Errors
     /// The first thing that is wrong with its form.
     pub fn from_json(bytes: &[u8]) -> Result<Self, BackboneManifestError> {
-        let manifest: Self = signed::read(bytes, MAX_BYTES)?;
+        let manifest: Self = fields::read(bytes, MAX_BYTES)?;
         manifest.check()?;
         Ok(manifest)
     }

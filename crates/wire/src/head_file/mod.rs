@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-pub use metadata::{HeadMeta, is_line};
+use crate::fields::BadField;
+pub use metadata::HeadMeta;
 
 use graft_learn::{Head, Reject};
 
@@ -80,6 +81,12 @@ pub enum HeadFileError {
     /// A figure is infinite or not a number.
     #[error("the tensor {0} of the head file holds a figure that is not finite{1}")]
     NonFinite(String, &'static str),
+}
+
+impl From<BadField> for HeadFileError {
+    fn from(BadField(entry, why): BadField) -> Self {
+        Self::Meta(entry, why.to_owned())
+    }
 }
 
 impl HeadFile {

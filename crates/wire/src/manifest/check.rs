@@ -4,10 +4,10 @@
 use super::{Manifest, figures};
 use crate::digest::{is_digest, sha256};
 use crate::error::{Code, Error};
-use crate::head_file::{self, HeadFile, HeadFileError, is_line};
+use crate::fields::{self, BadField, Malformed, is_line};
+use crate::head_file::{self, HeadFile, HeadFileError};
 use crate::keys::{KeyError, PublicKey};
 use crate::parts::{self, PartError};
-use crate::signed::{self, Malformed};
 use crate::timestamp::parse_rfc3339;
 use crate::topic::is_device_id;
 
@@ -149,37 +149,42 @@ impl From<ManifestError> for Error {
 impl Manifest {
     /// Whether every field is well-formed by itself: bounds, alphabets, lengths that add up.
     pub fn check(&self) -> Result<(), ManifestError> {
-        signed::rule(is_device_id(&self.device), "device", "is no device id")?;
-        signed::version(self.version)?;
+        self.check_fields().map_err(Malformed::from)?;
+        let listed = parts::check(&self.parts)? as u64;
+        let sum = fields::rule(listed == self.size, "size", "is not the sum of the parts");
+        Ok(sum.map_err(Malformed::from)?)
+    }
+
+    fn check_fields(&self) -> Result<(), BadField> {
+        fields::rule(is_device_id(&self.device), "device", "is no device id")?;
+        fields::version(self.version)?;
         let restored = self.restored_from.is_none_or(|from| (1..self.version).contains(&from));
-        signed::rule(restored, "restored_from", "is not an earlier version")?;
+        fields::rule(restored, "restored_from", "is not an earlier version")?;
         if let Some(parent) = &self.parent {
-            signed::digest("parent", parent)?;
+            fields::digest("parent", parent)?;
         }
-        signed::digest("digest", &self.digest)?;
+        fields::digest("digest", &self.digest)?;
         let backbone = is_digest(&self.backbone.digest) && is_line(&self.backbone.name);
-        signed::rule(backbone, "backbone", "has no name of one line, or no sha256 digest")?;
-        signed::digest("preprocess", &self.preprocess)?;
-        signed::line("tensor", &self.tensor)?;
-        signed::line("snapshot", &self.snapshot)?;
-        signed::line("method", &self.method)?;
+        fields::rule(backbone, "backbone", "has no name of one line, or no sha256 digest")?;
+        fields::digest("preprocess", &self.preprocess)?;
+        fields::line("tensor", &self.tensor)?;
+        fields::line("snapshot", &self.snapshot)?;
+        fields::line("method", &self.method)?;
         let count = (1..=head_file::MAX_CLASSES).contains(&self.classes.len());
-        signed::rule(count, "classes", "has no name, or more than 10000")?;
-        signed::class_names(&self.classes)?;
-        signed::time("created", &self.created)?;
+        fields::rule(count, "classes", "has no name, or more than 10000")?;
+        fields::class_names(&self.classes)?;
+        fields::time("created", &self.created)?;
         if let Some(expires) = &self.expires {
-            signed::time("expires", expires)?;
+            fields::time("expires", expires)?;
         }
         let url = self.url.as_deref().is_none_or(is_url);
-        signed::rule(url, "url", "is no http or https address of at most 2048 plain characters")?;
-        signed::metrics(&self.metrics)?;
+        fields::rule(url, "url", "is no http or https address of at most 2048 plain characters")?;
+        fields::metrics(&self.metrics)?;
         let small = self.size <= head_file::MAX_BYTES as u64;
-        signed::rule(small, "size", "is over the limit of a head file")?;
-        let sum = parts::check(&self.parts)? as u64 == self.size;
-        signed::rule(sum, "size", "is not the sum of the parts")?;
+        fields::rule(small, "size", "is over the limit of a head file")?;
         let parts = self.parts.iter().all(|part| is_digest(&part.sha256));
-        signed::rule(parts, "parts", "has a part with no sha256 digest")?;
-        Ok(signed::key_id(&self.key_id)?)
+        fields::rule(parts, "parts", "has a part with no sha256 digest")?;
+        fields::key_id(&self.key_id)
     }
 
     /// Whether this manifest is well-formed, signed by `pinned`, and what the receiver expects.

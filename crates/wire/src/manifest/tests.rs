@@ -2,9 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fields::MAX_VERSION;
 use crate::head_file::HeadMeta;
 use crate::keys::{KeyError, PublicKey};
-use crate::signed::MAX_VERSION;
 use graft_learn::Head;
 
 fn key(byte: u8) -> Key {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Blob;
 use crate::class_name::are_class_names;
-use crate::head_file::{MAX_CLASSES, is_line};
+use crate::fields::is_line;
+use crate::head_file::MAX_CLASSES;
 use crate::messages::Schema1;
 use crate::strict_json;
 use crate::topic::is_device_id;
