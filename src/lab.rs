@@ -1,6 +1,8 @@
 //! What `graft-lab` needs of the product and cannot get otherwise: the parts of the daemon that make a round give way to
-//! predictions, so that what is measured is what runs on a board, and how the command line loads a backbone and speaks.
+//! predictions, so that what is measured is what runs on a board, how the command line loads a backbone and speaks, and the rules of
+//! the settings.
 //! Nothing is defined here, and nothing of the product uses it.
 
 pub use crate::cli::{BackboneArgs, Output, Silent, choose_instructions, exit_code, table, text};
+pub use crate::config::{Rule, rules};
 pub use crate::daemon::{Budget, Pace, nice, round_threads};

@@ -1,7 +1,7 @@
 //! Talking to the daemon over its socket.
 
-use super::Common;
 use super::output::Output;
+use super::{Common, NotFound};
 use crate::config;
 use crate::web::Client;
 use crate::web::client::encode;
@@ -58,6 +58,13 @@ impl Common {
         let value = self.client().get(path)?;
         serde_json::from_value(value)
             .context("the daemon's answer cannot be read; is it of the same version?")
+    }
+
+    /// The version of the active head.
+    pub(super) fn active_head(&self) -> Result<u64> {
+        let heads: Value = self.get("/v1/heads")?;
+        let none = || NotFound("there is no head yet; label some bursts, then `graft train`".to_owned());
+        Ok(heads.get("active").and_then(Value::as_u64).ok_or_else(none)?)
     }
 
     /// Sends a command that becomes a job; waits for its end where wanted. The job as last seen.

@@ -91,7 +91,7 @@ pub enum DatasetCommand {
 pub fn run(command: &DatasetCommand, common: &Common) -> Result<()> {
     if let DatasetCommand::Statistics { out } = command {
         let bytes = common.client().get_bytes("/v1/dataset/statistics", &[])?;
-        super::head_export::write(out, &bytes)?;
+        super::files::write(out, &bytes)?;
         let told = json!({"out": out, "bytes": bytes.len()});
         return common.output().show(&told, |_| format!("{} ({} bytes)", out.display(), bytes.len()));
     }
@@ -175,7 +175,7 @@ fn pictures(rows: &Value, dir: &Path, common: &Common) -> Result<()> {
     for row in rows.get("suspects").and_then(Value::as_array).into_iter().flatten() {
         let id = word(row, "/id");
         let jpeg = common.client().get_bytes(&format!("/v1/samples/{id}/image"), &[])?;
-        super::head_export::write(&dir.join(format!("{id}.jpg")), &jpeg)?;
+        super::files::write(&dir.join(format!("{id}.jpg")), &jpeg)?;
     }
     Ok(())
 }

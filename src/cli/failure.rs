@@ -1,12 +1,11 @@
-//! Exit codes: what they mean, and which one an error has. Those of the daemon's errors stand in their own table
-//! (`graft_wire::error`).
+//! Which exit code an error has; the table of them is in `graft_wire::error`.
 
 use crate::config::ConfigError;
 use crate::daemon::StartError;
 use crate::web::ClientError;
 use graft_backbone::{BackboneError, admission::Refusal, fetch::FetchError};
 use graft_learn::LearnError;
-use graft_wire as wire;
+use graft_wire::error::{self, Exit};
 use std::io;
 
 /// Wrong use of a command. Exit code 2, as clap's.
@@ -29,91 +28,74 @@ pub struct NotFound(pub String);
 #[error("failed")]
 pub struct Silent;
 
-/// What the codes mean; also in the manual and in docs/reference/cli.md.
-pub const CODES: [(u8, &str); 13] = [
-    (0, "done"),
-    (1, "failed"),
-    (2, "wrong use"),
-    (3, "no daemon at the socket"),
-    (4, "busy, or the state has changed meanwhile"),
-    (5, "no such sample, class, head, job or file"),
-    (6, "not enough samples"),
-    (7, "a signature, digest or head does not verify"),
-    (69, "camera or broker not available"),
-    (74, "file cannot be read or written, or disk full"),
-    (75, "not now, try again"),
-    (77, "denied"),
-    (78, "configuration is wrong"),
-];
-
 /// The codes for the help.
 pub fn codes_help() -> String {
-    let listed = CODES.map(|(code, meaning)| format!("{code} {meaning}"));
+    let listed: Vec<_> = Exit::ALL.iter().map(|exit| format!("{} {}", exit.code(), exit.meaning())).collect();
     format!("Exit codes: {}", listed.join("; "))
 }
 
 /// The exit code of an error: that of the innermost cause that has one.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().rev().find_map(code_of).unwrap_or(1)
+    error.chain().rev().find_map(exit_of).unwrap_or(Exit::Failed).code()
 }
 
 /// Of an error of the connection, or one that the daemon answered.
-fn of_client(error: &ClientError) -> u8 {
+fn of_client(error: &ClientError) -> Exit {
     match error {
-        ClientError::Unreachable { .. } => 3,
-        ClientError::Refused { error, .. } => wire::error::exit_code(error.code),
-        ClientError::Broken(_) => 1,
-        ClientError::TimedOut(_) => 75,
+        ClientError::Unreachable { .. } => Exit::NoDaemon,
+        ClientError::Refused { error, .. } => error.code.row().exit,
+        ClientError::Broken(_) => Exit::Failed,
+        ClientError::TimedOut(_) => Exit::TryAgain,
     }
 }
 
-fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<Usage>() {
-        return Some(2);
+        return Some(Exit::WrongUse);
     }
     if cause.is::<NotFound>() {
-        return Some(5);
+        return Some(Exit::NotFound);
     }
     if cause.is::<NotVerified>() {
-        return Some(7);
+        return Some(Exit::NotVerified);
     }
     if cause.is::<ConfigError>() {
-        return Some(78);
+        return Some(Exit::Config);
     }
     if let Some(error) = cause.downcast_ref::<StartError>() {
         return Some(match error {
-            StartError::Config(_) => 78,
-            StartError::Io(_) => 74,
+            StartError::Config(_) => Exit::Config,
+            StartError::Io(_) => Exit::Io,
         });
     }
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(of_client(error));
     }
-    if let Some(error) = cause.downcast_ref::<wire::Error>() {
-        return Some(wire::error::exit_code(error.code));
+    if let Some(error) = cause.downcast_ref::<error::Error>() {
+        return Some(error.code.row().exit);
     }
     if let Some(error) = cause.downcast_ref::<BackboneError>() {
         // What is in its file is judged here; that it cannot be read is for the cause below to say.
-        return matches!(error, BackboneError::Digest { .. }).then_some(7);
+        return matches!(error, BackboneError::Digest { .. }).then_some(Exit::NotVerified);
     }
     if let Some(refusal) = cause.downcast_ref::<Refusal>() {
-        return (refusal.reason == "digest_mismatch").then_some(7);
+        return (refusal.reason == "digest_mismatch").then_some(Exit::NotVerified);
     }
     if let Some(error) = cause.downcast_ref::<FetchError>() {
         return match error {
-            FetchError::NoDigest { .. } | FetchError::WrongDigest { .. } => Some(7),
-            FetchError::Failed { .. } => Some(75),
+            FetchError::NoDigest { .. } | FetchError::WrongDigest { .. } => Some(Exit::NotVerified),
+            FetchError::Failed { .. } => Some(Exit::TryAgain),
             _ => None,
         };
     }
     if let Some(LearnError::NotEnough { .. }) = cause.downcast_ref::<LearnError>() {
-        return Some(6);
+        return Some(Exit::NotEnough);
     }
     cause.downcast_ref::<io::Error>().map(|error| match error.kind() {
         // The reader of our output has seen enough.
-        io::ErrorKind::BrokenPipe => 0,
-        io::ErrorKind::PermissionDenied => 77,
-        _ => 74,
+        io::ErrorKind::BrokenPipe => Exit::Done,
+        io::ErrorKind::PermissionDenied => Exit::Denied,
+        _ => Exit::Io,
     })
 }
 
@@ -165,10 +147,7 @@ mod tests {
         ];
         for (error, code) in cases {
             assert_eq!(exit_code(&error), code, "{error:?}");
-            assert!(CODES.iter().any(|(known, _)| *known == code));
-        }
-        for code in Code::ALL {
-            assert!(CODES.iter().any(|(known, _)| *known == code.row().exit), "{code}");
+            assert!(Exit::ALL.iter().any(|known| known.code() == code));
         }
     }
 

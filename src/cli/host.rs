@@ -100,7 +100,7 @@ pub fn run(command: &HostCommand, common: &Common) -> Result<()> {
 fn merge(args: &MergeArgs, settings: &Settings, output: Output) -> Result<()> {
     let mut files = Vec::with_capacity(args.files.len());
     for path in &args.files {
-        let bytes = super::head_export::read(path, graft_wire::statistics_file::MAX_BYTES as u64)?;
+        let bytes = super::files::read(path, graft_wire::statistics_file::MAX_BYTES as u64)?;
         files.push((path.display().to_string(), bytes));
     }
     let head = host::merge(&files, args.lambda, &settings.id)?;

@@ -1,11 +1,12 @@
 //! `graft man`: manual pages.
 
+use super::Cli;
 use super::output::Output;
-use super::{CODES, Cli};
 use anyhow::{Context, Result};
 use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
+use graft_wire::error::Exit;
 use std::path::{Path, PathBuf};
 
 /// Print the manual page, or write those of all commands into a folder
@@ -42,10 +43,10 @@ fn page(command: &Command) -> Result<Vec<u8>> {
     Man::new(command.clone()).render(&mut bytes)?;
     let mut codes = Roff::new();
     codes.control("SH", ["EXIT STATUS"]);
-    for (code, meaning) in CODES {
+    for exit in Exit::ALL {
         codes.control("TP", []);
-        codes.text([roman(code.to_string())]);
-        codes.text([roman(meaning)]);
+        codes.text([roman(exit.code().to_string())]);
+        codes.text([roman(exit.meaning())]);
     }
     codes.to_writer(&mut bytes)?;
     Ok(bytes)

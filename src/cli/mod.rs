@@ -2,7 +2,6 @@
 //! socket with the verbs, bodies and error codes of MQTT; `embed`, `eval`, `backbone` and `head verify` need none.
 
 mod backbone;
-mod backbone_admit;
 mod camera;
 mod capture;
 mod client;
@@ -14,10 +13,9 @@ mod embed;
 mod embedding;
 mod eval;
 mod failure;
+mod files;
 mod findings;
 mod head;
-mod head_export;
-mod head_verify;
 #[cfg(feature = "host")]
 mod host;
 mod job;
@@ -36,7 +34,7 @@ mod train;
 mod watch;
 
 pub use embedding::BackboneArgs;
-pub use failure::{CODES, NotFound, NotVerified, Silent, Usage, exit_code, text};
+pub use failure::{NotFound, NotVerified, Silent, Usage, exit_code, text};
 pub use output::{Output, table};
 
 use crate::config::Sources;

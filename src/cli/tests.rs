@@ -1,5 +1,6 @@
 use super::*;
 use clap::CommandFactory;
+use graft_wire::error::Exit;
 use graft_wire::parse;
 use serde_json::Value;
 
@@ -162,7 +163,7 @@ fn the_page_about_the_command_line_is_whole() {
         }
     }
     check(&page, &Cli::command(), "graft");
-    for (code, meaning) in CODES {
+    for (code, meaning) in Exit::ALL.iter().map(|exit| (exit.code(), exit.meaning())) {
         assert!(
             page.contains(&format!("| {code} | {meaning}")),
             "docs/reference/cli.md lacks exit code {code}: {meaning}"

@@ -1,5 +1,6 @@
 //! What a value may be: the `#:` lines of default.toml, their checks, and the words for errors.
 
+use serde_json::json;
 use std::fmt;
 use toml::Value;
 
@@ -225,4 +226,17 @@ pub fn bytes_text(bytes: u64) -> String {
     let value = bytes as f64 / *factor as f64;
     let digits = if value.fract() < 0.05 || value >= 100.0 { 0 } else { 1 };
     format!("{value:.digits$} {name}")
+}
+
+/// A TOML value as JSON.
+pub(super) fn to_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::String(text) => json!(text),
+        Value::Integer(n) => json!(n),
+        Value::Float(n) => json!(n),
+        Value::Boolean(flag) => json!(flag),
+        Value::Datetime(time) => json!(time.to_string()),
+        Value::Array(list) => list.iter().map(to_json).collect(),
+        Value::Table(table) => table.iter().map(|(k, v)| (k.clone(), to_json(v))).collect(),
+    }
 }

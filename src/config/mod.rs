@@ -7,7 +7,6 @@ mod load;
 mod nearest;
 mod places;
 mod problem;
-mod reference;
 mod rules;
 mod runtime;
 mod settings;
@@ -21,7 +20,6 @@ pub use load::load;
 pub use nearest::nearest;
 pub use places::Surroundings;
 pub use problem::{ConfigError, Problem};
-pub use reference::reference;
 pub use rules::{DEFAULT_TOML, Rule, rules};
 pub use runtime::{SetError, runtime_file, runtime_keys, set_runtime};
 pub use settings::{

@@ -1,6 +1,6 @@
 //! The rules of every key, read from default.toml: the one place that lists them.
 
-use super::kind::Kind;
+use super::kind::{Kind, to_json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use toml::Value;
@@ -44,7 +44,7 @@ impl Rule {
 
     /// The JSON that a text without quotes stands for, as `key=value` words have it.
     pub fn value_of(&self, text: &str) -> serde_json::Value {
-        super::show::to_json(&self.kind.value_of(text))
+        to_json(&self.kind.value_of(text))
     }
 
     /// What is allowed, in words, with the unit.

@@ -1,6 +1,6 @@
 //! The effective configuration for people and machines, secrets masked.
 
-use super::kind::Kind;
+use super::kind::{Kind, to_json};
 use super::layers::{Effective, Entry};
 use super::rules::{Rule, rules};
 use serde_json::{Map, Value as Json, json};
@@ -77,18 +77,5 @@ fn without_password(url: &str) -> String {
     match rest[..host_end].rfind('@') {
         Some(at) => format!("{scheme}://***{}", &rest[at..]),
         None => url.to_owned(),
-    }
-}
-
-/// A TOML value as JSON.
-pub(super) fn to_json(value: &Value) -> Json {
-    match value {
-        Value::String(text) => json!(text),
-        Value::Integer(n) => json!(n),
-        Value::Float(n) => json!(n),
-        Value::Boolean(flag) => json!(flag),
-        Value::Datetime(time) => json!(time.to_string()),
-        Value::Array(list) => list.iter().map(to_json).collect(),
-        Value::Table(table) => table.iter().map(|(k, v)| (k.clone(), to_json(v))).collect(),
     }
 }

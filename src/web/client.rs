@@ -92,14 +92,6 @@ impl Client {
         parse(&self.collect(Method::GET, path, Bytes::new(), MAX_JSON)?)
     }
 
-    /// [`Client::get`] with query parameters, which are encoded.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn get_with(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, ClientError> {
-        self.get(&with_query(path, query))
-    }
-
     /// Fetches a file, such as `/v1/heads/active/file` with `format`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 mod answer;
 pub mod client;
+mod limits;
 mod listen;
 mod routes;
 mod serve;

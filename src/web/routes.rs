@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::serve::Limits;
+use super::limits::Limits;
 use super::{Answer, Request, View, watching};
 
 const MAX_ROWS: usize = 1000;

@@ -3,7 +3,7 @@
 use super::kit::{Engine, Kit};
 use super::{Host, Played, until};
 use crate::support::{Board, PATIENCE, block_on, broker};
-use graft_learn::{Balance, Statistics};
+use graft_learn::{Snapshot, Statistics};
 use graft_testing::operator::{Message, Operator};
 use graft_wire::command::{Backbone, Command as Order};
 use graft_wire::messages::BackboneRef;
@@ -105,13 +105,13 @@ fn a_merged_head_is_that_of_all_samples_in_one_place() {
     // Each board knows some of the classes, in an order of its own.
     let boards: [(&str, [u32; 2], usize); 3] =
         [("cam-1", [0, 1], 60), ("cam-2", [2, 0], 45), ("cam-3", [1, 2], 80)];
-    let mut pooled = Statistics::new(24, 3);
+    let mut pooled = Snapshot::new(24, 3);
     let mut arguments = Vec::new();
     for (device, classes, samples) in boards {
-        let mut own = Statistics::new(24, 2);
+        let mut own = Snapshot::new(24, 2);
         for (embedding, class) in board(&mut dice, samples, &classes) {
-            pooled.add(&embedding, class).unwrap();
-            own.add(&embedding, classes.iter().position(|c| *c == class).unwrap() as u32).unwrap();
+            pooled.push(&embedding, class, 0).unwrap();
+            own.push(&embedding, classes.iter().position(|c| *c == class).unwrap() as u32, 0).unwrap();
         }
         let meta = StatisticsMeta {
             device: device.into(),
@@ -122,7 +122,11 @@ fn a_merged_head_is_that_of_all_samples_in_one_place() {
             preprocess: graft_wire::digest::sha256(b"preprocess"),
         };
         let path = dir.path().join(device);
-        std::fs::write(&path, StatisticsFile { statistics: own, meta }.encode().unwrap()).unwrap();
+        std::fs::write(
+            &path,
+            StatisticsFile { statistics: Statistics::of(&own).unwrap(), meta }.encode().unwrap(),
+        )
+        .unwrap();
         arguments.push(path);
     }
     let out = dir.path().join("fleet.safetensors");
@@ -141,7 +145,7 @@ fn a_merged_head_is_that_of_all_samples_in_one_place() {
         .unwrap();
     assert!(merged.status.success(), "{}", String::from_utf8_lossy(&merged.stderr));
     let HeadFile { head, meta } = HeadFile::decode(&std::fs::read(&out).unwrap()).unwrap();
-    let whole = pooled.ridge(0.02, Balance::Classes).unwrap();
+    let whole = Statistics::of(&pooled).unwrap().ridge(0.02).unwrap();
     assert_eq!(meta.classes, names);
     assert_eq!(meta.metrics["samples"], 185);
     let off = head.weight.iter().zip(&whole.weight).chain(head.bias.iter().zip(&whole.bias));
@@ -188,12 +192,14 @@ fn a_board_writes_the_sums_over_its_samples() {
     assert_eq!((meta.device.as_str(), statistics.counts()), ("board", &[6, 6][..]));
     let (onnx, card) = graft_backbone::tiny();
     let mut net = graft_backbone::Backbone::from_bytes(onnx, &card).unwrap();
-    let mut own = Statistics::new(net.width(), 2);
+    let mut own = Snapshot::new(net.width(), 2);
     for sample in &dataset.samples {
         let jpeg = kit.blob(graft_wire::offload::hex_of(&sample.digest));
         let embedding = net.embed_crop(&graft_camera::decode_image(jpeg).unwrap()).unwrap();
-        own.add(&embedding, meta.classes.iter().position(|c| *c == sample.class).unwrap() as u32).unwrap();
+        own.push(&embedding, meta.classes.iter().position(|c| *c == sample.class).unwrap() as u32, 0)
+            .unwrap();
     }
+    let own = Statistics::of(&own).unwrap();
     // The board keeps embeddings as 16-bit floats.
     for (class, _) in meta.classes.iter().enumerate() {
         let (a, b) = (statistics.mean(class).unwrap(), own.mean(class).unwrap());

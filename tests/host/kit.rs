@@ -4,7 +4,7 @@ use graft_backbone::{self as backbone, Backbone};
 use graft_base::frame::Rgb;
 use graft_camera::encode_jpeg;
 use graft_camera::pattern::{PatternSettings, Scene};
-use graft_learn::{Balance, Statistics};
+use graft_learn::{Snapshot, Statistics};
 use graft_wire::messages::Schema1;
 use graft_wire::offload::{Blob, Claim, Dataset, Sample, Split};
 use safetensors::tensor::{Dtype, TensorView};
@@ -56,7 +56,7 @@ impl Kit {
             ..PatternSettings::default()
         });
         let (mut blobs, mut samples) = (HashMap::new(), Vec::new());
-        let mut statistics = Statistics::new(net.width(), 2);
+        let mut snapshot = Snapshot::new(net.width(), 2);
         let mut seen: Vec<(Rgb, usize)> = Vec::new();
         for frame in 0.. {
             let class = scene.truth(frame);
@@ -73,14 +73,14 @@ impl Kit {
                 split: if samples.len() % 3 == 2 { Split::Val } else { Split::Train },
             });
             let picture = graft_camera::decode_image(&jpeg).unwrap();
-            statistics.add(&net.embed_crop(&picture).unwrap(), class as u32).unwrap();
+            snapshot.push(&net.embed_crop(&picture).unwrap(), class as u32, 0).unwrap();
             seen.push((picture, class));
             blobs.insert(blob.hex().to_owned(), jpeg);
             if seen.len() as u64 == 2 * EACH {
                 break;
             }
         }
-        let head = statistics.ridge(1e-2, Balance::Classes).unwrap();
+        let head = Statistics::of(&snapshot).unwrap().ridge(1e-2).unwrap();
         let score = |embedding: &[f32], class: usize| {
             let row = &head.weight[class * head.width..][..head.width];
             row.iter().zip(embedding).map(|(w, x)| w * x).sum::<f32>() + head.bias[class]

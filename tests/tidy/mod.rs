@@ -5,6 +5,7 @@
 //! the crates, files, clocks, threads and sockets of the pure crates in `crates/pure-clippy.toml`.
 
 mod rooms;
+mod walls;
 
 use std::collections::BTreeSet;
 use std::fs;

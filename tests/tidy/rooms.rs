@@ -10,11 +10,11 @@ const ROOMS: [(&str, &[&str]); 7] = [
     ("offload", &[]),
     ("web", &[]),
     ("daemon", &["board", "config", "log", "offload", "web"]),
-    ("lab", &["cli", "daemon"]),
+    ("lab", &["cli", "config", "daemon"]),
 ];
 
 /// The words and signs of Rust code, without comments, texts and the test module at the end of a file.
-fn tokens(text: &str) -> Vec<String> {
+pub(super) fn tokens(text: &str) -> Vec<String> {
     let text = &text[..text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len())];
     let mut tokens = Vec::new();
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! What `graft-lab` measures a backbone by and nothing of the product calls: the same network run by tract alone, the time
-//! of each of our operators, and what one core can do. It stands here because it needs the plan's own parts; a binary
+//! What `graft-lab` measures a backbone by and nothing of the product calls: the same network run by tract alone, and the
+//! time of each of our operators. It stands here because it needs the plan's own parts; a binary
 //! that does not name it is linked without it.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::file::read_file;
 use super::inspect::macs;
 use super::load::load;
 pub use super::plan::OperatorTime;
-use super::plan::{self, Backbone, Runner};
+use super::plan::{Backbone, Runner};
 
 /// A network run by tract alone, without our operators.
 pub struct Plain {
@@ -45,9 +45,4 @@ impl Plain {
 /// Times of a backbone's own operators over the frames so far, in the order in which they run; none where tract runs it.
 pub fn operators(backbone: &Backbone) -> Vec<OperatorTime> {
     backbone.operators()
-}
-
-/// The most that one core does here, in billions of floating-point operations a second.
-pub fn peak_gflops() -> f64 {
-    plan::peak_gflops()
 }

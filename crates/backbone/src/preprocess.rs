@@ -5,12 +5,12 @@
 
 use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
+use graft_kernels::planes;
 use graft_simd::Isa;
 use graft_wire::digest::sha256;
 
 use super::BackboneError;
 use super::card::{Card, Crop, Layout};
-use super::plan::planes;
 use graft_base::frame::Rgb;
 
 /// A part of a picture, in pixels from its top left corner.

@@ -1,5 +1,5 @@
-//! Child processes in a process group of their own: waits with a limit, an end that reaches what the child started, and
-//! the last line that it wrote on standard error.
+//! Child processes: waits with a limit, an end that reaches what the child started, and the last line that it wrote on
+//! standard error.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::process::CommandExt;
@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 /// Longest line of standard error that is kept, in bytes.
 const MAX_LINE: usize = 400;
 /// Pause between two looks at a child that is waited for.
 const TICK: Duration = Duration::from_millis(5);
 
-/// A child process. Dropping it kills its group.
+/// A child process. Dropping it kills it, and its group if it leads one.
 #[derive(Debug)]
 pub struct Child {
     child: process::Child,
+    leads_group: bool,
     status: Option<ExitStatus>,
     last_line: Arc<Mutex<String>>,
 }
@@ -29,8 +30,19 @@ impl Child {
     /// # Errors
     /// What the system says.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        let child = command.process_group(0).spawn()?;
-        Ok(Self { child, status: None, last_line: Arc::default() })
+        let mut child = Self::start_in_our_group(command.process_group(0))?;
+        child.leads_group = true;
+        Ok(child)
+    }
+
+    /// Starts `command` in this program's process group, so that Ctrl-C in a terminal ends both. What the child starts
+    /// itself is then not ended with it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start_in_our_group(command: &mut Command) -> io::Result<Self> {
+        let child = command.spawn()?;
+        Ok(Self { child, leads_group: false, status: None, last_line: Arc::default() })
     }
 
     /// [`Child::start`] with a thread that reads standard error: it keeps the last line for [`Child::last_line`], and
@@ -105,8 +117,7 @@ impl Child {
     /// What the system says.
     pub fn terminate(&mut self, grace: Duration, mut quiet: impl FnMut() -> bool) -> io::Result<ExitStatus> {
         if self.status.is_none() {
-            // The group may have ended already.
-            let _ = kill_process_group(self.group(), Signal::TERM);
+            self.signal(Signal::TERM);
             let start = Instant::now();
             while start.elapsed() < grace && !(quiet() && self.has_ended()) {
                 thread::sleep(TICK);
@@ -123,21 +134,26 @@ impl Child {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        // The child is not reaped yet, so its group's id cannot be another's. The group may have ended already.
-        let _ = kill_process_group(self.group(), Signal::KILL);
+        self.signal(Signal::KILL);
         let status = self.child.wait()?;
         self.status = Some(status);
         Ok(status)
     }
 
-    fn group(&self) -> Pid {
-        Pid::from_child(&self.child)
+    /// Signals the child and its group. As it is not reaped yet, its id cannot be another's.
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.child);
+        // It may have ended already.
+        let _ = if self.leads_group { kill_process_group(id, signal) } else { kill_process(id, signal) };
     }
 
     /// Whether the child has ended; it stays unreaped.
     fn has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        !matches!(waitid(WaitId::Pid(self.group()), options), Ok(None) | Err(rustix::io::Errno::INTR))
+        !matches!(
+            waitid(WaitId::Pid(Pid::from_child(&self.child)), options),
+            Ok(None) | Err(rustix::io::Errno::INTR)
+        )
     }
 }
 
@@ -212,6 +228,14 @@ mod tests {
         let stdout = child.take_stdout();
         drop(child);
         assert_eq!(read_to_end(stdout), "");
+    }
+
+    #[test]
+    fn a_child_in_our_group_ends_alone() {
+        let mut child = Child::start_in_our_group(&mut sh("exec sleep 600")).unwrap();
+        let id = Pid::from_child(&child.child);
+        assert_eq!(rustix::process::getpgid(Some(id)).unwrap(), rustix::process::getpgrp());
+        assert_eq!(child.terminate(LONG, || true).unwrap().signal(), Some(Signal::TERM.as_raw()));
     }
 
     #[test]

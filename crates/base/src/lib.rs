@@ -3,7 +3,6 @@
 //! service manager is told.
 #![forbid(unsafe_code)]
 
-pub mod backoff;
 pub mod child;
 pub mod contain;
 pub mod frame;

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Which kind of source gives the frames.
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -27,14 +29,7 @@ pub enum Kind {
 impl Kind {
     /// The word in the configuration.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V4l2 => "v4l2",
-            Self::Directory => "directory",
-            Self::VideoFile => "video_file",
-            Self::Pattern => "pattern",
-            Self::Pipe => "pipe",
-            Self::HttpMjpeg => "http_mjpeg",
-        }
+        self.into()
     }
 }
 

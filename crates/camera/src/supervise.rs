@@ -5,8 +5,8 @@
 
 use super::settings::{Kind, Timeouts};
 use super::{CameraError, Settings, Slot, Source, open};
-use graft_base::backoff::Backoff;
 use graft_base::frame::Frame;
+use graft_control::backoff::Backoff;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

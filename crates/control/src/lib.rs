@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod backoff;
 mod budget;
 mod gate;
 mod machine;

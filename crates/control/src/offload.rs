@@ -1,11 +1,12 @@
 //! An offloaded job as the board sees it: offered, claimed under a lease, fed, and at last a result, or offered again.
 //! PURE, like its parent. What a claim or a result is worth (signatures, digests) is checked before it comes here.
 
+use crate::backoff::Backoff;
 use std::time::Duration;
 
 /// A claim without a sign of life for so long is over.
 pub const LEASE: Duration = Duration::from_secs(60);
-/// After a failed transfer the next try comes so much later; twice that after the next, up to [`LEASE`].
+/// First wait after a failed transfer; they double up to [`LEASE`].
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Where the job stands.
@@ -84,16 +85,15 @@ pub struct Offload {
     stage: Stage,
     /// The last sign of life of the claim's host.
     heard: Duration,
-    /// When the transfer that broke off is tried again,
+    /// When the transfer that broke off is tried again.
     retry: Option<Duration>,
-    /// and how long after the next break.
-    pause: Duration,
+    backoff: Backoff,
 }
 
 impl Offload {
     /// A job as the store remembers it. One that was claimed is fed again, as a new start forgets how far that was.
     pub fn new(stage: Stage, now: Duration) -> (Self, Vec<Action>) {
-        let offload = Self { stage, heard: now, retry: None, pause: RETRY };
+        let offload = Self { stage, heard: now, retry: None, backoff: Backoff::new(RETRY, LEASE) };
         let mut actions = vec![Action::Publish];
         if matches!(offload.stage, Stage::Claimed { fed: false, .. }) {
             actions.push(Action::Feed);
@@ -150,8 +150,8 @@ impl Offload {
             Event::Fed => Ok(self.fed()),
             Event::Broke => {
                 if matches!(self.stage, Stage::Claimed { fed: false, .. }) {
-                    self.retry = Some(now + self.pause);
-                    self.pause = (self.pause * 2).min(LEASE);
+                    // One board waits for its own host: no jitter is needed.
+                    self.retry = Some(now + self.backoff.wait(1.0));
                 }
                 Ok(Vec::new())
             }
@@ -176,7 +176,8 @@ impl Offload {
                     actions.push(Action::Stop);
                 }
                 self.stage = Stage::Claimed { host: claimer, fed: false };
-                (self.heard, self.retry, self.pause) = (now, None, RETRY);
+                (self.heard, self.retry) = (now, None);
+                self.backoff.reset();
                 actions.extend([Action::Publish, Action::Feed]);
                 Ok(actions)
             }

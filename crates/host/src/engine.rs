@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,24 +14,26 @@ use tokio::sync::mpsc;
 
 use crate::decide::{EngineEnd, HostEvent, Task};
 use crate::settings::Engine;
-use graft_base::whole_file;
+use graft_base::{child::Child, whole_file};
 
 /// Where a job folder keeps the process group of its engine.
 const PID_FILE: &str = "engine.pid";
 /// What the engine writes on standard error.
 const LOG_FILE: &str = "engine.log";
+/// Pause between two looks at an engine that has closed its output.
+const TICK: Duration = Duration::from_millis(20);
 /// Longest line of progress that is read.
 const LINE_BYTES: u64 = 64 << 10;
 
 /// An engine that runs. Dropped, its process group is killed.
 pub(crate) struct Running {
-    group: Pid,
+    child: Arc<Mutex<Child>>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = kill_process_group(self.group, Signal::KILL);
+        // Nobody is left to be told of a failure.
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
     }
 }
 
@@ -53,19 +56,16 @@ pub(crate) fn start(
     if engine.pythonpath != Path::new("") {
         command.env("PYTHONPATH", &engine.pythonpath);
     }
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .process_group(0)
-        .spawn()
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let mut child = Child::start(&mut command)
         .with_context(|| format!("the engine {program} cannot be started; see engine.command"))?;
-    let group = Pid::from_child(&child);
-    let running = Running { group };
     whole_file::write(&folder.join(PID_FILE), child.id().to_string().as_bytes(), 0o600)?;
+    let stdout = child.take_stdout();
+    let child = Arc::new(Mutex::new(child));
+    let running = Running { child: Arc::clone(&child) };
     let folder = folder.to_owned();
     std::thread::Builder::new().name("engine".into()).spawn(move || {
-        if let Some(stdout) = child.stdout.take() {
+        if let Some(stdout) = stdout {
             let mut lines = BufReader::new(stdout);
             let mut line = String::new();
             while lines.by_ref().take(LINE_BYTES).read_line(&mut line).is_ok_and(|count| count > 0) {
@@ -78,17 +78,22 @@ pub(crate) fn start(
                 line.clear();
             }
         }
-        let end = ended(&mut child, &folder);
+        let end = ended(&child, &folder);
         // The channel is closed once the host stops.
         let _ = events.blocking_send(HostEvent::EngineEnded { task, end });
     })?;
     Ok(running)
 }
 
-fn ended(child: &mut Child, folder: &Path) -> EngineEnd {
-    let status = match child.wait() {
-        Ok(status) => status,
-        Err(error) => return EngineEnd::Failed(format!("the engine was lost: {error}")),
+fn ended(child: &Mutex<Child>, folder: &Path) -> EngineEnd {
+    let status = loop {
+        // Unlocked between two looks, so that whoever drops [`Running`] can end it meanwhile.
+        match child.lock().unwrap_or_else(PoisonError::into_inner).try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) => {}
+            Err(error) => return EngineEnd::Failed(format!("the engine was lost: {error}")),
+        }
+        std::thread::sleep(TICK);
     };
     let _ = std::fs::remove_file(folder.join(PID_FILE));
     let reason = last_log_line(folder);

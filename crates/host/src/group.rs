@@ -41,6 +41,8 @@ pub struct Member {
 }
 
 /// How far a board is with the backbone of its group.
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberState {
@@ -58,11 +60,6 @@ pub enum MemberState {
 impl MemberState {
     /// The word in `graft host status`.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Accepted => "accepted",
-            Self::Applied => "applied",
-            Self::Refused => "refused",
-        }
+        self.into()
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, json};
 
 use crate::now_ms;
-use graft_learn::{Balance, Statistics};
+use graft_learn::Statistics;
 use graft_wire::digest::sha256;
 use graft_wire::timestamp::rfc3339;
 use graft_wire::{Dtype, HeadFile, HeadMeta, StatisticsFile};
@@ -56,7 +56,7 @@ pub fn merge(files: &[(String, Vec<u8>)], lambda: f64, host: &str) -> Result<Hea
         let places: Vec<usize> = meta.classes.iter().filter_map(place).collect();
         sum.merge(&statistics.placed(&places, classes.len())?)?;
     }
-    let head = sum.ridge(lambda, Balance::Classes)?;
+    let head = sum.ridge(lambda)?;
     let now = now_ms();
     let digests: String = files.iter().map(|(_, bytes)| sha256(bytes) + "\n").collect();
     let mut metrics = Map::new();

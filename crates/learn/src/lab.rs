@@ -1,5 +1,5 @@
 //! What `graft-lab` times and nothing of the product calls: the softmax solve by itself, with scikit-learn's objective,
-//! one pass over the samples by three means, and the limits of the core it runs on. It stands here because it is made of
+//! one pass over the samples by three means, and how fast memory is read. It stands here because it is made of
 //! the solver's own parts; a binary that does not name it is linked without it. The caller holds the clock.
 
 use std::rc::Rc;
@@ -177,17 +177,6 @@ impl<'a> Pass<'a> {
         let rows = scores.chunks_exact_mut(self.snapshot.classes.max(1)).zip(labels);
         rows.map(|(scores, &label)| residual(scores, label as usize, 1.0).0).sum()
     }
-}
-
-/// Which instructions the kernels use on this CPU.
-pub fn instructions() -> &'static str {
-    Isa::detect().name()
-}
-
-/// As many multiplications and additions in registers as the kernels' own instructions can do at most; gives their
-/// number, and a sum so that nothing is left out.
-pub fn spin(rounds: usize) -> (f64, f32) {
-    graft_simd::spin(Isa::detect(), rounds)
 }
 
 /// Reads every number once.

@@ -59,7 +59,7 @@ pub use notes::Note;
 pub use options::{Choice, Method, Options, Progress};
 pub use reject::Reject;
 pub use snapshot::{LearnError, MAX_CLASSES, MAX_WIDTH, Snapshot};
-pub use statistics::{Balance, Statistics};
+pub use statistics::Statistics;
 pub use suspects::{Suspect, suspects};
 pub use train::{Candidate, Round, train};
 pub use workers::{Alone, Workers};

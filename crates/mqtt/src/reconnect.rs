@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use graft_base::backoff::Backoff;
+use graft_control::backoff::Backoff;
 
 const FIRST: Duration = Duration::from_millis(500);
 /// A connection that lasted this long makes the waits short again.

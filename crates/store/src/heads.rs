@@ -1,9 +1,10 @@
 //! Storing heads: versions are immutable, monotonic and never reused; one is active, one previous, one may be pinned.
 
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::head_rows::{HeldOut, KEPT_FILES, Serving, file, no_head, serving};
+use super::head_rows::{HeadRow, HeldOut, KEPT_FILES, Serving, file, no_head, serving};
 use super::journal::{count_up, counter};
 use super::{StoreError, Tx, samples};
 
@@ -12,11 +13,12 @@ const KEPT_HEADS: i64 = 1000;
 const MOST_FILE_BYTES: usize = 64 << 20;
 
 /// A head to be stored.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NewHead {
     /// From [`Tx::next_head_version`].
     pub version: i64,
     /// The head file (safetensors).
+    #[serde(skip)]
     pub file: Vec<u8>,
     pub manifest: String,
     /// How it was trained.
@@ -35,7 +37,27 @@ pub struct NewHead {
     /// The digest of the snapshot it was trained on.
     pub snapshot: String,
     /// Predictions for the snapshot's samples.
+    #[serde(skip)]
     pub held_out: Vec<HeldOut>,
+}
+
+impl From<HeadRow> for NewHead {
+    /// Without its file and its predictions.
+    fn from(row: HeadRow) -> Self {
+        Self {
+            version: row.version,
+            manifest: row.manifest,
+            method: row.method,
+            metrics: row.metrics,
+            gate: row.gate,
+            parent: row.parent,
+            restored_from: row.restored_from,
+            backbone: row.backbone,
+            classes: row.classes,
+            snapshot: row.snapshot,
+            ..Self::default()
+        }
+    }
 }
 
 /// Deletes head files that nobody can need any more, and very old descriptions. Returns how many files went.

@@ -8,6 +8,8 @@ use super::{StoreError, Tx};
 pub(super) const KEPT_STEPS: i64 = 200;
 
 /// What kind of change a step was.
+#[derive(strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     Add,
@@ -27,34 +29,13 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    const ALL: [Self; 8] = [
-        Self::Add,
-        Self::Import,
-        Self::Relabel,
-        Self::Delete,
-        Self::AddClass,
-        Self::RenameClass,
-        Self::RemoveClass,
-        Self::Clear,
-    ];
-
     /// The word for it in the database and in replies.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Import => "import",
-            Self::Relabel => "relabel",
-            Self::Delete => "delete",
-            Self::AddClass => "add_class",
-            Self::RenameClass => "rename_class",
-            Self::RemoveClass => "remove_class",
-            Self::Clear => "clear",
-        }
+        self.into()
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| StoreError::Corrupt(format!("the journal holds an unknown step \"{text}\"")))
+        text.parse().map_err(|_| StoreError::Corrupt(format!("the journal holds an unknown step \"{text}\"")))
     }
 }
 

@@ -51,7 +51,6 @@ pub use quota::{FreeSpace, Limits, Usage};
 pub use rows::{Counts, Filter, SampleRow};
 pub use samples::{Added, NewSample};
 pub use snapshot::{Labelled, burst_number};
-pub use spare::spare_head;
 pub use state::Outgoing;
 
 /// The open store of one state folder.

@@ -2,13 +2,23 @@
 
 use rusqlite::Connection;
 
-use super::{Store, StoreError, quota, spare};
+use super::{Store, StoreError, Usage, quota, spare};
 
 /// Deleted samples can be brought back for this long.
 const KEEP_REMOVED_MS: i64 = 24 * 3600 * 1000;
 const CHECKPOINT_EVERY_MS: i64 = 10 * 60 * 1000;
 
 impl Store {
+    /// What the store takes now.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn usage(&mut self) -> Result<Usage, StoreError> {
+        self.ready()?;
+        let measured = self.measure();
+        self.settle(measured)
+    }
+
     /// Housekeeping; call it about once a minute. Purges samples removed more than 24 hours ago, returns unused space,
     /// folds the log now and then, takes the emergency reserve back, and renews the spare copy of the active head.
     ///

@@ -11,6 +11,8 @@ use super::{Store, StoreError, Tx};
 const KEPT: i64 = 200;
 
 /// Where a backbone stands.
+#[derive(strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// On its way: being fetched, admitted, embedded with or judged.
@@ -27,20 +29,11 @@ pub enum Stage {
 impl Stage {
     /// The word in the database and in lists.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Promoted => "promoted",
-            Self::Confirmed => "confirmed",
-            Self::Refused => "refused",
-            Self::RolledBack => "rolled_back",
-        }
+        self.into()
     }
 
     fn parse(word: &str) -> Result<Self, StoreError> {
-        [Self::Pending, Self::Promoted, Self::Confirmed, Self::Refused, Self::RolledBack]
-            .into_iter()
-            .find(|stage| stage.as_str() == word)
-            .ok_or_else(|| StoreError::Corrupt(format!("a backbone has the impossible stage {word:?}")))
+        word.parse().map_err(|_| StoreError::Corrupt(format!("a backbone has the impossible stage {word:?}")))
     }
 }
 

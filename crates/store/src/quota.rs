@@ -127,16 +127,6 @@ pub(super) fn free_space(dir: &Path) -> io::Result<u64> {
 }
 
 impl Store {
-    /// What the store takes now.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn usage(&mut self) -> Result<Usage, StoreError> {
-        self.ready()?;
-        let measured = self.measure();
-        self.settle(measured)
-    }
-
     pub(super) fn measure(&self) -> Result<Usage, StoreError> {
         let Some(conn) = &self.conn else { return Err(super::closed()) };
         let ask = |name: &str| -> Result<u64, StoreError> {

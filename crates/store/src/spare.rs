@@ -27,17 +27,9 @@ struct Spare {
 
 #[derive(Serialize, Deserialize)]
 struct SpareHead {
-    version: i64,
+    #[serde(flatten)]
+    head: NewHead,
     sha256: String,
-    manifest: String,
-    method: String,
-    metrics: String,
-    gate: String,
-    parent: Option<i64>,
-    restored_from: Option<i64>,
-    backbone: String,
-    classes: Vec<String>,
-    snapshot: String,
     created_ms: i64,
     file_base64: String,
 }
@@ -46,27 +38,8 @@ impl SpareHead {
     /// The head, if its file has the right digest.
     fn unpack(self) -> Option<NewHead> {
         let file = STANDARD.decode(&self.file_base64).ok()?;
-        (hex(&Sha256::digest(&file)) == self.sha256).then_some(NewHead {
-            version: self.version,
-            file,
-            manifest: self.manifest,
-            method: self.method,
-            metrics: self.metrics,
-            gate: self.gate,
-            parent: self.parent,
-            restored_from: self.restored_from,
-            backbone: self.backbone,
-            classes: self.classes,
-            snapshot: self.snapshot,
-            held_out: Vec::new(),
-        })
+        (hex(&Sha256::digest(&file)) == self.sha256).then_some(NewHead { file, ..self.head })
     }
-}
-
-/// The spare copy of the active head, for a daemon whose store cannot be opened (a read-only or failing medium). Its
-/// digest is checked; check its manifest too.
-pub fn spare_head(dir: &Path) -> Option<NewHead> {
-    read(dir)?.head?.unpack()
 }
 
 fn read(dir: &Path) -> Option<Spare> {
@@ -96,7 +69,7 @@ pub(super) fn mend(store: &mut Store) -> Result<(), StoreError> {
     let old = read(&store.dir);
     let same = old.as_ref().is_some_and(|old| {
         old.version_floor == floor
-            && old.head.as_ref().map(|h| (h.version, h.sha256.as_str()))
+            && old.head.as_ref().map(|h| (h.head.version, h.sha256.as_str()))
                 == head.as_ref().map(|(row, _)| (row.version, row.sha256.as_str()))
     });
     if same || (floor == 0 && head.is_none()) {
@@ -104,19 +77,10 @@ pub(super) fn mend(store: &mut Store) -> Result<(), StoreError> {
     }
     let head = match head {
         Some((row, file)) => Some(SpareHead {
-            version: row.version,
-            sha256: row.sha256,
-            manifest: row.manifest,
-            method: row.method,
-            metrics: row.metrics,
-            gate: row.gate,
-            parent: row.parent,
-            restored_from: row.restored_from,
-            backbone: row.backbone,
-            classes: row.classes,
-            snapshot: row.snapshot,
+            sha256: row.sha256.clone(),
             created_ms: row.created_ms,
             file_base64: STANDARD.encode(file),
+            head: row.into(),
         }),
         None => old.and_then(|old| old.head),
     };
@@ -151,7 +115,7 @@ pub(super) fn restore(dir: &Path, conn: &mut Connection) -> Result<Option<i64>, 
     let Some(spare) = read(dir) else { return Ok(head_rows::serving(conn)?.active) };
     raise_floor(conn, &spare)?;
     let serving = head_rows::serving(conn)?.active;
-    let Some(head) = spare.head.filter(|head| serving.is_none() && head.version <= spare.version_floor)
+    let Some(head) = spare.head.filter(|head| serving.is_none() && head.head.version <= spare.version_floor)
     else {
         return Ok(serving);
     };

@@ -1,10 +1,11 @@
 //! A mosquitto of our own on a loopback port, for `lab demo` and tests.
 
+use graft_base::child::Child;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -91,29 +92,27 @@ impl Broker {
         File::create(&config)
             .and_then(|mut file| file.write_all(conf(port, options).as_bytes()))
             .map_err(folder)?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("-c")
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(File::create(&log).map_err(folder)?)
-            .stderr(File::options().append(true).open(&log).map_err(folder)?)
-            .spawn()
+            .stderr(File::options().append(true).open(&log).map_err(folder)?);
+        let child = Child::start_in_our_group(&mut command)
             .map_err(|error| BrokerError::NotStarted(error.to_string()))?;
         let mut broker = Self { child, port, dir: dir.to_path_buf() };
         let begun = Instant::now();
         while begun.elapsed() < START {
             if let Ok(Some(status)) = broker.child.try_wait() {
-                return Err(BrokerError::NotStarted(format!(
-                    "it ended with {status}{}",
-                    broker.last_words()
-                )));
+                return Err(BrokerError::NotStarted(format!("it ended with {status}{}", broker.last_line())));
             }
             if TcpStream::connect_timeout(&broker.address(), Duration::from_secs(1)).is_ok() {
                 return Ok(broker);
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Err(BrokerError::NotStarted(format!("it does not listen on port {port}{}", broker.last_words())))
+        Err(BrokerError::NotStarted(format!("it does not listen on port {port}{}", broker.last_line())))
     }
 
     /// The port it listens on.
@@ -135,19 +134,12 @@ impl Broker {
     pub fn kill(&mut self) {
         // It may be gone already, which is what is wanted.
         let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 
-    fn last_words(&self) -> String {
+    fn last_line(&self) -> String {
         let log = self.log();
         let line = log.lines().rev().find(|line| line.contains("Error")).or_else(|| log.lines().next_back());
         line.map(|line| format!(": {line}")).unwrap_or_default()
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Names of classes: the one place that says which are allowed.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -57,6 +58,12 @@ impl ClassName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether each of `names` is a class name as it stands, and none is there twice.
+pub(crate) fn are_class_names(names: &[String]) -> bool {
+    let mut seen = HashSet::with_capacity(names.len());
+    names.iter().all(|name| ClassName::new(name).is_ok_and(|read| read.0 == *name) && seen.insert(name))
 }
 
 impl std::ops::Deref for ClassName {

@@ -7,11 +7,56 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use strum::{EnumString, IntoStaticStr};
 
+/// The table of the exit codes: each row once.
+macro_rules! exits {
+    ($($exit:ident = $code:literal, $meaning:literal;)*) => {
+        /// How the command line ends, for scripts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Exit {
+            $(#[doc = $meaning] $exit = $code,)*
+        }
+
+        impl Exit {
+            /// Every exit code, rising.
+            pub const ALL: &[Self] = &[$(Self::$exit),*];
+
+            /// The number.
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// What it means, in some words.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$exit => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+exits! {
+    Done = 0, "done";
+    Failed = 1, "failed";
+    WrongUse = 2, "wrong use";
+    NoDaemon = 3, "no daemon at the socket";
+    Changed = 4, "busy, or the state has changed meanwhile";
+    NotFound = 5, "no such sample, class, head, job or file";
+    NotEnough = 6, "not enough samples";
+    NotVerified = 7, "a signature, digest or head does not verify";
+    Unavailable = 69, "camera or broker not available";
+    Io = 74, "file cannot be read or written, or disk full";
+    TryAgain = 75, "not now, try again";
+    Denied = 77, "denied";
+    Config = 78, "configuration is wrong";
+}
+
 /// What belongs to a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Exit code of the command line.
-    pub exit: u8,
+    pub exit: Exit,
     /// HTTP status.
     pub http: u16,
     /// Whether the same request may well succeed later without being changed.
@@ -24,7 +69,7 @@ pub struct Row {
 
 /// The table of the codes: each row once, in the order of the documentation.
 macro_rules! codes {
-    ($($code:ident: exit $exit:literal, http $http:literal, $again:ident,
+    ($($code:ident: exit $exit:ident, http $http:literal, $again:ident,
        $meaning:literal, $remedy:literal;)*) => {
         /// What went wrong, for programs. The set is part of the interface: codes are added, never renamed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
@@ -43,7 +88,7 @@ macro_rules! codes {
             pub const fn row(self) -> Row {
                 match self {
                     $(Self::$code => Row {
-                        exit: $exit,
+                        exit: Exit::$exit,
                         http: $http,
                         retryable: codes!(@$again),
                         meaning: $meaning,
@@ -58,77 +103,77 @@ macro_rules! codes {
 }
 
 codes! {
-    BadRequest: exit 2, http 400, final,
+    BadRequest: exit WrongUse, http 400, final,
         "The request is not well-formed: no JSON, a missing field, a wrong type or value, an unknown \
          action.",
         "Correct the place that `detail.pointer` names; the message says what is expected.";
-    UnknownField: exit 2, http 400, final,
+    UnknownField: exit WrongUse, http 400, final,
         "A field that this command does not have. Nothing was applied.",
         "Correct the name; `detail.nearest` is the likely one.";
-    Unsupported: exit 1, http 501, final,
+    Unsupported: exit Failed, http 501, final,
         "This device or version cannot do that.",
         "See `ops` in the `info` topic for what it can do.";
-    Busy: exit 4, http 409, retryable,
+    Busy: exit Changed, http 409, retryable,
         "A job of the same kind is running; `detail.job` names it.",
         "Wait for that job to end, or cancel it with the `job` command.";
-    Conflict: exit 4, http 409, final,
+    Conflict: exit Changed, http 409, final,
         "The world has changed since the request was written: `if_rev` is not the present revision, or \
          the thing already exists.",
         "Read the present state (`detail.rev`), decide again, send again.";
-    NotFound: exit 5, http 404, final,
+    NotFound: exit NotFound, http 404, final,
         "The named sample, frame, class, head, job or file is not there. Frames are kept for 30 seconds \
          only.",
         "Check the name or number with the matching `list` command or the `state` topic.";
-    Expired: exit 75, http 410, final,
+    Expired: exit TryAgain, http 410, final,
         "The command arrived after its `expires` time and was not carried out.",
         "Send it again with a later time; check the clocks of both sides.";
-    RetainedCommand: exit 2, http 400, final,
+    RetainedCommand: exit WrongUse, http 400, final,
         "The command was published with the retain flag and was ignored: it would fire again at every \
          reconnect.",
         "Publish it without retain, and clear the retained one with a zero-length retained message.";
-    Denied: exit 77, http 403, final,
+    Denied: exit Denied, http 403, final,
         "The sender may not do that, or the device may not write there.",
         "Use an allowed account, path or response topic.";
-    TooLarge: exit 1, http 413, final,
+    TooLarge: exit Failed, http 413, final,
         "A payload, file or head is over its limit; the limits stand in the `info` topic.",
         "Send less, or raise the limit in the configuration.";
-    BadSignature: exit 7, http 422, final,
+    BadSignature: exit NotVerified, http 422, final,
         "The signature does not fit the manifest, or the key is not a trusted one.",
         "Fetch the manifest again; check the pinned key against `public_key` in the `info` topic.";
-    DigestMismatch: exit 7, http 422, final,
+    DigestMismatch: exit NotVerified, http 422, final,
         "The bytes are not those the digest speaks of.",
         "Fetch them again; if it stays so, the publisher or the store is damaged.";
-    Incompatible: exit 7, http 422, final,
+    Incompatible: exit NotVerified, http 422, final,
         "The head belongs to another device, backbone, preprocessing or version, or is malformed.",
         "Use a head made for this backbone, or train one here.";
-    NotEnoughData: exit 6, http 422, final,
+    NotEnoughData: exit NotEnough, http 422, final,
         "There are too few samples, bursts or classes for that; `detail` says how many are needed.",
         "Capture more bursts of the classes named.";
-    Diverged: exit 1, http 422, final,
+    Diverged: exit Failed, http 422, final,
         "Training gave figures that are not finite.",
         "Look for broken samples; report the case with the exported data set.";
-    Regression: exit 1, http 422, final,
+    Regression: exit Failed, http 422, final,
         "The new head is worse than the active one by more than the gate allows; the active one stays.",
         "Label more of what it confuses; the comparison is in the event's `data`.";
-    Thermal: exit 75, http 503, retryable,
+    Thermal: exit TryAgain, http 503, retryable,
         "The board is too hot for training.",
         "Wait, cool the board, or lower the budget in the configuration.";
-    DiskFull: exit 74, http 507, retryable,
+    DiskFull: exit Io, http 507, retryable,
         "The quota is used up or the disk is nearly full; nothing was stored.",
         "Export and delete samples, or raise the quota.";
-    Camera: exit 69, http 503, retryable,
+    Camera: exit Unavailable, http 503, retryable,
         "There is no picture from the camera.",
         "Check cable, power and `graft status`; the device keeps trying by itself.";
-    OffloadUnreachable: exit 69, http 502, retryable,
+    OffloadUnreachable: exit Unavailable, http 502, retryable,
         "The training host cannot be reached.",
         "Check its address and the network; the offer is repeated.";
-    Timeout: exit 75, http 504, retryable,
+    Timeout: exit TryAgain, http 504, retryable,
         "It took longer than allowed and was given up.",
         "Send it again; with the same `id` it is done at most once.";
-    Canceled: exit 1, http 409, final,
+    Canceled: exit Failed, http 409, final,
         "It was cancelled on request, or cut off by a restart of the device.",
         "Start it again if it is still wanted.";
-    Internal: exit 1, http 500, final,
+    Internal: exit Failed, http 500, final,
         "A fault of this software or of the machine it runs on.",
         "See the log of the device (`journalctl -u graft`) and report it.";
 }
@@ -149,11 +194,6 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// The exit code of the command line for an error of the daemon.
-pub fn exit_code(code: Code) -> u8 {
-    code.row().exit
 }
 
 /// The HTTP status of an error.
@@ -231,7 +271,7 @@ mod tests {
             assert_eq!(code.as_str().parse(), Ok(code));
             let row = code.row();
             assert!(row.meaning.ends_with('.') && row.remedy.ends_with('.'), "{code}");
-            assert!((400..600).contains(&row.http) && row.exit != 0, "{code}");
+            assert!((400..600).contains(&row.http) && row.exit != Exit::Done, "{code}");
         }
         let mut words: Vec<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
         words.sort_unstable();

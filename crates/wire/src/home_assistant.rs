@@ -92,7 +92,7 @@ mod tests {
         assert!(parts.values().all(|part| ours.contains(&part["state_topic"].as_str().unwrap().to_owned())));
         assert_eq!(parts["label"]["json_attributes_topic"], "graft/line-3/state");
         let switch = &parts["adaptation"];
-        assert_eq!(topics.parse_cmd(switch["command_topic"].as_str().unwrap()), Some(Op::Mode));
+        assert_eq!(switch["command_topic"], topics.cmd(Op::Mode));
         for word in ["payload_on", "payload_off"] {
             assert!(parse(Op::Mode, switch[word].as_str().unwrap().as_bytes()).is_ok(), "{word}");
         }

@@ -2,14 +2,13 @@
 //! or together with those of other boards. No picture and no embedding of a single sample is in it, but sums over few
 //! samples tell much about them: docs/guide/offload.md says what a board gives away with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::class_name::ClassName;
-use super::digest::is_digest;
-use super::head_file::{HeadFileError, find, guard, is_line};
+use super::fields;
+use super::head_file::{HeadFileError, find, guard};
 use super::messages::BackboneRef;
 use super::topic::is_device_id;
 use graft_learn::{MAX_CLASSES, MAX_WIDTH, Statistics};
@@ -128,26 +127,14 @@ impl StatisticsFile {
     }
 
     fn check(&self) -> Result<(), HeadFileError> {
-        let wrong = |entry, why: &str| Err(HeadFileError::Meta(entry, why.to_owned()));
         let meta = &self.meta;
-        if meta.classes.len() != self.statistics.counts().len() {
-            return wrong("classes", "has another number of names than there are sums");
-        }
-        let mut seen = HashSet::new();
-        if !meta
-            .classes
-            .iter()
-            .all(|c| ClassName::new(c).map(String::from).as_ref() == Ok(c) && seen.insert(c))
-        {
-            return wrong("classes", "holds a name twice, or one that is no class name");
-        }
-        if !is_device_id(&meta.device) {
-            return wrong("device", "is no device id");
-        }
-        if !is_digest(&meta.backbone.digest) || !is_digest(&meta.preprocess) || !is_line(&meta.tensor) {
-            return wrong("backbone", "has a digest or a tensor that is not well-formed");
-        }
-        Ok(())
+        let count = meta.classes.len() == self.statistics.counts().len();
+        fields::rule(count, "classes", "has another number of names than there are sums")?;
+        fields::class_names(&meta.classes)?;
+        fields::rule(is_device_id(&meta.device), "device", "is no device id")?;
+        fields::digest("backbone", &meta.backbone.digest)?;
+        fields::digest("preprocess", &meta.preprocess)?;
+        Ok(fields::line("tensor", &meta.tensor)?)
     }
 }
 
@@ -158,9 +145,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn file() -> StatisticsFile {
-        let mut statistics = Statistics::new(3, 2);
-        statistics.add(&[0.5, -1.0, 2.0], 0).unwrap();
-        statistics.add(&[1.5, 1.0, 0.25], 1).unwrap();
+        let mut samples = graft_learn::Snapshot::new(3, 2);
+        samples.push(&[0.5, -1.0, 2.0], 0, 0).unwrap();
+        samples.push(&[1.5, 1.0, 0.25], 1, 1).unwrap();
+        let statistics = Statistics::of(&samples).unwrap();
         let meta = StatisticsMeta {
             device: "cam-1".into(),
             rev: 7,

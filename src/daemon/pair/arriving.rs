@@ -18,6 +18,7 @@ use graft_backbone::admission::{self, Admission, Refusal};
 use graft_backbone::fetch::{self, FetchError};
 use graft_base::whole_file;
 use graft_control::JobId;
+use graft_control::backoff::Backoff;
 use graft_wire::{BackboneManifest, Code, Error, Key};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -25,8 +26,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A host that cannot be reached is tried again so often, each pause twice the last one, from two seconds.
+/// A host that cannot be reached is tried so often.
 const TRIES: u32 = 6;
+/// Bounds of the waits between the tries.
+const WAITS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(32)];
 
 /// A backbone that arrives.
 #[derive(Clone, Debug)]
@@ -125,6 +128,7 @@ impl Work<'_> {
                 ca_file: self.of.settings.offload.ca_file.as_deref(),
             };
             let mut tries = 0;
+            let mut backoff = Backoff::new(WAITS[0], WAITS[1]);
             loop {
                 self.go_on()?;
                 let mut told = 0;
@@ -145,7 +149,7 @@ impl Work<'_> {
                         if tries >= TRIES {
                             return Err(Stop::Unreachable(error.to_string()));
                         }
-                        std::thread::sleep(Duration::from_secs(1 << tries));
+                        std::thread::sleep(backoff.wait(fastrand::f64()));
                     }
                 }
             }

@@ -17,7 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::client::{Client, ClientError, encode};
-use super::serve::{Limits, serve_with};
+use super::limits::Limits;
+use super::serve::serve_with;
 use super::*;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -154,7 +155,7 @@ async fn every_view_has_its_path() {
             assert_eq!(client.get_bytes("/v1/heads/active/file", &[]).unwrap(), vec![7; 3 << 20]);
             let format = [("format", "merged-onnx")];
             assert_eq!(client.get_bytes("/v1/heads/4/file", &format).unwrap().len(), 3 << 20);
-            let class = client.get_with("/v1/samples", &[("class", "a&b=c d")]).unwrap();
+            let class = client.get("/v1/samples?class=a%26b%3Dc%20d").unwrap();
             assert!(class["view"].as_str().unwrap().contains("Some(\"a&b=c d\")"), "{class}");
             let (status, code, message) = refusal(client.get("/v1/jobs/j%2F7"));
             assert_eq!((status, code.as_str(), message.as_str()), (404, "not_found", "no job j/7"));

@@ -26,7 +26,6 @@ use super::file::read_file;
 use super::load::{Loaded, load};
 use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
 use graft_base::frame::Rgb;
-pub(super) use graft_kernels::planes;
 use graft_wire::digest::sha256;
 pub use profile::OperatorTime;
 use runner::Chosen;
@@ -302,15 +301,4 @@ fn golden(size: u32) -> Rgb {
     let mut picture = Rgb::black(size, size);
     picture.bytes.iter_mut().for_each(|byte| *byte = random.u8(..));
     picture
-}
-
-/// See [`super::lab::peak_gflops`].
-pub(super) fn peak_gflops() -> f64 {
-    const ROUNDS: usize = 200_000;
-    let speeds = (0..20).map(|_| {
-        let start = std::time::Instant::now();
-        let (operations, _) = std::hint::black_box(graft_simd::spin(graft_simd::Isa::detect(), ROUNDS));
-        operations / start.elapsed().as_secs_f64() / 1e9
-    });
-    speeds.fold(0.0, f64::max)
 }

@@ -1,6 +1,6 @@
 use super::*;
 use graft_base::frame::Rgb;
-use graft_learn::{Balance, Statistics};
+use graft_learn::{Snapshot, Statistics};
 use graft_wire::offload::Sample;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Folder {
         let (onnx, card) = backbone::tiny();
         let mut net = Backbone::from_bytes(onnx, &card).unwrap();
         let classes = ["lying", "standing"];
-        let (mut samples, mut statistics) = (Vec::new(), Statistics::new(net.width(), 2));
+        let (mut samples, mut snapshot) = (Vec::new(), Snapshot::new(net.width(), 2));
         let mut embeddings = Vec::new();
         for (period, class) in (3..9).flat_map(|period| [(period, 0), (period, 1)]) {
             let jpeg = graft_camera::encode_jpeg(&stripes(class == 0, period), 90);
@@ -53,7 +53,7 @@ impl Folder {
             let embedding = net.embed_crop(&decode_image(&jpeg).unwrap()).unwrap();
             let split = if period % 3 == 2 { Split::Val } else { Split::Train };
             if split == Split::Train {
-                statistics.add(&embedding, class).unwrap();
+                snapshot.push(&embedding, class, 0).unwrap();
             }
             embeddings.push((embedding, class as usize, split));
             samples.push(Sample {
@@ -64,7 +64,7 @@ impl Folder {
                 split,
             });
         }
-        let ridge = statistics.ridge(1e-2, Balance::Classes).unwrap();
+        let ridge = Statistics::of(&snapshot).unwrap().ridge(1e-2).unwrap();
         let head = TunedHead { weight: ridge.weight, bias: ridge.bias };
         let held_out: Vec<_> = embeddings.iter().filter(|(.., split)| *split == Split::Val).collect();
         let right = held_out.iter().filter(|(embedding, class, _)| {

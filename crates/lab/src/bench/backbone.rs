@@ -1,10 +1,11 @@
 //! `lab bench backbone`: frames through our operators, by one thread and by all, and through tract alone, in turn.
 
+use super::limits;
 use super::speed::{OperatorTimes, Speed, Way, speed};
 use anyhow::Result;
 use clap::Args;
 use graft::lab::{Output, table};
-use graft_backbone::{Card, lab::peak_gflops};
+use graft_backbone::Card;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: &BackboneArgs, output: Output) -> Result<()> {
-    let peak = peak_gflops();
+    let peak = limits::gflops();
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     let mut threads = args.threads.map_or_else(|| vec![1, all], |threads| vec![threads.into()]);
     threads.dedup();

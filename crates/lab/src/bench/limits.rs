@@ -1,6 +1,7 @@
 //! The limits of one core, and times of one thread.
 
 use graft_learn::lab;
+use graft_simd::{Isa, spin};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -15,18 +16,23 @@ pub struct Limits {
     pub gbs: f64,
 }
 
-/// Measures them: the best of some tries, as others may use the machine too.
-pub fn limits() -> Limits {
-    let mut gflops = 0.0f64;
+/// Multiplications and additions in registers, 10⁹ a second: the best of some tries, as others may use the machine too.
+pub fn gflops() -> f64 {
+    let mut best = 0.0f64;
     for _ in 0..20 {
         let mut flops = 0.0;
         let ms = cpu_ms(|| {
-            let (done, sum) = lab::spin(400_000);
+            let (done, sum) = spin(Isa::detect(), 400_000);
             black_box(sum);
             flops = done;
         });
-        gflops = gflops.max(flops / ms / 1e6);
+        best = best.max(flops / ms / 1e6);
     }
+    best
+}
+
+/// Measures them.
+pub fn limits() -> Limits {
     let values = vec![1.0f32; SWEEP];
     let mut best = f64::INFINITY;
     for _ in 0..5 {
@@ -34,7 +40,7 @@ pub fn limits() -> Limits {
             black_box(lab::sweep(black_box(&values)));
         }));
     }
-    Limits { gflops, gbs: (SWEEP * 4) as f64 / best / 1e6 }
+    Limits { gflops: gflops(), gbs: (SWEEP * 4) as f64 / best / 1e6 }
 }
 
 /// Milliseconds of this thread's CPU time.
@@ -67,5 +73,5 @@ pub fn machine() -> String {
     let name =
         named.and_then(|line| line.split_once(':')).map_or("unknown processor", |(_, name)| name.trim());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{name}, {cores} cores, {}", lab::instructions())
+    format!("{name}, {cores} cores, {}", Isa::detect().name())
 }

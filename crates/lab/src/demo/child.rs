@@ -1,10 +1,11 @@
 //! Child processes of the demo: the program `graft`, as daemon or as host.
 
 use anyhow::{Context, Result, ensure};
+use graft_base::child::Child;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The program that is shown: as named, else `graft` in the folder of this program.
 pub fn program(named: Option<&Path>) -> Result<PathBuf> {
@@ -37,12 +38,8 @@ impl Daemon {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GRAFT__")) {
             command.env_remove(name);
         }
-        let child = command
-            .env_remove("NOTIFY_SOCKET")
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
+        command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let child = Child::start_in_our_group(&mut command)
             .with_context(|| format!("{} cannot be started", program.display()))?;
         Ok(Self { child, log })
     }
@@ -59,33 +56,15 @@ impl Daemon {
     }
 
     /// The last lines of its log.
-    pub fn last_words(&self) -> String {
+    pub fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
     /// Ends it as systemd would, and waits for it.
-    pub async fn stop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.child.id())
-            && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(10) {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
+    pub fn stop(&mut self) {
         // It may have ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.child.terminate(Duration::from_secs(10), || true);
     }
 }

@@ -5,6 +5,7 @@
 mod child;
 pub mod offload;
 mod operator;
+mod output;
 mod score;
 
 use anyhow::{Context, Result};
@@ -12,9 +13,9 @@ use clap::Args;
 use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
 use graft_testing::broker::Broker;
 use operator::{Bursts, Published, Round, Visit};
+use output::Output;
 use score::Score;
 use serde_json::json;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -78,23 +79,6 @@ impl Drop for Folder {
     }
 }
 
-/// Prints a line to people; with `--json` to stderr, so that stdout stays one object.
-struct Teller {
-    json: bool,
-}
-
-impl Teller {
-    fn say(&self, line: &str) {
-        let written = if self.json {
-            writeln!(std::io::stderr(), "{line}")
-        } else {
-            writeln!(std::io::stdout(), "{line}")
-        };
-        // A closed pipe must not end the demo half-way; its exit code still tells.
-        let _ = written;
-    }
-}
-
 /// Runs the demo; `Ok(true)` when the head is really better and verified.
 ///
 /// # Errors
@@ -133,7 +117,7 @@ fn address(broker: &str) -> Result<(String, u16)> {
 
 async fn play(arguments: &DemoArgs, json: bool) -> Result<bool> {
     let begun = Instant::now();
-    let teller = Teller { json };
+    let output = Output { json };
     let program = child::program(arguments.graft.as_deref())?;
     let folder = Folder::new(arguments.state.clone())?;
     let (broker, host, port) = match &arguments.broker {
@@ -147,18 +131,18 @@ async fn play(arguments: &DemoArgs, json: bool) -> Result<bool> {
             (Some(broker), "127.0.0.1".to_owned(), port)
         }
     };
-    teller.say(&format!(
+    output.say(&format!(
         "graft {} demo: the whole job, without camera, broker or GPU\n",
         env!("CARGO_PKG_VERSION")
     ));
-    teller.say(&format!(
+    output.say(&format!(
         "  broker   {host}:{port}{}",
         if broker.is_some() { " (started for this demo)" } else { "" }
     ));
     let config_file = folder.path.join("config.toml");
     std::fs::write(&config_file, config(&folder.path, &host, port, arguments.seed))?;
     let mut daemon = child::Daemon::start(&program, &folder.path, &config_file, &["run"])?;
-    teller.say(&format!("  daemon   state and log in {}", folder.path.display()));
+    output.say(&format!("  daemon   state and log in {}", folder.path.display()));
     let scene = Scene::new(PatternSettings {
         fps: FPS,
         seed: arguments.seed,
@@ -167,22 +151,22 @@ async fn play(arguments: &DemoArgs, json: bool) -> Result<bool> {
         height: 240,
         ..PatternSettings::default()
     });
-    teller.say(&format!("  camera   a moving scene of {}\n", CLASSES.join(", ")));
+    output.say(&format!("  camera   a moving scene of {}\n", CLASSES.join(", ")));
 
     let outcome = tokio::select! {
-        outcome = visit(&teller, &scene, &host, port) => outcome,
+        outcome = visit(&output, &scene, &host, port) => outcome,
         reason = daemon.ended() => Err(anyhow::anyhow!("the daemon ended: {reason}")),
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            teller.say(&format!("\nThe end of the daemon's log:\n{}", daemon.last_words()));
+            output.say(&format!("\nThe end of the daemon's log:\n{}", daemon.log_tail()));
             return Err(error);
         }
     };
     let better = outcome.better();
     let seconds = begun.elapsed().as_secs();
-    teller.say(&format!(
+    output.say(&format!(
         "\n{}  before {}   after {}   ({seconds} s)",
         if better { "The head is really better." } else { "The head is NOT better." },
         outcome.before,
@@ -192,9 +176,9 @@ async fn play(arguments: &DemoArgs, json: bool) -> Result<bool> {
         println!("{}", outcome.to_json(better, seconds));
     }
     if arguments.keep {
-        stay(&teller, &folder, &host, port, &mut daemon).await;
+        stay(&output, &folder, &host, port, &mut daemon).await;
     }
-    daemon.stop().await;
+    daemon.stop();
     Ok(better)
 }
 
@@ -226,32 +210,32 @@ impl Outcome {
     }
 }
 
-async fn visit(teller: &Teller, scene: &Scene, host: &str, port: u16) -> Result<Outcome> {
-    let mut visit = Visit::begin(teller, scene, host, port).await?;
-    teller.say("1  The untrained head: random weights on the frozen backbone");
+async fn visit(output: &Output, scene: &Scene, host: &str, port: u16) -> Result<Outcome> {
+    let mut visit = Visit::begin(output, scene, host, port).await?;
+    output.say("1  The untrained head: random weights on the frozen backbone");
     visit.add_classes(&CLASSES).await?;
     let before = visit.watch(WATCHED_BEFORE, 0).await?;
-    teller.say(&format!("   right: {before}   (chance is {:.0} %)\n", 100.0 / CLASSES.len() as f64));
-    teller.say(&format!("2  Capturing {} labelled bursts of each class over MQTT", BURSTS.each));
+    output.say(&format!("   right: {before}   (chance is {:.0} %)\n", 100.0 / CLASSES.len() as f64));
+    output.say(&format!("2  Capturing {} labelled bursts of each class over MQTT", BURSTS.each));
     visit.capture(BURSTS).await?;
-    teller.say("\n3  Starting adaptation");
+    output.say("\n3  Starting adaptation");
     let round = visit.adapt().await?;
-    teller.say("4  Reading the head back from MQTT");
+    output.say("4  Reading the head back from MQTT");
     let published = visit.fetch_head(round.version).await?;
-    teller.say(&format!(
+    output.say(&format!(
         "   version {}, {} bytes in {} part(s), signature and digests verified\n",
         published.version, published.bytes, published.parts
     ));
-    teller.say("5  The same camera, objects that were never labelled");
+    output.say("5  The same camera, objects that were never labelled");
     let after = visit.watch(WATCHED_AFTER, round.version).await?;
-    teller.say(&format!("   right: {after}"));
+    output.say(&format!("   right: {after}"));
     visit.end().await;
     Ok(Outcome { before, after, round, published })
 }
 
-async fn stay(teller: &Teller, folder: &Folder, host: &str, port: u16, daemon: &mut child::Daemon) {
+async fn stay(output: &Output, folder: &Folder, host: &str, port: u16, daemon: &mut child::Daemon) {
     let socket = folder.path.join("graft.sock").display().to_string();
-    teller.say(&format!(
+    output.say(&format!(
         "\nStill running; Ctrl-C ends it. To play with it, in another terminal:\n\
          \x20 export GRAFT_SOCKET={socket}\n\
          \x20 graft status          graft watch          graft head list\n\
@@ -260,6 +244,6 @@ async fn stay(teller: &Teller, folder: &Folder, host: &str, port: u16, daemon: &
     ));
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        reason = daemon.ended() => teller.say(&format!("the daemon ended: {reason}")),
+        reason = daemon.ended() => output.say(&format!("the daemon ended: {reason}")),
     }
 }

@@ -4,8 +4,9 @@
 
 use super::child::{Daemon, program};
 use super::operator::{Bursts, Visit};
+use super::output::Output;
 use super::score::Score;
-use super::{Folder, Teller, toml_text};
+use super::{Folder, toml_text};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use graft_camera::pattern::{CLASSES, PatternSettings, Scene};
@@ -105,7 +106,7 @@ fn host_config(folder: &Path, port: u16, arguments: &DemoOffloadArgs) -> Result<
 
 async fn play(arguments: &DemoOffloadArgs, json: bool) -> Result<bool> {
     let begun = Instant::now();
-    let teller = Teller { json };
+    let output = Output { json };
     let program = program(arguments.graft.as_deref())?;
     let folder = Folder::new(arguments.state.clone())?;
     let broker = Broker::start(&folder.path)?;
@@ -117,13 +118,13 @@ async fn play(arguments: &DemoOffloadArgs, json: bool) -> Result<bool> {
     for (name, text) in &files {
         std::fs::write(folder.path.join(name), text)?;
     }
-    teller.say(&format!(
+    output.say(&format!(
         "graft {} demo of offload: board, broker, host and training engine on this machine\n",
         env!("CARGO_PKG_VERSION")
     ));
     let mut host = Daemon::start(&program, &folder.path, &folder.path.join("host.toml"), &["host", "run"])?;
     let mut board = Daemon::start(&program, &folder.path, &folder.path.join("board.toml"), &["run"])?;
-    teller.say(&format!("  state and logs in {}", folder.path.display()));
+    output.say(&format!("  state and logs in {}", folder.path.display()));
     let scene = Scene::new(PatternSettings {
         fps: FPS,
         seed: arguments.seed,
@@ -132,27 +133,27 @@ async fn play(arguments: &DemoOffloadArgs, json: bool) -> Result<bool> {
         height: 240,
         shift: SHIFT,
     });
-    teller.say(&format!(
+    output.say(&format!(
         "  scene: {}, under bands of negative that the backbone has never seen\n",
         CLASSES.join(", ")
     ));
     let outcome = tokio::select! {
-        outcome = visit(&teller, &scene, broker.port()) => outcome,
+        outcome = visit(&output, &scene, broker.port()) => outcome,
         reason = board.ended() => Err(anyhow::anyhow!("the daemon ended: {reason}")),
         reason = host.ended() => Err(anyhow::anyhow!("the host ended: {reason}")),
     };
     let (before, after, job) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            teller.say(&format!("\nThe end of the host's log:\n{}", host.last_words()));
-            teller.say(&format!("\nThe end of the daemon's log:\n{}", board.last_words()));
+            output.say(&format!("\nThe end of the host's log:\n{}", host.log_tail()));
+            output.say(&format!("\nThe end of the daemon's log:\n{}", board.log_tail()));
             return Err(error);
         }
     };
     // Beyond luck: even the lower end of what the objects at the end allow is above what the head alone did.
     let better = after.interval().0 > before.fraction();
     let seconds = begun.elapsed().as_secs();
-    teller.say(&format!(
+    output.say(&format!(
         "\n{}  head alone {before}   fine-tuned {after}   ({seconds} s)",
         if better { "The board is really better." } else { "The board is NOT better." },
     ));
@@ -160,28 +161,28 @@ async fn play(arguments: &DemoOffloadArgs, json: bool) -> Result<bool> {
         let told = json!({"better": better, "before": before.to_json(), "after": after.to_json(), "job": job, "seconds": seconds});
         println!("{told}");
     }
-    host.stop().await;
-    board.stop().await;
+    host.stop();
+    board.stop();
     Ok(better)
 }
 
-async fn visit(teller: &Teller, scene: &Scene, port: u16) -> Result<(Score, Score, Map<String, Value>)> {
-    let mut visit = Visit::begin(teller, scene, "127.0.0.1", port).await?;
-    teller.say(&format!("1  Capturing {} labelled bursts of each class", BURSTS.each));
+async fn visit(output: &Output, scene: &Scene, port: u16) -> Result<(Score, Score, Map<String, Value>)> {
+    let mut visit = Visit::begin(output, scene, "127.0.0.1", port).await?;
+    output.say(&format!("1  Capturing {} labelled bursts of each class", BURSTS.each));
     visit.add_classes(&CLASSES).await?;
     visit.capture(BURSTS).await?;
-    teller.say("\n2  A head on the backbone as it is");
+    output.say("\n2  A head on the backbone as it is");
     let round = visit.adapt().await?;
     let before = visit.watch(WATCHED, round.version).await?;
-    teller.say(&format!("   right on objects that were never labelled: {before}\n"));
-    teller.say("3  Offloading: the host fine-tunes the backbone");
+    output.say(&format!("   right on objects that were never labelled: {before}\n"));
+    output.say("3  Offloading: the host fine-tunes the backbone");
     // Rounds of the board itself would change the head that is compared.
     visit.command(Command::Mode(Mode::Infer)).await?;
     let job = visit.offload().await?;
     let version = job.get("version").and_then(Value::as_u64).context("the job has no head version")?;
-    teller.say("4  The same camera with the new pair");
+    output.say("4  The same camera with the new pair");
     let after = visit.watch(WATCHED, version).await?;
-    teller.say(&format!("   right: {after}"));
+    output.say(&format!("   right: {after}"));
     visit.end().await;
     Ok((before, after, job))
 }
@@ -203,7 +204,7 @@ impl Visit<'_> {
             let now = job.step.as_deref().unwrap_or_default().split(' ').next().unwrap_or_default();
             if !now.is_empty() && now != step {
                 now.clone_into(&mut step);
-                self.teller().say(&format!("   {step}"));
+                self.output().say(&format!("   {step}"));
             }
             match job.status {
                 JobStatus::Successful => {
@@ -212,7 +213,7 @@ impl Visit<'_> {
                         job.result.get("promoted") == Some(&true.into()),
                         "the board kept its pair: {reason}"
                     );
-                    self.teller().say(&format!("   gate: promoted ({reason})\n"));
+                    self.output().say(&format!("   gate: promoted ({reason})\n"));
                     return Ok(job.result);
                 }
                 JobStatus::Failed | JobStatus::Canceled => {

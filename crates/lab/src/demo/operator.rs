@@ -1,6 +1,6 @@
 //! The scripted operator: knows nothing but MQTT, and what a person in front of the camera would see.
 
-use super::Teller;
+use super::output::Output;
 use super::score::Score;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -49,7 +49,7 @@ pub struct Published {
 
 /// The operator at work.
 pub struct Visit<'a> {
-    teller: &'a Teller,
+    output: &'a Output,
     scene: &'a Scene,
     pub(super) operator: Operator,
     heard: u64,
@@ -57,12 +57,12 @@ pub struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     /// Connects and waits until the daemon is there and sees something.
-    pub async fn begin(teller: &'a Teller, scene: &'a Scene, host: &str, port: u16) -> Result<Self> {
+    pub async fn begin(output: &'a Output, scene: &'a Scene, host: &str, port: u16) -> Result<Self> {
         let mut operator = Operator::connect(host, port, ROOT).await?;
         let there = |m: &Message| m.topic.ends_with("/availability") && m.payload == "online";
         operator.wait_for(0, PATIENCE, "the daemon to come online", there).await?;
         let heard = operator.now();
-        Ok(Self { teller, scene, operator, heard })
+        Ok(Self { output, scene, operator, heard })
     }
 
     pub(super) async fn command(&mut self, command: impl Into<Envelope>) -> Result<Value> {
@@ -79,8 +79,8 @@ impl<'a> Visit<'a> {
     }
 
     /// Who tells people what happens.
-    pub(super) fn teller(&self) -> &Teller {
-        self.teller
+    pub(super) fn output(&self) -> &Output {
+        self.output
     }
 
     pub async fn add_classes(&mut self, classes: &[&str]) -> Result<()> {
@@ -148,7 +148,7 @@ impl<'a> Visit<'a> {
             let kept = self.capture_ends(from, appearance).await?;
             if kept > 0 {
                 *done.entry(class).or_default() += 1;
-                self.teller
+                self.output
                     .say(&format!("   burst {:>2}  {class:<7} {kept} samples", done.values().sum::<usize>()));
             }
         }
@@ -196,14 +196,14 @@ impl<'a> Visit<'a> {
         let figure = |name: &str, part: &str| {
             job.metrics.get(name).and_then(|f| f[part].as_f64()).unwrap_or(f64::NAN) * 100.0
         };
-        self.teller.say(&format!(
+        self.output.say(&format!(
             "   {} samples in {} bursts, trained in {} ms: {} head",
             job.metrics.get("samples").unwrap_or(&Value::Null),
             job.metrics.get("bursts").unwrap_or(&Value::Null),
             job.metrics.get("train_ms").unwrap_or(&Value::Null),
             job.metrics.get("method").and_then(Value::as_str).unwrap_or("?"),
         ));
-        self.teller.say(&format!(
+        self.output.say(&format!(
             "   held-out bursts: {:.0} % right (95 % interval {:.0} to {:.0}), always saying the largest class: {:.0} %",
             figure("accuracy", "value"),
             figure("accuracy", "low"),
@@ -215,7 +215,7 @@ impl<'a> Visit<'a> {
             job.result.get("promoted") == Some(&Value::Bool(true)),
             "the gate kept the head back: {reason}"
         );
-        self.teller.say(&format!("   gate: promoted ({reason})\n"));
+        self.output.say(&format!("   gate: promoted ({reason})\n"));
         let version =
             job.result.get("version").and_then(Value::as_u64).context("the round has no version")?;
         Ok(Round { version, metrics: job.metrics })

@@ -281,7 +281,10 @@ fn codes() -> String {
             &mut text,
             format_args!(
                 "| `{code}`{again} | {} | {} | {} | {} |",
-                row.meaning, row.remedy, row.http, row.exit
+                row.meaning,
+                row.remedy,
+                row.http,
+                row.exit.code()
             ),
         );
     }

@@ -1,7 +1,8 @@
 //! The documents that are written from the types and tables by which the daemon works: `docs/reference/mqtt.md`,
-//! `docs/reference/asyncapi.json`, `docs/reference/head-format.md`. Tests compare them with the files; `GRAFT_BLESS=1` writes the files.
+//! `asyncapi.json`, `head-format.md` and `config.md`. Tests compare them with the files; `GRAFT_BLESS=1` writes the files.
 
 mod asyncapi;
+mod config;
 mod example;
 mod examples;
 mod markdown;
@@ -10,6 +11,7 @@ mod schemas;
 mod tests;
 
 pub use asyncapi::asyncapi_json;
+pub use config::config_markdown;
 pub use example::{example_key, head_format_markdown};
 pub use examples::{Before, Example, Facts, examples, refusals};
 pub use markdown::{Replies, mqtt_markdown};

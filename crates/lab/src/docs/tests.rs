@@ -32,6 +32,11 @@ fn asyncapi_json_is_fresh() {
 }
 
 #[test]
+fn config_md_is_fresh() {
+    compare(&file("config.md"), &config_markdown()).unwrap();
+}
+
+#[test]
 fn head_format_md_is_fresh() {
     compare(&file("head-format.md"), &head_format_markdown()).unwrap();
 }

@@ -252,20 +252,6 @@ fn i3_after_an_error_the_log_is_written_again_to_a_new_file() {
     assert_eq!(reopened(dir.path()).0.counts().expect("counts").samples, 2);
 }
 
-#[test]
-fn the_spare_head_can_be_read_without_the_store() {
-    let (dir, version) = built();
-    let spare = crate::spare_head(dir.path()).expect("a spare");
-    assert_eq!(
-        (spare.version, &spare.file, &spare.manifest),
-        (version, &head(version).file, &head(version).manifest)
-    );
-    let path = dir.path().join("active-head.json");
-    let text = fs::read_to_string(&path).expect("read").replace("\"sha256\":\"", "\"sha256\":\"0");
-    fs::write(&path, text).expect("written");
-    assert_eq!(crate::spare_head(dir.path()), None);
-}
-
 /// Power cuts while the log is folded in: any mixture of old, new and half-written pages, the log still being there.
 #[test]
 fn i1_a_cut_while_the_log_is_folded_loses_nothing() {

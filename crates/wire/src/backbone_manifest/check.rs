@@ -1,16 +1,13 @@
 //! Whether a backbone's manifest is well-formed, whether it is to be trusted, and whether a file is one it
 //! speaks of. Each way to fail has its own reason.
 
-use std::collections::HashSet;
-
-use super::{BackboneManifest, MAX_BYTES};
-use crate::class_name::ClassName;
+use super::BackboneManifest;
 use crate::command::is_job_id;
-use crate::digest::{is_digest, sha256};
+use crate::digest::sha256;
 use crate::error::{Code, Error};
-use crate::head_file::{HeadFileError, MAX_CLASSES, MAX_WIDTH, is_line};
+use crate::fields::{self, BadField, Malformed};
+use crate::head_file::{HeadFileError, MAX_CLASSES, MAX_WIDTH};
 use crate::keys::{KeyError, PublicKey};
-use crate::manifest::{MAX_METRICS, MAX_VERSION, is_metric};
 use crate::offload::Blob;
 use crate::timestamp::parse_rfc3339;
 use crate::topic::is_device_id;
@@ -41,20 +38,12 @@ pub struct Wanted<'e> {
 
 /// Why a manifest, or a file it speaks of, was refused.
 #[expect(missing_docs, reason = "the error texts name the fields")]
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum BackboneManifestError {
-    /// Over [`MAX_BYTES`].
-    #[error("a manifest of {0} bytes is over the limit of {MAX_BYTES}")]
-    TooLarge(usize),
-    /// No JSON, a field twice, missing, or of a wrong type.
-    #[error("the manifest is not JSON that can be read: {0}")]
-    Json(String),
-    /// A field that nobody knows.
-    #[error("the manifest has a field of a newer version: {0}")]
-    UnknownField(String),
-    /// A field that is not well-formed.
-    #[error("the field {0} of the manifest {1}")]
-    Field(&'static str, &'static str),
+    /// Not well-formed by itself.
+    #[error(transparent)]
+    Form(#[from] Malformed),
     /// No pinned key of that name.
     #[error(
         "the manifest is signed by key {0}, which is not among offload.host_keys; \
@@ -112,32 +101,17 @@ impl BackboneManifestError {
     /// One word for the reason, for logs and programs.
     pub fn reason(&self) -> String {
         let word = match self {
-            Self::TooLarge(_) => "manifest_too_large",
-            Self::Json(_) => "malformed",
-            Self::UnknownField(_) => "unknown_field",
-            Self::Field(field, _) => return format!("bad_{field}"),
-            Self::UnknownKey(_) => "unknown_key",
+            Self::Form(form) => return form.reason(),
             Self::Signature(KeyError::SignatureText) => "bad_signature_text",
             Self::Signature(_) => "bad_signature",
-            Self::WrongDevice { .. } => "wrong_device",
-            Self::WrongGroup(_) => "wrong_group",
-            Self::WrongJob { .. } => "wrong_job",
-            Self::WrongBase { .. } => "wrong_base",
-            Self::WrongLine { .. } => "wrong_line",
-            Self::Replayed(_) => "replayed",
             Self::Older { .. } => "older_version",
-            Self::FastForward { .. } => "fast_forward",
-            Self::Expired(_) => "expired",
-            Self::NoTime => "no_time",
-            Self::OverBudget { .. } => "over_budget",
-            Self::SizeMismatch { .. } => "size_mismatch",
-            Self::DigestMismatch(_) => "digest_mismatch",
             Self::Tensors(e) => match e {
                 HeadFileError::TooLarge(_) => "tensors_too_large",
                 HeadFileError::NonFinite(..) => "not_finite",
                 HeadFileError::Tensor(..) => "wrong_shape",
                 _ => "tensors_broken",
             },
+            other => other.into(),
         };
         word.to_owned()
     }
@@ -145,7 +119,8 @@ impl BackboneManifestError {
     /// The code of the interface for it.
     pub fn code(&self) -> Code {
         match self {
-            Self::TooLarge(_) | Self::Tensors(HeadFileError::TooLarge(_)) => Code::TooLarge,
+            Self::Form(form) => form.code(),
+            Self::Tensors(HeadFileError::TooLarge(_)) => Code::TooLarge,
             Self::OverBudget { .. } => Code::DiskFull,
             Self::UnknownKey(_) | Self::Signature(_) => Code::BadSignature,
             Self::SizeMismatch { .. } | Self::DigestMismatch(_) => Code::DigestMismatch,
@@ -167,59 +142,32 @@ impl BackboneManifest {
     /// # Errors
     /// The first field that is not.
     pub fn check(&self) -> Result<(), BackboneManifestError> {
-        let wrong = |field, why| Err(BackboneManifestError::Field(field, why));
-        if !is_backbone_line(&self.line) {
-            return wrong("line", "takes 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first");
-        }
-        if !(1..=MAX_VERSION).contains(&self.version) {
-            return wrong("version", "is not from 1 to 2^53 - 1");
-        }
-        if [&self.device, &self.group].into_iter().flatten().any(|id| !is_device_id(id)) {
-            return wrong("device", "or group takes 1 to 64 of a-z, 0-9 and '-'");
-        }
-        if self.device.is_some() == self.group.is_some() {
-            return wrong("target", "is not one device and not one group");
-        }
-        if self.job.as_deref().is_some_and(|job| !is_job_id(job))
-            || self.job.is_some() != self.device.is_some()
-        {
-            return wrong("job", "belongs to a backbone for one device, and is its job id");
-        }
-        if !is_digest(&self.base) {
-            return wrong("base", "is no sha256 digest");
-        }
-        if !self.files.named().iter().all(|(_, blob)| blob.is_well_formed()) {
-            return wrong("files", "has a file with no sha256 digest or no size");
-        }
-        if !is_line(&self.tensor) {
-            return wrong("tensor", "is not one line of 1 to 256 characters");
-        }
-        if !(1..=MAX_WIDTH as u64).contains(&self.width) {
-            return wrong("width", "is not from 1 to 65536");
-        }
-        let mut seen = HashSet::with_capacity(self.classes.len());
-        let good = |c: &String| {
-            ClassName::new(c).map(String::from).as_deref() == Ok(c.as_str()) && seen.insert(c.clone())
-        };
-        if !(2..=MAX_CLASSES).contains(&self.classes.len()) || !self.classes.iter().all(good) {
-            return wrong("classes", "takes 2 to 10000 class names, none of them twice");
-        }
-        if self.metrics.len() > MAX_METRICS || !self.metrics.iter().all(|(name, &v)| is_metric(name, v)) {
-            return wrong(
-                "metrics",
-                "has over 64 figures, a name outside a-z, 0-9 and _, or over six decimals",
-            );
-        }
-        if parse_rfc3339(&self.created).is_none() {
-            return wrong("created", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if parse_rfc3339(&self.expires).is_none() {
-            return wrong("expires", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if self.key_id.len() != 16 || !self.key_id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return wrong("key_id", "is not 16 hex digits");
-        }
-        Ok(())
+        Ok(self.check_fields().map_err(Malformed::from)?)
+    }
+
+    fn check_fields(&self) -> Result<(), BadField> {
+        let line = is_backbone_line(&self.line);
+        fields::rule(line, "line", "takes 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first")?;
+        fields::version(self.version)?;
+        let ids = [&self.device, &self.group].into_iter().flatten().all(|id| is_device_id(id));
+        fields::rule(ids, "device", "or group takes 1 to 64 of a-z, 0-9 and '-'")?;
+        let one = self.device.is_some() != self.group.is_some();
+        fields::rule(one, "target", "is not one device and not one group")?;
+        let job = self.job.as_deref().is_none_or(is_job_id) && self.job.is_some() == self.device.is_some();
+        fields::rule(job, "job", "belongs to a backbone for one device, and is its job id")?;
+        fields::digest("base", &self.base)?;
+        let files = self.files.named().iter().all(|(_, blob)| blob.is_well_formed());
+        fields::rule(files, "files", "has a file with no sha256 digest or no size")?;
+        fields::line("tensor", &self.tensor)?;
+        let width = (1..=MAX_WIDTH as u64).contains(&self.width);
+        fields::rule(width, "width", "is not from 1 to 65536")?;
+        let count = (2..=MAX_CLASSES).contains(&self.classes.len());
+        fields::rule(count, "classes", "takes 2 to 10000 class names")?;
+        fields::class_names(&self.classes)?;
+        fields::metrics(&self.metrics)?;
+        fields::time("created", &self.created)?;
+        fields::time("expires", &self.expires)?;
+        fields::key_id(&self.key_id)
     }
 
     /// Whether this manifest is well-formed, signed by one of the `pinned` keys, and what the board wants.

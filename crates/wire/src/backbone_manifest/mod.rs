@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use check::{BackboneManifestError, Wanted, is_backbone_line};
 pub use tensors::{Golden, MIN_GOLDEN, TunedHead};
 
+use super::fields;
 use super::keys::Key;
 use super::messages::Schema1;
 use super::offload::{Blob, Recipe};
-use super::strict_json::{self, Fault};
 
 /// Largest manifest in bytes: it travels as part of one command.
 pub const MAX_BYTES: usize = 48 * 1024;
@@ -121,16 +121,7 @@ impl BackboneManifest {
     /// # Errors
     /// The first thing that is wrong with its form.
     pub fn from_json(bytes: &[u8]) -> Result<Self, BackboneManifestError> {
-        if bytes.len() > MAX_BYTES {
-            return Err(BackboneManifestError::TooLarge(bytes.len()));
-        }
-        let malformed = |why: String| BackboneManifestError::Json(why);
-        let text = std::str::from_utf8(bytes).map_err(|e| malformed(e.to_string()))?;
-        let value = strict_json::read(text).map_err(|e| malformed(e.to_string()))?;
-        let manifest: Self = strict_json::typed(value).map_err(|misfit| match misfit.fault {
-            Fault::UnknownField { .. } => BackboneManifestError::UnknownField(misfit.to_string()),
-            _ => BackboneManifestError::Json(misfit.to_string()),
-        })?;
+        let manifest: Self = fields::read(bytes, MAX_BYTES)?;
         manifest.check()?;
         Ok(manifest)
     }

@@ -23,8 +23,3 @@ pub enum Job {
         job: String,
     },
 }
-
-/// Whether `text` may be the id of a job, which is a level of a topic.
-pub fn is_job_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}

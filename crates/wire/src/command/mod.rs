@@ -24,11 +24,12 @@ pub use capture::Capture;
 pub use config::Config;
 pub use dataset::Dataset;
 pub use head::Head;
-pub use job::{Job, is_job_id};
+pub use job::Job;
 pub use label::Label;
 pub use mode::Mode;
 pub use offload::{Offload, Outcome, Progress};
 pub use read::{MAX_BYTES, parse, peek_id};
+pub use rules::is_job_id;
 pub use train::{Method, Train};
 
 use super::timestamp;

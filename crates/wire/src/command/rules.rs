@@ -177,7 +177,7 @@ macro_rules! texts {
 
 texts! {
     /// The id of a job.
-    JobId: super::is_job_id, "a job id: 1 to 64 letters, digits and '-'",
+    JobId: is_job_id, "a job id: 1 to 64 letters, digits and '-'",
         {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"};
     /// The id of a host.
     HostId: is_device_id, "a host id: 1 to 64 of a-z, 0-9 and '-'",
@@ -194,6 +194,11 @@ texts! {
     /// A time.
     Time: |text| timestamp::parse_rfc3339(text).is_some(), "a time like 2026-03-01T12:00:00Z",
         {"type": "string", "format": "date-time"};
+}
+
+/// Whether `text` may be the id of a job, which is a level of a topic.
+pub fn is_job_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// Whether `text` is a bearer token: 32 to 128 letters and digits.

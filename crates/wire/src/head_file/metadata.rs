@@ -1,20 +1,16 @@
 //! The metadata strings of a head file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
 use super::{Dtype, HeadFileError};
-use crate::class_name::ClassName;
-use crate::digest::is_digest;
+use crate::fields;
 use crate::messages::BackboneRef;
-use crate::timestamp::parse_rfc3339;
 use crate::topic::is_device_id;
 
 /// Says that a safetensors file is a head file, and of which version.
 const FORMAT: &str = "graft-head/1";
-/// Longest text entry in characters.
-const TEXT_CHARS: usize = 256;
 
 /// What a head belongs to and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,49 +46,24 @@ pub struct HeadMeta {
 impl HeadMeta {
     /// Checks every entry, and that there are as many class names as `classes`.
     pub fn check(&self, classes: usize) -> Result<(), HeadFileError> {
-        let wrong = |entry, why: &str| Err(HeadFileError::Meta(entry, why.to_owned()));
         if self.classes.len() != classes {
             let why = format!("has {} names, weight has {classes} rows", self.classes.len());
             return Err(HeadFileError::Meta("classes", why));
         }
-        let mut seen = HashSet::with_capacity(classes);
-        for class in &self.classes {
-            if ClassName::new(class).map(String::from).as_deref() != Ok(class) {
-                return wrong("classes", "holds a name that is no class name");
-            }
-            if !seen.insert(class) {
-                return wrong("classes", "holds a name twice");
-            }
+        fields::class_names(&self.classes)?;
+        fields::digest("backbone_digest", &self.backbone.digest)?;
+        fields::digest("preprocess", &self.preprocess)?;
+        if let Some(parent) = &self.parent {
+            fields::digest("parent", parent)?;
         }
-        if !is_digest(&self.backbone.digest) {
-            return wrong("backbone_digest", "is no sha256 digest");
-        }
-        if !is_digest(&self.preprocess) {
-            return wrong("preprocess", "is no sha256 digest");
-        }
-        if self.parent.as_deref().is_some_and(|p| !is_digest(p)) {
-            return wrong("parent", "is no sha256 digest");
-        }
-        for (entry, text) in [
-            ("backbone", &self.backbone.name),
-            ("tensor", &self.tensor),
-            ("snapshot", &self.snapshot),
-            ("method", &self.method),
-        ] {
-            if !is_line(text) {
-                return wrong(entry, "is empty, longer than 256 characters or holds control characters");
-            }
-        }
-        if !is_device_id(&self.device) {
-            return wrong("device", "is no device id (1 to 64 of a-z, 0-9 and '-')");
-        }
-        if self.version == 0 || self.restored_from == Some(0) {
-            return wrong("version", "is 0; versions count from 1");
-        }
-        if parse_rfc3339(&self.created).is_none() {
-            return wrong("created", "is no time like 2026-03-01T12:00:00Z");
-        }
-        Ok(())
+        fields::line("backbone", &self.backbone.name)?;
+        fields::line("tensor", &self.tensor)?;
+        fields::line("snapshot", &self.snapshot)?;
+        fields::line("method", &self.method)?;
+        fields::rule(is_device_id(&self.device), "device", "is no device id (1 to 64 of a-z, 0-9 and '-')")?;
+        let counted = self.version > 0 && self.restored_from != Some(0);
+        fields::rule(counted, "version", "is 0; versions count from 1")?;
+        Ok(fields::time("created", &self.created)?)
     }
 
     /// The entries in the order of their names.
@@ -163,11 +134,6 @@ impl HeadMeta {
             created: text("created")?,
         })
     }
-}
-
-/// Text that fits one line of a statement.
-pub fn is_line(text: &str) -> bool {
-    (1..=TEXT_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// Puts the entries into the header of a safetensors file that has none. The safetensors writer would

@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-pub use metadata::{HeadMeta, is_line};
+use crate::fields::BadField;
+pub use metadata::HeadMeta;
 
 use graft_learn::{Head, Reject};
 
@@ -31,6 +32,8 @@ const MAX_REJECT_TENSORS: usize = 16;
 const REJECT: &str = "reject.";
 
 /// How `weight` and `bias` are stored.
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
@@ -44,10 +47,7 @@ pub enum Dtype {
 impl Dtype {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-        }
+        self.into()
     }
 }
 
@@ -81,6 +81,12 @@ pub enum HeadFileError {
     /// A figure is infinite or not a number.
     #[error("the tensor {0} of the head file holds a figure that is not finite{1}")]
     NonFinite(String, &'static str),
+}
+
+impl From<BadField> for HeadFileError {
+    fn from(BadField(entry, why): BadField) -> Self {
+        Self::Meta(entry, why.to_owned())
+    }
 }
 
 impl HeadFile {

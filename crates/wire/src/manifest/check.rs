@@ -1,13 +1,11 @@
 //! Whether a manifest is well-formed, whether it is to be trusted, and whether a file is the one it
 //! speaks of. Each way to fail has its own reason.
 
-use std::collections::HashSet;
-
-use super::{MAX_BYTES, MAX_METRICS, MAX_VERSION, Manifest, figures, is_metric};
-use crate::class_name::ClassName;
+use super::{Manifest, figures};
 use crate::digest::{is_digest, sha256};
 use crate::error::{Code, Error};
-use crate::head_file::{self, HeadFile, HeadFileError, is_line};
+use crate::fields::{self, BadField, Malformed, is_line};
+use crate::head_file::{self, HeadFile, HeadFileError};
 use crate::keys::{KeyError, PublicKey};
 use crate::parts::{self, PartError};
 use crate::timestamp::parse_rfc3339;
@@ -37,20 +35,12 @@ pub struct Expected<'e> {
 
 /// Why a manifest, or the file it speaks of, was refused.
 #[expect(missing_docs, reason = "the error texts name the fields")]
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ManifestError {
-    /// Over [`MAX_BYTES`].
-    #[error("a manifest of {0} bytes is over the limit of {MAX_BYTES}")]
-    TooLarge(usize),
-    /// No JSON, a field twice, missing, or of a wrong type.
-    #[error("the manifest is not JSON that can be read: {0}")]
-    Json(String),
-    /// A field that nobody knows.
-    #[error("the manifest has a field of a newer version: {0}")]
-    UnknownField(String),
-    /// A field that is not well-formed.
-    #[error("the field {0} of the manifest {1}")]
-    Field(&'static str, String),
+    /// Not well-formed by itself.
+    #[error(transparent)]
+    Form(#[from] Malformed),
     /// The list of parts, or a part.
     #[error("the list of parts is wrong: {0}")]
     Parts(#[from] PartError),
@@ -108,10 +98,7 @@ impl ManifestError {
     /// One word for the reason, for logs and programs.
     pub fn reason(&self) -> String {
         let word = match self {
-            Self::TooLarge(_) => "manifest_too_large",
-            Self::Json(_) => "malformed",
-            Self::UnknownField(_) => "unknown_field",
-            Self::Field(field, _) => return format!("bad_{field}"),
+            Self::Form(form) => return form.reason(),
             Self::Parts(e) => match e {
                 PartError::Count(_) => "part_count",
                 PartError::Order(_) => "part_order",
@@ -121,18 +108,7 @@ impl ManifestError {
                 PartError::Length { .. } => "part_length",
                 PartError::Digest(_) => "part_digest",
             },
-            Self::UnknownKey { .. } => "unknown_key",
             Self::Signature(_) => "bad_signature",
-            Self::WrongDevice { .. } => "wrong_device",
-            Self::WrongBackbone { .. } => "wrong_backbone",
-            Self::WrongTensor { .. } => "wrong_tensor",
-            Self::WrongPreprocess { .. } => "wrong_preprocess",
-            Self::NotNewer { .. } => "not_newer",
-            Self::FastForward { .. } => "fast_forward",
-            Self::Expired(_) => "expired",
-            Self::OverBudget { .. } => "over_budget",
-            Self::SizeMismatch { .. } => "size_mismatch",
-            Self::DigestMismatch => "digest_mismatch",
             Self::File(e) => match e {
                 HeadFileError::TooLarge(_) => "file_too_large",
                 HeadFileError::Broken(_) => "file_broken",
@@ -141,7 +117,7 @@ impl ManifestError {
                 HeadFileError::Tensor(..) => "file_tensor",
                 HeadFileError::NonFinite(..) => "file_not_finite",
             },
-            Self::Mixed(_) => "mixed",
+            other => other.into(),
         };
         word.to_owned()
     }
@@ -149,8 +125,8 @@ impl ManifestError {
     /// The code of the interface for it.
     pub fn code(&self) -> Code {
         match self {
-            Self::TooLarge(_)
-            | Self::OverBudget { .. }
+            Self::Form(form) => form.code(),
+            Self::OverBudget { .. }
             | Self::Parts(PartError::TooLarge(_))
             | Self::File(HeadFileError::TooLarge(_)) => Code::TooLarge,
             Self::UnknownKey { .. } | Self::Signature(_) => Code::BadSignature,
@@ -173,73 +149,42 @@ impl From<ManifestError> for Error {
 impl Manifest {
     /// Whether every field is well-formed by itself: bounds, alphabets, lengths that add up.
     pub fn check(&self) -> Result<(), ManifestError> {
-        let wrong = |field, why: &str| Err(ManifestError::Field(field, why.to_owned()));
-        if !is_device_id(&self.device) {
-            return wrong("device", "is no device id");
-        }
-        if !(1..=MAX_VERSION).contains(&self.version) {
-            return wrong("version", "is not from 1 to 2^53 - 1");
-        }
-        if self.restored_from.is_some_and(|v| v == 0 || v >= self.version) {
-            return wrong("restored_from", "is not an earlier version");
-        }
-        if self.parent.as_deref().is_some_and(|p| !is_digest(p)) {
-            return wrong("parent", "is no sha256 digest");
-        }
-        if !is_digest(&self.digest) {
-            return wrong("digest", "is no sha256 digest");
-        }
-        if !is_digest(&self.backbone.digest) || !is_line(&self.backbone.name) {
-            return wrong("backbone", "has no name of one line, or no sha256 digest");
-        }
-        if !is_digest(&self.preprocess) {
-            return wrong("preprocess", "is no sha256 digest");
-        }
-        for (field, text) in
-            [("tensor", &self.tensor), ("snapshot", &self.snapshot), ("method", &self.method)]
-        {
-            if !is_line(text) {
-                return wrong(field, "is not one line of 1 to 256 characters");
-            }
-        }
-        if !(1..=head_file::MAX_CLASSES).contains(&self.classes.len()) {
-            return wrong("classes", "has no name, or more than 10000");
-        }
-        let mut seen = HashSet::with_capacity(self.classes.len());
-        for class in &self.classes {
-            if ClassName::new(class).map(String::from).as_deref() != Ok(class) || !seen.insert(class) {
-                return wrong("classes", "holds a name twice, or one that is no class name");
-            }
-        }
-        if parse_rfc3339(&self.created).is_none() {
-            return wrong("created", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if self.expires.as_deref().is_some_and(|t| parse_rfc3339(t).is_none()) {
-            return wrong("expires", "is no time like 2026-03-01T12:00:00Z");
-        }
-        if self.url.as_deref().is_some_and(|u| !is_url(u)) {
-            return wrong("url", "is no http or https address of at most 2048 plain characters");
-        }
-        if self.metrics.len() > MAX_METRICS || !self.metrics.iter().all(|(name, &v)| is_metric(name, v)) {
-            return wrong(
-                "metrics",
-                "has more than 64 figures, a name outside a-z, 0-9 and _, or a figure of over six decimals",
-            );
-        }
-        if self.size > head_file::MAX_BYTES as u64 {
-            return wrong("size", "is over the limit of a head file");
-        }
+        self.check_fields().map_err(Malformed::from)?;
         let listed = parts::check(&self.parts)? as u64;
-        if listed != self.size {
-            return wrong("size", "is not the sum of the parts");
+        let sum = fields::rule(listed == self.size, "size", "is not the sum of the parts");
+        Ok(sum.map_err(Malformed::from)?)
+    }
+
+    fn check_fields(&self) -> Result<(), BadField> {
+        fields::rule(is_device_id(&self.device), "device", "is no device id")?;
+        fields::version(self.version)?;
+        let restored = self.restored_from.is_none_or(|from| (1..self.version).contains(&from));
+        fields::rule(restored, "restored_from", "is not an earlier version")?;
+        if let Some(parent) = &self.parent {
+            fields::digest("parent", parent)?;
         }
-        if self.parts.iter().any(|part| !is_digest(&part.sha256)) {
-            return wrong("parts", "has a part with no sha256 digest");
+        fields::digest("digest", &self.digest)?;
+        let backbone = is_digest(&self.backbone.digest) && is_line(&self.backbone.name);
+        fields::rule(backbone, "backbone", "has no name of one line, or no sha256 digest")?;
+        fields::digest("preprocess", &self.preprocess)?;
+        fields::line("tensor", &self.tensor)?;
+        fields::line("snapshot", &self.snapshot)?;
+        fields::line("method", &self.method)?;
+        let count = (1..=head_file::MAX_CLASSES).contains(&self.classes.len());
+        fields::rule(count, "classes", "has no name, or more than 10000")?;
+        fields::class_names(&self.classes)?;
+        fields::time("created", &self.created)?;
+        if let Some(expires) = &self.expires {
+            fields::time("expires", expires)?;
         }
-        if self.key_id.len() != 16 || !self.key_id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return wrong("key_id", "is not 16 hex digits");
-        }
-        Ok(())
+        let url = self.url.as_deref().is_none_or(is_url);
+        fields::rule(url, "url", "is no http or https address of at most 2048 plain characters")?;
+        fields::metrics(&self.metrics)?;
+        let small = self.size <= head_file::MAX_BYTES as u64;
+        fields::rule(small, "size", "is over the limit of a head file")?;
+        let parts = self.parts.iter().all(|part| is_digest(&part.sha256));
+        fields::rule(parts, "parts", "has a part with no sha256 digest")?;
+        fields::key_id(&self.key_id)
     }
 
     /// Whether this manifest is well-formed, signed by `pinned`, and what the receiver expects.

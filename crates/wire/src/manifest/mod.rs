@@ -16,21 +16,14 @@ pub use check::{Expected, ManifestError};
 pub(super) use statement::classes_digest;
 
 use super::digest::sha256;
+use super::fields::{self, MAX_METRICS, is_metric, rounded};
 use super::head_file::{Dtype, HeadFile};
 use super::keys::Key;
 use super::messages::{BackboneRef, Schema1};
 use super::parts::{self, Part};
-use super::strict_json::{self, Fault};
 
 /// Largest manifest in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// Highest version: the largest whole number that every JSON reader keeps exact.
-pub const MAX_VERSION: u64 = (1 << 53) - 1;
-/// Most figures in a manifest.
-pub(super) const MAX_METRICS: usize = 64;
-/// Figures are rounded to so many decimals, so that any program writes the same digits for them.
-const METRIC_DECIMALS: f64 = 1e6;
-
 /// The container a head comes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -151,15 +144,7 @@ impl Manifest {
 
     /// Reads a manifest: bounded, no unknown field, no field twice. Its signature is not yet checked.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ManifestError> {
-        if bytes.len() > MAX_BYTES {
-            return Err(ManifestError::TooLarge(bytes.len()));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|e| ManifestError::Json(e.to_string()))?;
-        let value = strict_json::read(text).map_err(|e| ManifestError::Json(e.to_string()))?;
-        let manifest: Self = strict_json::typed(value).map_err(|misfit| match misfit.fault {
-            Fault::UnknownField { .. } => ManifestError::UnknownField(misfit.to_string()),
-            _ => ManifestError::Json(misfit.to_string()),
-        })?;
+        let manifest: Self = fields::read(bytes, MAX_BYTES)?;
         manifest.check()?;
         Ok(manifest)
     }
@@ -190,20 +175,4 @@ fn figures(metrics: &Map<String, Value>) -> BTreeMap<String, f64> {
         }
     }
     figures
-}
-
-/// `value` with six decimals.
-fn rounded(value: f64) -> f64 {
-    let rounded = (value * METRIC_DECIMALS).round() / METRIC_DECIMALS;
-    // No minus before a zero: the two would be written differently and compare equal.
-    if rounded == 0.0 { 0.0 } else { rounded }
-}
-
-/// Whether a figure can be part of a statement: a plain name, a bounded number of six decimals.
-pub(super) fn is_metric(name: &str, value: f64) -> bool {
-    (1..=40).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && value.is_finite()
-        && value.abs() <= 1e9
-        && rounded(value).to_bits() == value.to_bits()
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fields::MAX_VERSION;
 use crate::head_file::HeadMeta;
 use crate::keys::{KeyError, PublicKey};
 use graft_learn::Head;

@@ -20,9 +20,7 @@ pub use findings::{AdviceState, CameraFault, CurveState, DriftState, DriftVerdic
 pub use job::{JobMessage, JobStatus, JobStep};
 pub use prediction::{PredictionMessage, TopClass};
 pub use schema::Schema1;
-pub use state::{
-    Adaptation, Clock, DatasetState, HeadState, Interval, Phase, Reason, RunMode, State, WantedMode,
-};
+pub use state::{Adaptation, Clock, DatasetState, HeadState, Phase, Reason, RunMode, State, WantedMode};
 pub use stats::{Percentiles, Stats};
 
 /// The payload of `availability` while the device is there.
@@ -40,6 +38,17 @@ pub struct BackboneRef {
     /// `sha256:<hex>` of its file.
     #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub digest: String,
+}
+
+/// A figure with its 95 % interval, as fractions of 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// The figure.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// A message as JSON text. Figures that are not finite become `null`, as JSON has no word for them.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AdviceState, BackboneRef, DriftState, Schema1};
+use super::{AdviceState, BackboneRef, DriftState, Interval, Schema1};
 
 /// What the device is doing. Published on change, at most once a second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -162,17 +162,6 @@ pub struct HeadState {
     pub bursts: u64,
     /// Whether it is kept whatever rounds bring.
     pub pinned: bool,
-}
-
-/// A figure with its 95 % interval, as fractions of 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Interval {
-    /// The figure.
-    pub value: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
 }
 
 /// The stored samples.

@@ -7,6 +7,7 @@ use crate::command::is_job_id;
 use crate::command::rules::{As, HostId, JobId, Text, Time, Token, Url, is_token};
 use crate::digest::sha256;
 use crate::error::{Code, Error};
+use crate::fields::{self, BadField};
 use crate::keys::{Key, KeyError, PublicKey};
 use crate::manifest::is_url;
 use crate::timestamp::parse_rfc3339;
@@ -61,6 +62,12 @@ pub enum ClaimError {
     Expired { until: String, why: &'static str },
 }
 
+impl From<BadField> for ClaimError {
+    fn from(BadField(field, why): BadField) -> Self {
+        Self::Field(field, why)
+    }
+}
+
 impl Claim {
     /// Signs it for `device`; `key_id` and `sig` are set.
     ///
@@ -92,23 +99,12 @@ impl Claim {
     /// # Errors
     /// The first field that is not.
     pub fn check(&self) -> Result<(), ClaimError> {
-        let wrong = |field, why| Err(ClaimError::Field(field, why));
-        if !is_job_id(&self.job) {
-            return wrong("job", "is no job id");
-        }
-        if !is_device_id(&self.host) {
-            return wrong("host", "takes 1 to 64 of a-z, 0-9 and '-'");
-        }
-        if !is_url(&self.url) {
-            return wrong("url", "is no http or https address of at most 2048 plain characters");
-        }
-        if !is_token(&self.token) {
-            return wrong("token", "takes 32 to 128 letters and digits");
-        }
-        if parse_rfc3339(&self.until).is_none() {
-            return wrong("until", "is no time like 2026-03-01T12:00:00Z");
-        }
-        Ok(())
+        fields::rule(is_job_id(&self.job), "job", "is no job id")?;
+        fields::rule(is_device_id(&self.host), "host", "takes 1 to 64 of a-z, 0-9 and '-'")?;
+        let url = is_url(&self.url);
+        fields::rule(url, "url", "is no http or https address of at most 2048 plain characters")?;
+        fields::rule(is_token(&self.token), "token", "takes 32 to 128 letters and digits")?;
+        Ok(fields::time("until", &self.until)?)
     }
 
     /// Whether one of the `pinned` keys made this claim for `device`, and whether it is in time.

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::Blob;
-use crate::class_name::ClassName;
-use crate::head_file::{MAX_CLASSES, is_line};
+use crate::class_name::are_class_names;
+use crate::fields::is_line;
+use crate::head_file::MAX_CLASSES;
 use crate::messages::Schema1;
 use crate::strict_json;
 use crate::topic::is_device_id;
@@ -54,6 +55,8 @@ pub struct Sample {
 }
 
 /// What a sample is for.
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -66,10 +69,7 @@ pub enum Split {
 impl Split {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-        }
+        self.into()
     }
 }
 
@@ -124,12 +124,10 @@ impl Dataset {
         if !(2..=MAX_CLASSES).contains(&self.classes.len()) {
             return Err(format!("classes takes 2 to {MAX_CLASSES} names"));
         }
-        let mut names = HashSet::with_capacity(self.classes.len());
-        for class in &self.classes {
-            if ClassName::new(class).map(String::from).as_deref() != Ok(class) || !names.insert(class) {
-                return Err(format!("classes holds {class:?} twice, or it is no class name"));
-            }
+        if !are_class_names(&self.classes) {
+            return Err("classes holds a name twice, or one that is no class name".into());
         }
+        let names: HashSet<&String> = self.classes.iter().collect();
         let mut sizes = std::collections::HashMap::new();
         let pair = [&self.backbone, &self.card].into_iter().chain(&self.head);
         let samples = self.samples.iter().map(|s| (&s.digest, s.size));

@@ -342,11 +342,6 @@ impl Topics {
         (!word.is_empty() && !word.contains('/')).then_some(word)
     }
 
-    /// The command that `topic` carries; `None` for other topics and for words that are no command.
-    pub fn parse_cmd(&self, topic: &str) -> Option<Op> {
-        Op::parse(self.cmd_word(topic)?)
-    }
-
     /// Whether a reply may go to the MQTT 5 response topic a request named: a plain topic name under
     /// one of `prefixes` (whole levels), never a command topic of this device.
     pub fn allows_response(&self, topic: &str, prefixes: &[String]) -> bool {

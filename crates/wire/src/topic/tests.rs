@@ -27,7 +27,7 @@ fn bad_bases_and_devices_are_refused_by_reason() {
 fn only_own_known_commands_parse() {
     let t = Topics::new("graft", "cam").unwrap();
     for &op in Op::ALL {
-        assert_eq!(t.parse_cmd(&t.cmd(op)), Some(op));
+        assert_eq!(t.cmd_word(&t.cmd(op)), Some(op.as_str()));
     }
     for other in [
         "graft/cam/cmd/",
@@ -35,10 +35,9 @@ fn only_own_known_commands_parse() {
         "graft/camcmd/mode",
         "graft/cam2/cmd/mode",
         "graft/cam/reply/mode",
-        "graft/cam/cmd/fly",
         "x/graft/cam/cmd/mode",
     ] {
-        assert_eq!(t.parse_cmd(other), None, "{other}");
+        assert_eq!(t.cmd_word(other), None, "{other}");
     }
     assert_eq!(t.cmd_word("graft/cam/cmd/fly"), Some("fly"));
 }
@@ -69,9 +68,9 @@ fn response_topics_stay_under_their_prefixes() {
 
 proptest! {
     #[test]
-    fn parse_cmd_never_panics(topic in "\\PC*") {
+    fn topics_never_panic(topic in "\\PC*") {
         let t = Topics::new("graft", "cam").unwrap();
-        let _ = t.parse_cmd(&topic);
+        let _ = t.cmd_word(&topic);
         let _ = t.allows_response(&topic, &["graft".to_owned()]);
         let _ = Topics::new(&topic, &topic);
     }

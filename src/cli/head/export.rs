@@ -1,15 +1,14 @@
 //! `graft head export`: a head as a file for elsewhere.
 
-use super::head::active;
-use super::{Common, NotFound, NotVerified, Usage};
+use crate::cli::files::{read, write};
+use crate::cli::{Common, NotFound, NotVerified};
 use crate::config;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use graft_backbone::{self as backbone, Card, export as onnx};
-use graft_base::whole_file;
 use graft_wire::{HeadFile, digest, head_file};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Write a head to a file
 ///
@@ -64,7 +63,7 @@ pub(super) fn export(args: &ExportArgs, common: &Common) -> Result<()> {
     let (version, bytes) = match &args.head {
         Some(path) => convert(&read(path, head_file::MAX_BYTES as u64)?, args, common)?,
         None => {
-            let version = args.version.map_or_else(|| active(common), Ok)?;
+            let version = args.version.map_or_else(|| common.active_head(), Ok)?;
             let query = [("format", args.format.as_str())];
             (version, common.client().get_bytes(&format!("/v1/heads/{version}/file"), &query)?.to_vec())
         }
@@ -124,20 +123,4 @@ fn backbone(args: &ExportArgs, common: &Common) -> Result<(Vec<u8>, Card)> {
             Ok((read(&file, backbone::scan::Limits::default().file_bytes)?, card))
         }
     }
-}
-
-/// Reads a file of a bounded size.
-pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let says = || format!("{} cannot be read", path.display());
-    let meta = std::fs::metadata(path).with_context(says)?;
-    if !meta.is_file() || meta.len() > most {
-        return Err(Usage(format!("{} is no file of at most {most} bytes", path.display())).into());
-    }
-    std::fs::read(path).with_context(says)
-}
-
-/// Writes a file that is there whole or not at all.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    whole_file::write(path, bytes, 0o644)
-        .with_context(|| format!("cannot write {}; check the folder and the free space", path.display()))
 }

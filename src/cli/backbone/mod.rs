@@ -1,10 +1,12 @@
 //! `graft backbone`: look at ONNX files, write their cards, fetch well-known ones.
 
-use super::backbone_admit::{self, AdmitArgs};
+mod admit;
+
 use super::client::word;
 use super::output::{Output, percent, table};
-use super::{Common, NotFound, Usage, head_export};
+use super::{Common, NotFound, Usage, files};
 use crate::config::bytes_text;
+use admit::AdmitArgs;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use graft_backbone::admission::{self, Question};
@@ -105,7 +107,7 @@ fn triple(text: &str) -> Result<[f32; 3], String> {
 pub fn run(command: &BackboneCommand, common: &Common) -> Result<()> {
     let output = common.output();
     match command {
-        BackboneCommand::Admit(args) => backbone_admit::run(args, output),
+        BackboneCommand::Admit(args) => admit::run(args, output),
         BackboneCommand::List => output.show(&common.get::<Value>("/v1/backbones")?, list),
         BackboneCommand::Rollback => common.send(&Command::Backbone(command::Backbone::Rollback), |data| {
             format!(
@@ -218,7 +220,7 @@ fn text(seen: &Inspection) -> String {
 }
 
 fn card(args: &CardArgs, output: Output) -> Result<()> {
-    let bytes = head_export::read(&args.file, backbone::scan::Limits::default().file_bytes)?;
+    let bytes = files::read(&args.file, backbone::scan::Limits::default().file_bytes)?;
     let stem = args.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let mut card = Card::guess(&bytes, &stem)?;
     if let Some(size) = args.size {
@@ -239,7 +241,7 @@ fn card(args: &CardArgs, output: Output) -> Result<()> {
     // What it says is tried before it is written: the cut has to be there, and gives the width.
     card.width = backbone::Backbone::from_bytes(&bytes, &card)?.width();
     let out = args.out.clone().unwrap_or_else(|| Card::path_beside(&args.file));
-    head_export::write(&out, card.to_toml().as_bytes())?;
+    files::write(&out, card.to_toml().as_bytes())?;
     output.show(&card, |_| format!("{}\n\n{}", out.display(), card.to_toml()))
 }
 
@@ -268,7 +270,7 @@ fn fetch(args: &FetchArgs, output: Output) -> Result<()> {
     // Looked at before it gets the card that says it may be used.
     let question = Question { card: None, ..Question::of(&out) };
     admission::ask(Path::new(admission::PROGRAM), &question)?;
-    head_export::write(&beside, card.to_toml().as_bytes())?;
+    files::write(&beside, card.to_toml().as_bytes())?;
     let told = json!({"name": card.name, "out": out, "card": beside, "sha256": card.sha256, "licence": card.licence});
     output.show(&told, |_| {
         format!("{} and {}, SHA-256 checked, licence {}", out.display(), beside.display(), card.licence)

@@ -1,15 +1,17 @@
 //! `graft head`: which head is active, and which there were.
 
+mod export;
+mod verify;
+
+use super::Common;
 use super::client::word;
-use super::head_export::{ExportArgs, export};
-use super::head_verify::{VerifyArgs, verify};
 use super::output::{percent, table};
-use super::{Common, NotFound};
 use anyhow::Result;
 use clap::Subcommand;
 use graft_wire::Command;
 use graft_wire::command::Head;
 use serde_json::Value;
+use {export::ExportArgs, verify::VerifyArgs};
 
 /// Look at heads, go back to one, take one out, check one
 #[derive(Subcommand, Clone, Debug)]
@@ -74,12 +76,12 @@ pub fn run(command: &HeadCommand, common: &Common) -> Result<()> {
             common.output().show(&heads, list)
         }
         HeadCommand::Show { version } => {
-            let version = version.map_or_else(|| active(common), Ok)?;
+            let version = version.map_or_else(|| common.active_head(), Ok)?;
             let head: Value = common.get(&format!("/v1/heads/{version}"))?;
             common.output().show(&head, show)
         }
-        HeadCommand::Verify(args) => verify(args, common.output()),
-        HeadCommand::Export(args) => export(args, common),
+        HeadCommand::Verify(args) => verify::verify(args, common.output()),
+        HeadCommand::Export(args) => export::export(args, common),
         // Sent above.
         _ => Ok(()),
     }
@@ -98,12 +100,6 @@ pub(super) fn request(command: &HeadCommand) -> Option<Command> {
         | HeadCommand::Export(_) => return None,
     };
     Some(Command::Head(sent))
-}
-
-pub(super) fn active(common: &Common) -> Result<u64> {
-    let heads: Value = common.get("/v1/heads")?;
-    let none = || NotFound("there is no head yet; label some bursts, then `graft train`".to_owned());
-    Ok(heads.get("active").and_then(Value::as_u64).ok_or_else(none)?)
 }
 
 fn list(data: &Value) -> String {

@@ -1,8 +1,9 @@
 //! `graft head verify`: is this the head that the device signed? Needs no daemon.
 
-use super::head_export::read;
-use super::output::Output;
-use super::{NotVerified, Usage};
+use crate::cli::client::word;
+use crate::cli::files::read;
+use crate::cli::output::Output;
+use crate::cli::{NotVerified, Usage};
 use anyhow::Result;
 use clap::Args;
 use graft_wire::manifest::{Expected, Manifest};
@@ -30,7 +31,7 @@ pub struct VerifyArgs {
 pub(super) fn verify(args: &VerifyArgs, output: Output) -> Result<()> {
     let told = check(args)?;
     output.show(&told, |told| {
-        let part = |pointer: &str| super::client::word(told, pointer);
+        let part = |pointer: &str| word(told, pointer);
         let signed = match told.get("signed") {
             Some(Value::Bool(true)) => format!("signed by key {}", part("/key_id")),
             _ => "NOT signed: give its manifest and --key to know who made it".to_owned(),

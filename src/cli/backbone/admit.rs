@@ -1,8 +1,8 @@
 //! `graft backbone admit`: the child process that looks at a file before anything else loads it. Not for people; see
 //! `backbone::admission`.
 
-use super::head_export::read;
-use super::output::Output;
+use crate::cli::files::read;
+use crate::cli::output::Output;
 use anyhow::Result;
 use clap::Args;
 use graft_backbone::admission::{self, Admission, Answer, Golden, Refusal};
@@ -43,7 +43,7 @@ pub fn run(args: &AdmitArgs, output: Output) -> Result<()> {
         Err(refusal) => (Answer::Refused(refusal), true),
     };
     output.line(&serde_json::to_string(&answer)?)?;
-    if refused { Err(super::Silent.into()) } else { Ok(()) }
+    if refused { Err(crate::cli::Silent.into()) } else { Ok(()) }
 }
 
 fn examine(args: &AdmitArgs) -> Result<Admission, Refusal> {
