@@ -37,6 +37,7 @@ mod watch;
 
 pub use embedding::BackboneArgs;
 pub use failure::{CODES, NotFound, NotVerified, Silent, Usage, exit_code, text};
+pub use npz::Writer as NpzWriter;
 pub use output::{Output, table};
 
 use crate::config::Sources;
