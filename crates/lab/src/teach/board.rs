@@ -145,6 +145,7 @@ impl<'a> Board<'a> {
         let of_class = |samples: &[Sample], class: usize| samples.iter().filter(|s| s.label == class).count();
         match act {
             Act::Teach(burst) => self.teach(burst),
+            Act::Import(pictures) => self.import(pictures),
             Act::Rename(class) => {
                 self.names[*class] = Some(format!("{} renamed", self.name_of(*class)));
                 of_class(&self.samples, *class)
@@ -193,6 +194,25 @@ impl<'a> Board<'a> {
         self.now += Duration::from_secs_f64(burst.rows.len() as f64 / hz);
         if !burst.follows {
             self.now += PAUSE;
+        }
+        self.samples.len() - before
+    }
+
+    /// As an import does it once all pictures are there, whose names tell nothing.
+    fn import(&mut self, pictures: &[(usize, usize)]) -> usize {
+        let before = self.samples.len();
+        for (row, label) in pictures {
+            self.teach(&Burst {
+                rows: vec![*row],
+                label: *label,
+                known_as: None,
+                wrong: false,
+                follows: true,
+            });
+        }
+        let snapshot = self.assignment(Choice::Auto).snapshot;
+        for (sample, first) in self.samples.iter_mut().zip(graft_learn::group(&snapshot).first).skip(before) {
+            sample.burst = snapshot.bursts[first];
         }
         self.samples.len() - before
     }

@@ -4,6 +4,7 @@
 mod board;
 mod draw;
 mod drawn;
+mod live;
 mod load;
 mod peers;
 mod pictures;
@@ -17,11 +18,14 @@ mod truth;
 mod tests;
 
 use crate::bench::peers::python;
+use crate::demo::Folder;
+use crate::demo::child::program;
 use crate::shared;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use graft::config::{Settings, Sources, Surroundings, load as read_settings};
 use graft::lab::{Output, table};
+use graft_backbone::Card;
 use peers::Beside;
 use rows::{Row, Taught, mean};
 use serde::Serialize;
@@ -70,6 +74,16 @@ pub struct TeachArgs {
     /// Draws at the same time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
+    /// Teach the real daemon over MQTT, with nothing set: it sees the frames of the stream `bottle` as a camera gives
+    /// them, is taught in the first half, and scored in the second
+    #[arg(long, conflicts_with_all = ["situations", "draws", "folder", "set", "peers"])]
+    daemon: bool,
+    /// With --daemon: the program [default: `graft` beside this one]
+    #[arg(long, value_name = "PROGRAM", requires = "daemon")]
+    graft: Option<PathBuf>,
+    /// With --daemon: frames a second; every sixth of the recording is there, so that 5 is its own pace
+    #[arg(long, default_value_t = 5.0, requires = "daemon")]
+    hz: f64,
     /// Teach scikit-learn the same samples, and print how much better the board's heads are
     #[arg(long)]
     peers: bool,
@@ -108,6 +122,9 @@ pub fn run(args: &TeachArgs, output: Output) -> Result<()> {
         let line = |situation: &&Situation| vec![situation.name.to_owned(), situation.about.to_owned()];
         return output.line(&table(&["situation", "what happens"], situations.iter().map(line)));
     }
+    if args.daemon {
+        return live(args, output);
+    }
     let settings = settings(&args.set)?;
     let python = args.peers.then(python).flatten();
     if args.peers && python.is_none() {
@@ -130,6 +147,27 @@ pub fn run(args: &TeachArgs, output: Output) -> Result<()> {
     let means = situations.iter().filter_map(|situation| Mean::of(situation.name, &rows)).collect();
     peers.extend(peers::means(&peers));
     output.show(&Outcome { rows, means, peers }, text)
+}
+
+/// The network for pictures, with its card.
+fn backbone(args: &TeachArgs, output: Output) -> Result<Option<(PathBuf, Card)>> {
+    let listed = || shared::folder("models").map(|m| m.join("mobilenetv2_1.0_224_imagenet.onnx"));
+    let Some(backbone) = args.backbone.clone().or_else(listed) else { return Ok(None) };
+    let card = pictures::card(&backbone, args.card.clone(), output)?;
+    Ok(Some((backbone, card)))
+}
+
+/// With the real daemon.
+fn live(args: &TeachArgs, output: Output) -> Result<()> {
+    let stream = shared::folder("data/streams/bottle").context("no stream to play: set GRAFT_SHARED")?;
+    let program = program(args.graft.as_deref())?;
+    let play = live::Play { program, stream, backbone: backbone(args, output)?, fps: args.hz };
+    let folder = Folder::new(None)?;
+    output.note(
+        "half a minute is taught, then the daemon waits for a quiet moment to learn in; some minutes in all",
+    );
+    let rows = vec![play.run(&folder.path)?];
+    output.show(&Outcome { rows, means: Vec::new(), peers: Vec::new() }, text)
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Situation>> {
@@ -166,10 +204,9 @@ fn sets(args: &TeachArgs, output: Output) -> Result<Vec<Set>> {
     for folder in features.iter().chain(&args.folder) {
         sets.extend(load::folder(folder)?.into_iter().filter(|set| wanted(&set.name)));
     }
-    let listed = || shared::folder("models").map(|m| m.join("mobilenetv2_1.0_224_imagenet.onnx"));
-    match args.backbone.clone().or_else(listed) {
-        Some(backbone) => {
-            let maker = pictures::Maker::new(&backbone, args.card.clone(), args.cache.clone(), output)?;
+    match backbone(args, output)? {
+        Some((backbone, card)) => {
+            let maker = pictures::Maker::new(&backbone, card, args.cache.clone(), output);
             if let Some(folder) = shared::folder("data/trash").filter(|_| wanted("trash")) {
                 sets.push(maker.photographs(&folder)?);
             }
@@ -312,6 +349,9 @@ fn text(outcome: &Outcome) -> String {
         line.extend(figures.map(figure));
         line
     };
+    if outcome.means.is_empty() {
+        return rows;
+    }
     let means = table(&head, outcome.means.iter().map(line));
     format!("{rows}\nover all sets\n\n{means}{}", beside(&outcome.peers))
 }

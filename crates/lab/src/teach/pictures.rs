@@ -29,17 +29,9 @@ pub struct Maker {
 }
 
 impl Maker {
-    /// `card`: else the one beside the file, else what `models.json` beside it says.
-    ///
-    /// # Errors
-    /// When there is no usable card.
-    pub fn new(backbone: &Path, card: Option<PathBuf>, cache: PathBuf, output: Output) -> Result<Self> {
-        let args = BackboneArgs { backbone: backbone.to_owned(), card, features: None, threads: 1 };
-        let card = match args.card.is_none().then(|| listed(backbone)).flatten() {
-            Some(card) => card,
-            None => args.card(output)?,
-        };
-        Ok(Self { backbone: backbone.to_owned(), card, cache, output })
+    /// Of a network and its card.
+    pub fn new(backbone: &Path, card: Card, cache: PathBuf, output: Output) -> Self {
+        Self { backbone: backbone.to_owned(), card, cache, output }
     }
 
     /// Photographs of `<folder>/{train,val}/<class>/`.
@@ -155,6 +147,18 @@ pub fn listing(folder: &Path) -> Result<Vec<(i64, String, String)>> {
         Some((fields[0].parse().ok()?, (*fields.get(1)?).to_owned(), (*file).to_owned()))
     };
     Ok(text.lines().skip(1).filter_map(line).collect())
+}
+
+/// The card of a network: as named, else as `models.json` beside it says, else the one beside it.
+///
+/// # Errors
+/// When there is no usable one.
+pub fn card(backbone: &Path, named: Option<PathBuf>, output: Output) -> Result<Card> {
+    let args = BackboneArgs { backbone: backbone.to_owned(), card: named, features: None, threads: 1 };
+    match args.card.is_none().then(|| listed(backbone)).flatten() {
+        Some(card) => Ok(card),
+        None => args.card(output),
+    }
 }
 
 /// A card from `models.json` in the folder of a network.

@@ -24,6 +24,8 @@ pub struct Burst {
 pub enum Act {
     /// Labels pictures.
     Teach(Burst),
+    /// Imports pictures, rows of the set with their labels, in the order of their files and without bursts.
+    Import(Vec<(usize, usize)>),
     /// Gives a class another name.
     Rename(usize),
     /// Removes a class with its samples.

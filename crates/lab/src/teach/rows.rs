@@ -112,6 +112,34 @@ fn share(of: impl IntoIterator<Item = bool>) -> Option<f64> {
 }
 
 impl Row {
+    /// One draw of which nothing is known.
+    pub fn empty(set: &str, backbone: &str, situation: &'static str) -> Self {
+        Self {
+            set: set.to_owned(),
+            backbone: backbone.to_owned(),
+            situation,
+            bursts: 0,
+            draws: 1,
+            no_head: 1.0,
+            asked: 0.0,
+            truth: None,
+            truth_balanced: None,
+            told: None,
+            within5: None,
+            covered: None,
+            width: None,
+            shown: None,
+            rounds: 0,
+            promoted_worse: None,
+            kept_better: None,
+            worst: None,
+            named: None,
+            seconds: None,
+            labels: None,
+            failures: Vec::new(),
+        }
+    }
+
     /// Over all draws, at least one.
     pub fn of(set: &Set, situation: &Situation, draws: &[Taught]) -> Option<Self> {
         let bursts = draws.first()?.plan.bursts;

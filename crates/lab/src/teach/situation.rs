@@ -78,7 +78,7 @@ pub const SITUATIONS: [Situation; 24] = [
     situation("renamed", "a class gets another name", 5, |draw, n| after_change(draw, n, Act::Rename)),
     situation("removed", "a class is removed", 5, |draw, n| after_change(draw, n, Act::Remove)),
     situation("labels-late", "each label is set a second late", 3, labels_late),
-    situation("ungrouped", "imported without groups: each picture is its own burst", 10, ungrouped),
+    situation("ungrouped", "pictures that were taken in bursts, imported as if they were not", 10, ungrouped),
     situation("copies", "after a good head, the same burst again and again", 5, copies),
     situation("half-deleted", "half of the samples deleted", 5, |draw, n| {
         after_change(draw, n, |_| Act::Forget)
@@ -282,15 +282,12 @@ fn labels_late(draw: &mut Draw, n: usize) -> Option<Vec<Step>> {
 }
 
 fn ungrouped(draw: &mut Draw, n: usize) -> Option<Vec<Step>> {
-    let step = more(draw, n);
-    let single = |row: usize, burst: &Burst| {
-        Act::Teach(Burst { rows: vec![row], known_as: None, follows: true, ..burst.clone() })
-    };
-    let mut steps = vec![step];
-    let singles: Step = bursts(&mut steps)
-        .flat_map(|burst| burst.rows.iter().map(|row| single(*row, burst)).collect::<Vec<_>>())
+    let mut steps = vec![more(draw, n)];
+    let mut pictures: Vec<(usize, usize)> = bursts(&mut steps)
+        .flat_map(|burst| burst.rows.iter().map(|row| (*row, burst.label)).collect::<Vec<_>>())
         .collect();
-    Some(vec![singles])
+    pictures.sort_unstable();
+    Some(vec![vec![Act::Import(pictures)]])
 }
 
 fn copies(draw: &mut Draw, n: usize) -> Option<Vec<Step>> {
