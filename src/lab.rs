@@ -1,8 +1,10 @@
 //! What `graft-lab` needs of the product and cannot get otherwise: the parts of the daemon that make a round give way to
-//! predictions, so that what is measured is what runs on a board, how the command line loads a backbone and speaks, and the rules of
-//! the settings.
+//! predictions and that train and judge a head, so that what is measured is what runs on a board, how the command line
+//! loads a backbone, writes embeddings and speaks, and the rules of the settings.
 //! Nothing is defined here, and nothing of the product uses it.
 
-pub use crate::cli::{BackboneArgs, Output, Silent, choose_instructions, exit_code, table, text};
+pub use crate::cli::{BackboneArgs, NpzWriter, Output, Silent, choose_instructions, exit_code, table, text};
 pub use crate::config::{Rule, rules};
-pub use crate::daemon::{Budget, Pace, nice, round_threads};
+pub use crate::daemon::{
+    ActiveHead, Assignment, Budget, Finished, Opponent, Pace, nice, round_threads, run_round,
+};

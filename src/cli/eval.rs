@@ -8,6 +8,7 @@ use crate::config::choice;
 use anyhow::Result;
 use clap::Args;
 use graft_learn::{self as learn, Alone, CurvePoint, Next, Options, Report, Round, Snapshot, Suspect};
+use graft_store::group_pictures;
 use regex::Regex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     val: PathBuf,
     /// Pictures whose file names agree in the first capture group of REGEX are one burst: never split while
-    /// choosing [default: every picture is a burst of its own]
+    /// choosing [default: found by the names of the files, else by how alike pictures are]
     #[arg(long, value_name = "REGEX", value_parser = groups)]
     groups: Option<Regex>,
     /// Head to train
@@ -65,6 +66,8 @@ struct Outcome {
     val_interval: [f64; 2],
     n_train: usize,
     train_bursts: usize,
+    /// What was assumed of pictures taken together; none with --groups.
+    assumed: Option<String>,
     classes: Vec<String>,
     recall: Vec<Option<f64>>,
     width: usize,
@@ -106,7 +109,8 @@ pub fn run(args: &EvalArgs, output: Output) -> Result<()> {
     let card = args.backbone.card(output)?;
     let train_set = args.backbone.embed(&card, &train.pictures, "embedding --train", output)?;
     let val_set = args.backbone.embed(&card, &val.pictures, "embedding --val", output)?;
-    let train_snapshot = snapshot(&train_set, &train, &classes, args.groups.as_ref())?;
+    let mut train_snapshot = snapshot(&train_set, &train, &classes, args.groups.as_ref())?;
+    let assumed = args.groups.is_none().then(|| group(&train_set, &mut train_snapshot));
     let val_snapshot = snapshot(&val_set, &val, &classes, args.groups.as_ref())?;
     let options = Options { choice: choice(&args.head), seed: args.seed, ..Options::default() };
     let start = Instant::now();
@@ -121,6 +125,7 @@ pub fn run(args: &EvalArgs, output: Output) -> Result<()> {
         width: train_set.width,
         skipped,
         suspects,
+        assumed,
         ..outcome(classes, &round, report, train_ms)
     };
     output.show(&outcome, text)
@@ -139,6 +144,7 @@ fn outcome(classes: Vec<String>, round: &Round, report: Report, train_ms: f64) -
         head: round.method.as_str(),
         confusion: report.confusion,
         val_interval: [report.accuracy.low, report.accuracy.high],
+        assumed: None,
         n_train: round.report.samples,
         train_bursts: round.report.bursts,
         recall: report.recall,
@@ -198,6 +204,7 @@ fn text(o: &Outcome) -> String {
             String::new(),
             format!("{} pictures in {} bursts, one left out at a time", o.n_train, o.train_bursts),
         ),
+        ("", String::new(), o.assumed.clone().unwrap_or_default()),
         ("embedding", format!("{:.1} ms", o.embed_ms_per_image), "a picture, median".to_owned()),
         ("advice", o.advice.to_owned(), advice(o)),
         (
@@ -207,6 +214,7 @@ fn text(o: &Outcome) -> String {
         ),
         ("left out", o.skipped.len().to_string(), "unreadable pictures".to_owned()),
     ];
+    let rows = rows.into_iter().filter(|row| !(row.0.is_empty() && row.2.is_empty()));
     let figures = table(&["what", "value", ""], rows.map(|(a, b, c)| vec![a.to_owned(), b, c]));
     if o.classes.len() > 20 {
         return format!("{figures}\n{} classes: the confusion matrix is in --json", o.classes.len());
@@ -263,6 +271,14 @@ fn snapshot(set: &Embedded, folder: &Folder, classes: &[String], groups: Option<
         snapshot.push(embedding, label, burst)?;
     }
     Ok(snapshot)
+}
+
+/// Gives the pictures the bursts that they seem to have; what was assumed.
+fn group(set: &Embedded, snapshot: &mut Snapshot) -> String {
+    let files: Vec<&Path> = set.pictures.iter().map(|picture| Path::new(&picture.file)).collect();
+    let (first, assumed) = group_pictures(&files, snapshot);
+    snapshot.bursts = first.iter().map(|first| *first as u64).collect();
+    assumed.to_string()
 }
 
 /// The burst of a file: the first capture group of its name, else the file itself.

@@ -35,6 +35,7 @@ mod watch;
 
 pub use embedding::BackboneArgs;
 pub use failure::{NotFound, NotVerified, Silent, Usage, exit_code, text};
+pub use npz::Writer as NpzWriter;
 pub use output::{Output, table};
 
 use crate::config::Sources;

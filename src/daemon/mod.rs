@@ -43,10 +43,11 @@ mod views;
 mod watch;
 mod worker;
 
-pub use adapt::trainer::{Pace, nice, round_threads};
+pub use adapt::trainer::{Assignment, Finished, Opponent, Pace, nice, round_threads, run as run_round};
 pub use board::budget::Budget;
 pub use clock::Clock;
 pub use event_loop::run;
+pub use frames::ActiveHead;
 pub use pair::configured::load_backbone;
 pub use start::StartError;
 

@@ -90,6 +90,8 @@ pub enum Question {
     ImportClasses(Vec<String>, ImportStep, i64, Sender<Result<(usize, ImportStep), StoreError>>),
     /// Samples of an import.
     Import(Vec<NewSample>, ImportStep, i64, Sender<Result<(Added, ImportStep), StoreError>>),
+    /// Other bursts for samples of an import; the revision.
+    Regroup(Vec<(i64, String)>, Sender<Result<i64, StoreError>>),
     /// The samples by class.
     Dataset(Sender<Result<DatasetView, StoreError>>),
     /// The file of a head.
@@ -116,6 +118,7 @@ impl Question {
                 let added = store.add_imported(&samples, &mut step, now_ms);
                 to.send(added.map(|added| (added, step))).is_ok()
             }
+            Self::Regroup(bursts, to) => to.send(store.regroup(&bursts)).is_ok(),
             Self::Dataset(to) => to.send(DatasetView::read(store)).is_ok(),
             Self::HeadFile(version, to) => to.send(store.head_file(version)).is_ok(),
             Self::Snapshot(key, to) => to.send(store.snapshot(&key).map(Box::new)).is_ok(),

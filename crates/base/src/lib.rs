@@ -8,6 +8,7 @@ pub mod contain;
 pub mod frame;
 pub mod http;
 pub mod key_file;
+pub mod names;
 pub mod pictures;
 pub mod systemd;
 pub mod whole_file;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ENDINGS: [&str; 13] =
     ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "pnm", "ppm", "pgm", "pbm", "pam"];
 /// Folders that hold class folders rather than being one.
-const SPLITS: [&str; 5] = ["train", "val", "valid", "validation", "test"];
+pub(crate) const SPLITS: [&str; 5] = ["train", "val", "valid", "validation", "test"];
 /// Folders are followed so deep; this also ends loops of symbolic links.
 const MAX_DEPTH: usize = 8;
 /// Most pictures of one folder.

@@ -5,3 +5,6 @@
 pub mod bench;
 pub mod demo;
 pub mod docs;
+mod npz;
+mod shared;
+pub mod teach;

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use graft::lab::{Output, Silent, choose_instructions, exit_code, text};
-use graft_lab::{bench, demo};
+use graft_lab::{bench, demo, teach};
 use std::process::ExitCode;
 
 /// The laboratory of graft: shows the whole job, and measures this machine
@@ -27,6 +27,7 @@ enum Command {
     DemoOffload(demo::offload::DemoOffloadArgs),
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    Teach(teach::TeachArgs),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +50,7 @@ fn run(command: Command, output: Output) -> Result<()> {
         Command::Demo(args) => demo::run(&args, output.json)?,
         Command::DemoOffload(args) => demo::offload::run(&args, output.json)?,
         Command::Bench(command) => return bench::run(&command, output),
+        Command::Teach(args) => return teach::run(&args, output),
     };
     if better { Ok(()) } else { Err(Silent.into()) }
 }
@@ -65,6 +67,7 @@ mod tests {
             "lab demo --keep --seed 3 --broker 127.0.0.1:1883 --state /tmp/x --graft target/release/graft",
             "lab demo-offload --python /usr/bin/python3 --seconds 60 --json",
             "lab bench head --quick",
+            "lab teach --sets numbers,scene --situations bursts-2 --draws 3 --seed 2 --threads 2",
             "lab bench backbone a.onnx b.onnx --threads 2 --hz 15 --quiet",
         ] {
             Lab::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::classes::check_name;
+use super::grouping::ALONE;
 use super::{NewSample, StoreError};
 
 pub(super) const LABELS: &str = "labels.txt";
@@ -160,8 +161,8 @@ impl Folder {
                     path.to_string_lossy().chars().filter(|c| !c.is_control()).take(120).collect();
                 NewSample {
                     class: entry.map(|entry| entry.class.clone()).unwrap_or_default(),
-                    // The picture itself is the burst, so that copies of it stay together.
-                    burst: format!("file:{}", &hex(&Sha256::digest(bytes))[..16]),
+                    // The picture itself is the burst until all are there, so that copies of it stay together.
+                    burst: format!("{ALONE}{}", &hex(&Sha256::digest(bytes))[..16]),
                     jpeg,
                     embedding,
                     backbone,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::journal::{ChangeKind, Written};
-use super::{Added, Folder, NewSample, Picture, Skipped, Store, StoreError, classes};
+use super::{Added, Assumed, Folder, Loose, NewSample, Picture, Skipped, Store, StoreError, classes};
 
 /// Samples stored in one transaction.
 pub const IMPORT_GROUP: usize = 64;
@@ -22,6 +22,8 @@ pub struct Imported {
     pub skipped: Vec<Skipped>,
     pub classes_added: usize,
     pub rev: i64,
+    /// What was assumed of pictures that came without bursts; `None` where there are none, and where it ended early.
+    pub assumed: Option<Assumed>,
     /// What ended it early. What is counted above stays stored; the same import again goes on from there.
     pub stopped: Option<StoreError>,
     /// Whether the caller ended it early.
@@ -51,6 +53,7 @@ impl Store {
         let mut step = ImportStep::default();
         done.classes_added = self.add_imported_classes(folder.classes(), &mut step, now_ms)?;
         let mut group: Vec<NewSample> = Vec::new();
+        let mut loose = Loose::default();
         for at in 0..folder.len() {
             if progress(at, folder.len()).is_break() {
                 done.cancelled = true;
@@ -66,16 +69,17 @@ impl Store {
             }
             let bytes: usize = group.iter().map(|sample| sample.jpeg.len()).sum();
             if group.len() >= IMPORT_GROUP || bytes >= GROUP_BYTES {
-                self.import_group(&mut group, &mut step, &mut done, now_ms);
+                self.import_group(&mut group, &mut loose, &mut step, &mut done, now_ms);
                 if done.stopped.is_some() {
                     break;
                 }
             }
         }
         if done.stopped.is_none() {
-            self.import_group(&mut group, &mut step, &mut done, now_ms);
+            self.import_group(&mut group, &mut loose, &mut step, &mut done, now_ms);
         }
         if done.stopped.is_none() && !done.cancelled {
+            self.group_loose(&loose, &mut done);
             let _ = progress(folder.len(), folder.len());
         }
         // After a failure the store may not answer; the import's own report must not be lost for that.
@@ -87,6 +91,7 @@ impl Store {
     fn import_group(
         &mut self,
         group: &mut Vec<NewSample>,
+        loose: &mut Loose,
         step: &mut ImportStep,
         done: &mut Imported,
         now_ms: i64,
@@ -100,11 +105,17 @@ impl Store {
             return;
         }
         match self.add_imported(group, step, now_ms) {
-            Ok(added) => count(added, group.len(), done),
+            Ok(added) => {
+                loose.take(group, &added.ids);
+                count(added, group.len(), done);
+            }
             Err(StoreError::Invalid(_)) => {
                 for sample in group.iter() {
                     match self.add_imported(std::slice::from_ref(sample), step, now_ms) {
-                        Ok(added) => count(added, 1, done),
+                        Ok(added) => {
+                            loose.take(std::slice::from_ref(sample), &added.ids);
+                            count(added, 1, done);
+                        }
                         Err(StoreError::Invalid(reason)) => {
                             let path = sample.source.trim_start_matches("file:").into();
                             done.skipped.push(Skipped { path, reason });
@@ -119,6 +130,15 @@ impl Store {
             Err(error) => done.stopped = Some(error),
         }
         group.clear();
+    }
+
+    /// Gives pictures that came without bursts those that they seem to have.
+    fn group_loose(&mut self, loose: &Loose, done: &mut Imported) {
+        let Some((bursts, assumed)) = loose.group() else { return };
+        match self.regroup(&bursts) {
+            Ok(_) => done.assumed = Some(assumed),
+            Err(error) => done.stopped = Some(error),
+        }
     }
 
     /// Makes the classes of an import that are missing, under its journal step. Returns how many.

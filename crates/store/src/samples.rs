@@ -4,6 +4,7 @@ use half::f16;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
+use super::grouping::ALONE;
 use super::journal::{Change, ChangeKind, Written};
 use super::{StoreError, Tx, classes};
 
@@ -123,8 +124,8 @@ fn check(sample: &NewSample) -> Result<(), StoreError> {
 }
 
 impl Tx<'_> {
-    /// Stores samples under one journal step. The same image of the same frame (or, without a frame, of the same burst)
-    /// in the same class is stored once: its id is returned again, and its embedding is added where it lacks one.
+    /// Stores samples under one journal step. The same image of the same frame (or, without a frame, of the same burst, or
+    /// of one that an import found) in the same class is stored once: its id is returned again, and its embedding is added where it lacks one.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::NotFound`] for an unknown class, [`StoreError::Invalid`]; nothing is stored
@@ -191,8 +192,8 @@ impl Tx<'_> {
             .conn
             .query_row(
                 "SELECT id FROM samples WHERE sha256 = ?1 AND class = ?2 AND removed_ms IS NULL AND frame = ?3
-                 AND (frame <> 0 OR burst = ?4) ORDER BY id LIMIT 1",
-                params![digest, class, frame(sample)?, sample.burst],
+                 AND (frame <> 0 OR burst = ?4 OR (?5 AND burst LIKE 'files:%')) ORDER BY id LIMIT 1",
+                params![digest, class, frame(sample)?, sample.burst, sample.burst.starts_with(ALONE)],
                 |row| row.get(0),
             )
             .optional()?;

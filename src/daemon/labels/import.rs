@@ -8,7 +8,9 @@ use crate::daemon::event;
 use crate::daemon::store_thread::Question;
 use graft_camera as camera;
 use graft_control::JobId;
-use graft_store::{Folder, IMPORT_GROUP, ImportStep, Imported, NewSample, Picture, Skipped, StoreError};
+use graft_store::{
+    Folder, IMPORT_GROUP, ImportStep, Imported, Loose, NewSample, Picture, Skipped, StoreError,
+};
 use std::path::{Path, PathBuf};
 
 /// One import.
@@ -30,6 +32,7 @@ struct Work<'a> {
     access: &'a Access,
     step: ImportStep,
     group: Vec<NewSample>,
+    loose: Loose,
     done: Imported,
 }
 
@@ -44,7 +47,14 @@ impl Import {
     fn import(&self, access: &Access) -> Result<Imported, StoreError> {
         let folder = Folder::open(&self.path)?;
         let done = Imported { skipped: folder.skipped().to_vec(), ..Imported::default() };
-        let mut work = Work { of: self, access, step: ImportStep::default(), group: Vec::new(), done };
+        let mut work = Work {
+            of: self,
+            access,
+            step: ImportStep::default(),
+            group: Vec::new(),
+            loose: Loose::default(),
+            done,
+        };
         work.classes(folder.classes().to_vec())?;
         for at in 0..folder.len() {
             if at.is_multiple_of(16) || at == folder.len() {
@@ -66,6 +76,9 @@ impl Import {
             }
         }
         work.store();
+        if work.done.stopped.is_none() && !work.done.cancelled {
+            work.group_loose();
+        }
         Ok(work.done)
     }
 }
@@ -100,13 +113,29 @@ impl Work<'_> {
         if count == 0 {
             return;
         }
+        // What was taken together shows only once all are there.
+        let kept = samples.clone();
         let added = self.access.store.ask(|to| Question::Import(samples, step, now_ms, to));
         match added.unwrap_or_else(|| Err(stopping())) {
             Ok((added, next)) => {
                 self.step = next;
+                self.loose.take(&kept, &added.ids);
                 self.done.added += added.fresh;
                 self.done.duplicates += count - added.fresh;
                 self.done.rev = added.rev;
+            }
+            Err(error) => self.done.stopped = Some(error),
+        }
+    }
+
+    /// Gives pictures that came without bursts those that they seem to have.
+    fn group_loose(&mut self) {
+        let Some((bursts, assumed)) = self.loose.group() else { return };
+        let grouped = self.access.store.ask(|to| Question::Regroup(bursts, to));
+        match grouped.unwrap_or_else(|| Err(stopping())) {
+            Ok(rev) => {
+                tracing::info!(job = self.of.job, "import: {assumed}");
+                (self.done.assumed, self.done.rev) = (Some(assumed), rev);
             }
             Err(error) => self.done.stopped = Some(error),
         }

@@ -123,7 +123,10 @@ pub fn imported(result: Result<Imported, StoreError>) -> JobChange {
     };
     let facts = json!({"added": done.added, "duplicates": done.duplicates, "rev": done.rev,
         "classes_added": done.classes_added, "skipped_files": done.skipped.len(),
-        "skipped": skipped(&done.skipped)});
+        "skipped": skipped(&done.skipped),
+        "bursts": done.assumed.map(|assumed| assumed.bursts),
+        "grouped_by": done.assumed.map(|assumed| assumed.as_str()),
+        "assumed": done.assumed.map(|assumed| assumed.to_string())});
     match &done.stopped {
         Some(error) => JobChange::Fails(store_error(error).with("result", facts)),
         None if done.cancelled => JobChange::Fails(canceled().with("result", facts)),

@@ -2,6 +2,7 @@
 
 use super::limits::{Limits, cpu_ms, limits, machine, median_ms};
 use super::{peers, sets};
+use crate::shared;
 use anyhow::Result;
 use clap::Args;
 use graft::lab::{Output, table};
@@ -28,7 +29,7 @@ pub struct HeadArgs {
     /// Only sizes with so many samples, and no real embeddings
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
-    /// Folder of .npz files with real embeddings [default: $GRAFT_SHARED/data/features, if it is there]
+    /// Folder of .npz files with real embeddings [default: data/features of $GRAFT_SHARED or ../shared]
     #[arg(long, value_name = "DIR")]
     features: Option<PathBuf>,
 }
@@ -85,11 +86,7 @@ pub fn run(args: &HeadArgs, output: Output) -> Result<()> {
     for (n, d, c) in sizes.filter(|(n, ..)| args.samples.is_none_or(|samples| samples == *n)) {
         bench.measure("synthetic", &sets::synthetic(n, d, c, 1))?;
     }
-    let shared = || {
-        let folder = PathBuf::from(std::env::var_os("GRAFT_SHARED")?).join("data/features");
-        folder.is_dir().then_some(folder)
-    };
-    match args.features.clone().or_else(shared) {
+    match args.features.clone().or_else(|| shared::folder("data/features")) {
         _ if args.samples.is_some() => {}
         Some(folder) => {
             let sets = sets::real(&folder)?;

@@ -7,11 +7,10 @@ mod frame;
 mod head;
 mod limits;
 mod memory;
-mod npz;
 mod pace;
-mod peers;
+pub(crate) mod peers;
 mod round;
-mod sets;
+pub(crate) mod sets;
 mod speed;
 
 use anyhow::Result;

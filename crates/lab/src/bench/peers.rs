@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use graft_learn::Snapshot;
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -36,22 +37,30 @@ pub fn python() -> Option<&'static str> {
 pub fn measure(python: &str, snapshot: &Snapshot, optimum: f64, gap: f64) -> Result<Vec<Measured>> {
     let request =
         json!({"n": snapshot.len(), "d": snapshot.width, "optimum": optimum, "gap": gap, "limit_s": LIMIT_S});
+    let mut body = bytes(snapshot.embeddings.iter().map(|value| value.to_bits().to_le_bytes()));
+    body.extend(bytes(snapshot.labels.iter().map(|label| label.to_le_bytes())));
+    converse(python, SCRIPT, &request, &body)
+}
+
+/// Runs a script of `crates/lab/benches/peers` with a line of JSON and some bytes on its standard input; what it answers in
+/// JSON.
+pub fn converse<T: DeserializeOwned>(python: &str, script: &str, request: &Value, body: &[u8]) -> Result<T> {
     let mut child = Command::new(python)
-        .args(["-c", SCRIPT])
+        .args(["-c", script])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("{python} cannot be started"))?;
     if let Some(mut stdin) = child.stdin.take() {
         writeln!(stdin, "{request}")?;
-        stdin.write_all(&bytes(snapshot.embeddings.iter().map(|value| value.to_bits().to_le_bytes())))?;
-        stdin.write_all(&bytes(snapshot.labels.iter().map(|label| label.to_le_bytes())))?;
+        stdin.write_all(body)?;
     }
     let out = child.wait_with_output()?;
-    ensure!(out.status.success(), "crates/lab/benches/peers/peers.py failed; what it said stands above");
+    ensure!(out.status.success(), "a script of crates/lab/benches/peers failed; what it said stands above");
     Ok(serde_json::from_slice(&out.stdout)?)
 }
 
-fn bytes<const N: usize>(values: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
+/// All in a row.
+pub fn bytes<const N: usize>(values: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
     values.flatten().collect()
 }

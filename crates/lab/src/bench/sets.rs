@@ -1,6 +1,6 @@
 //! Embeddings to measure with: clustered synthetic ones of any size, and the real ones of a folder of `.npz` files.
 
-use super::npz;
+use crate::npz;
 use anyhow::{Context, Result};
 use graft_learn::Snapshot;
 use half::f16;

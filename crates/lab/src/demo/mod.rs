@@ -2,7 +2,7 @@
 //! scripted operator who does over MQTT what a person would do. Succeeds only if the new head is really
 //! better on objects that were never labelled, and if what was published verifies.
 
-mod child;
+pub(crate) mod child;
 pub mod offload;
 mod operator;
 mod output;
@@ -54,13 +54,13 @@ const WATCHED_AFTER: usize = 12;
 const BURSTS: Bursts = Bursts { each: 4, hz: 4, samples: 6 };
 
 /// A folder that goes with its owner unless it was given.
-struct Folder {
-    path: PathBuf,
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
     temporary: bool,
 }
 
 impl Folder {
-    fn new(given: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(given: Option<PathBuf>) -> Result<Self> {
         let temporary = given.is_none();
         let path = match given {
             Some(path) => path,

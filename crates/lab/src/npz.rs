@@ -38,7 +38,17 @@ impl Reader {
         Ok(bytes.as_chunks().0.iter().map(|&value| i64::from_le_bytes(value)).collect())
     }
 
-    /// Shape and bytes of one record of this kind.
+    /// Values of an array of texts, as numpy's unicode of one width.
+    pub fn texts(&mut self, name: &str) -> Result<Vec<String>> {
+        let (shape, bytes) = self.array(name, "<U")?;
+        let count = shape.first().copied().unwrap_or(0);
+        let width = bytes.len().checked_div(count).unwrap_or(0).max(4);
+        let letter = |four: &[u8; 4]| char::from_u32(u32::from_le_bytes(*four)).filter(|c| *c != '\0');
+        let text = |one: &[u8]| one.as_chunks().0.iter().map_while(letter).collect();
+        Ok(bytes.chunks_exact(width).map(text).collect())
+    }
+
+    /// Shape and bytes of one record whose kind begins so.
     fn array(&mut self, name: &str, kind: &str) -> Result<(Vec<usize>, Vec<u8>)> {
         let wrong = || format!("{}: {name} is no row-major array of {kind} as numpy writes them", self.path);
         let mut entry = self.zip.by_name(&format!("{name}.npy"))?;
@@ -55,7 +65,7 @@ impl Reader {
         };
         let header = bytes.get(..length).map(String::from_utf8_lossy).with_context(wrong)?;
         let plain =
-            header.contains(&format!("'descr': '{kind}'")) && header.contains("'fortran_order': False");
+            header.contains(&format!("'descr': '{kind}")) && header.contains("'fortran_order': False");
         let numbers = header.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')'));
         let (numbers, _) = numbers.filter(|_| plain).with_context(wrong)?;
         let shape = numbers.split(',').filter_map(|number| number.trim().parse().ok()).collect();
@@ -86,8 +96,12 @@ mod tests {
         let values: Vec<u8> =
             [1.0f32, -2.5, 3.0, 4.0, 5.0, 6.25].iter().flat_map(|v| v.to_le_bytes()).collect();
         let labels: Vec<u8> = [0i64, -1].iter().flat_map(|v| v.to_le_bytes()).collect();
-        for (name, bytes) in [("X", record("<f4", "(2, 3)", &values)), ("y", record("<i8", "(2,)", &labels))]
-        {
+        let texts: Vec<u8> = "ab\0cde".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+        for (name, bytes) in [
+            ("X", record("<f4", "(2, 3)", &values)),
+            ("y", record("<i8", "(2,)", &labels)),
+            ("files", record("<U3", "(2,)", &texts)),
+        ] {
             zip.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
             zip.write_all(&bytes).unwrap();
         }
@@ -96,6 +110,7 @@ mod tests {
         assert!(file.has("X") && !file.has("Z"));
         assert_eq!(file.floats("X").unwrap(), (vec![2, 3], vec![1.0, -2.5, 3.0, 4.0, 5.0, 6.25]));
         assert_eq!(file.integers("y").unwrap(), [0, -1]);
+        assert_eq!(file.texts("files").unwrap(), ["ab", "cde"]);
         assert!(file.floats("y").unwrap_err().to_string().contains("y is no row-major array of <f4"));
         assert!(Reader::open(&folder.path().join("b.npz")).is_err());
     }

@@ -1,0 +1,254 @@
+//! What was taken together, where nobody said so: by how alike pictures are that follow each other.
+//!
+//! Pictures of one folder mostly lie in the order in which they were taken. How much of the likeness of two neighbours is
+//! left between pictures that lie `k` apart tells how long a scene, a person or a thing stayed. Pictures of one class are
+//! compared without what they have in common as a class.
+
+use half::slice::HalfFloatSliceExt;
+
+use super::dot::dot;
+use super::snapshot::Snapshot;
+
+/// Farthest neighbours that are compared.
+const FARTHEST: usize = 64;
+/// Neighbours less alike than this tell nothing.
+const NOISE: f64 = 0.03;
+/// Likeness is over where so much of that of the nearest neighbours is left, or half of the noise.
+const LEFT: f64 = 0.25;
+/// Pictures as alike as this are copies of each other, wherever they lie.
+const COPIES: f32 = 0.7;
+/// Pictures of one class that others are compared with.
+const LEADERS: usize = 512;
+/// Bursts that a class should keep where it has the pictures: fewer are no evidence.
+const FEW: usize = 4;
+
+/// Why pictures were taken for one burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// They are not alike: each is a burst of its own.
+    None,
+    /// So many follow each other until nothing alike is left.
+    Neighbours(usize),
+    /// Copies lie in no order.
+    Copies,
+}
+
+/// Groups of pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grouping {
+    /// Per sample, the first sample of its burst.
+    pub first: Vec<usize>,
+    /// Why.
+    pub why: Likeness,
+    /// Mean cosine of two neighbours of one class, −1…1, without what the class has in common.
+    pub alike: f64,
+}
+
+/// Groups the samples of a snapshot, which stand in the order of their files. Samples of one burst stay together; in doubt
+/// bursts are rather too large than too small. A broken snapshot gives one burst a sample.
+pub fn group(snapshot: &Snapshot) -> Grouping {
+    let mut grouping = Grouping { first: (0..snapshot.len()).collect(), why: Likeness::None, alike: 0.0 };
+    if snapshot.check().is_err() {
+        return grouping;
+    }
+    let classes = classes(snapshot);
+    let curve = curve(snapshot, &classes);
+    grouping.alike = curve.first().copied().unwrap_or(0.0);
+    let length = length(&curve);
+    if length > 1 {
+        grouping.why = Likeness::Neighbours(length);
+        classes.iter().for_each(|rows| blocks(rows, length, &mut grouping.first));
+    } else {
+        for rows in &classes {
+            copies(snapshot, rows, &mut grouping.first);
+        }
+        if grouping.first.iter().enumerate().any(|(at, first)| at != *first) {
+            grouping.why = Likeness::Copies;
+        }
+    }
+    join(&snapshot.bursts, &mut grouping.first);
+    grouping
+}
+
+/// Rows of each class.
+fn classes(snapshot: &Snapshot) -> Vec<Vec<usize>> {
+    let mut classes = vec![Vec::new(); snapshot.classes];
+    for (row, label) in snapshot.labels.iter().enumerate() {
+        classes[*label as usize].push(row);
+    }
+    classes
+}
+
+/// Rows of one class as unit vectors about their mean.
+struct Centred<'a> {
+    snapshot: &'a Snapshot,
+    mean: Vec<f32>,
+}
+
+impl<'a> Centred<'a> {
+    fn new(snapshot: &'a Snapshot, rows: &[usize]) -> Self {
+        let mut sum = vec![0.0f64; snapshot.width];
+        for row in rows {
+            sum.iter_mut().zip(snapshot.row(*row)).for_each(|(sum, value)| *sum += f64::from(value.to_f32()));
+        }
+        let count = rows.len().max(1) as f64;
+        Self { snapshot, mean: sum.iter().map(|sum| (sum / count) as f32).collect() }
+    }
+
+    /// One row; zero where it is the mean itself.
+    fn row(&self, row: usize) -> Vec<f32> {
+        let mut out = vec![0.0f32; self.snapshot.width];
+        self.snapshot.row(row).convert_to_f32_slice(&mut out);
+        out.iter_mut().zip(&self.mean).for_each(|(value, mean)| *value -= mean);
+        let norm = out.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
+        let scale = if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 };
+        out.iter_mut().for_each(|value| *value *= scale);
+        out
+    }
+}
+
+/// Mean cosine between rows of one class that lie 1, 2, … apart.
+fn curve(snapshot: &Snapshot, classes: &[Vec<usize>]) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0.0); FARTHEST];
+    for rows in classes.iter().filter(|rows| rows.len() > 2) {
+        let centred = Centred::new(snapshot, rows);
+        let mut before: Vec<Vec<f32>> = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            let this = centred.row(*row);
+            for (back, (sum, count)) in sums.iter_mut().take(at).enumerate() {
+                *sum += f64::from(dot(&this, &before[(at - 1 - back) % FARTHEST]));
+                *count += 1.0;
+            }
+            match before.get_mut(at % FARTHEST) {
+                Some(place) => *place = this,
+                None => before.push(this),
+            }
+        }
+    }
+    sums.into_iter().take_while(|(_, count)| *count > 0.0).map(|(sum, count)| sum / count).collect()
+}
+
+/// How many pictures follow each other until nothing alike is left; 1: they never are.
+fn length(curve: &[f64]) -> usize {
+    match curve.first() {
+        Some(next) if *next > NOISE => {
+            let over = f64::max(LEFT * next, NOISE / 2.0);
+            1 + curve.iter().take_while(|alike| **alike > over).count()
+        }
+        _ => 1,
+    }
+}
+
+/// Cuts the rows of a class into runs. Two that touch share what lies at their border, so that they are made twice as long
+/// as the likeness lasts, where enough of them are left.
+fn blocks(rows: &[usize], length: usize, first: &mut [usize]) {
+    let long = (2 * length).min(rows.len() / FEW).max(length);
+    for block in rows.chunks(long) {
+        block.iter().for_each(|row| first[*row] = block[0]);
+    }
+}
+
+/// Joins copies of one class, which may lie anywhere.
+fn copies(snapshot: &Snapshot, rows: &[usize], first: &mut [usize]) {
+    if rows.len() < 3 {
+        return;
+    }
+    let centred = Centred::new(snapshot, rows);
+    let mut leaders: Vec<(usize, Vec<f32>)> = Vec::new();
+    for row in rows {
+        let this = centred.row(*row);
+        let alike = leaders.iter().map(|(leader, values)| (dot(&this, values), *leader));
+        match alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > COPIES) {
+            Some((_, leader)) => first[*row] = leader,
+            None if leaders.len() < LEADERS => leaders.push((*row, this)),
+            None => {}
+        }
+    }
+}
+
+/// Joins the groups of samples that are of one burst.
+fn join(bursts: &[u64], first: &mut [usize]) {
+    let mut of_burst = std::collections::BTreeMap::new();
+    let mut to: Vec<usize> = (0..first.len()).collect();
+    let find = |to: &[usize], mut at: usize| {
+        while to[at] != at {
+            at = to[at];
+        }
+        at
+    };
+    for (row, burst) in bursts.iter().enumerate() {
+        let own = find(&to, first[row]);
+        let other = find(&to, *of_burst.entry(*burst).or_insert(own));
+        to[own.max(other)] = own.min(other);
+    }
+    for at in 0..first.len() {
+        first[at] = find(&to, first[at]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Classes far from each other; every `stay` pictures of a class another scene, which differ by `apart`.
+    fn pictures(count: usize, stay: usize, apart: f32, shuffled: bool) -> Snapshot {
+        let mut random = fastrand::Rng::with_seed(5);
+        let width = 48;
+        let mut normal = move || (0..4).map(|_| random.f32() - 0.5).sum::<f32>();
+        let mut rows = Vec::new();
+        for class in 0..2u32 {
+            let mut scene = Vec::new();
+            for at in 0..count {
+                if at % stay == 0 {
+                    scene = (0..width).map(|_| apart * normal()).collect();
+                }
+                let row: Vec<f32> = scene.iter().map(|v| v + normal() + 9.0 * class as f32).collect();
+                rows.push((row, class, (class as usize * count + at) as u64));
+            }
+        }
+        if shuffled {
+            fastrand::Rng::with_seed(6).shuffle(&mut rows);
+        }
+        let mut snapshot = Snapshot::new(width, 2);
+        rows.iter().for_each(|(row, class, burst)| snapshot.push(row, *class, *burst).unwrap());
+        snapshot
+    }
+
+    fn groups(grouping: &Grouping) -> usize {
+        grouping.first.iter().enumerate().filter(|(at, first)| at == *first).count()
+    }
+
+    #[test]
+    fn pictures_of_nothing_in_common_are_bursts_of_their_own() {
+        let found = group(&pictures(200, 1, 1.0, false));
+        assert_eq!((groups(&found), found.why), (400, Likeness::None));
+        assert!(found.alike.abs() < NOISE, "{}", found.alike);
+        assert_eq!(group(&Snapshot::new(3, 2)).first, [] as [usize; 0]);
+    }
+
+    #[test]
+    fn scenes_that_stay_are_told_by_their_length() {
+        for (stay, apart) in [(6, 1.0), (12, 2.0), (12, 0.5)] {
+            let found = group(&pictures(240, stay, apart, false));
+            let Likeness::Neighbours(length) = found.why else { panic!("{found:?}") };
+            assert!(length >= stay / 2 && length <= 2 * stay, "{length} of {stay}");
+            assert!(groups(&found) >= 2 * FEW && groups(&found) <= 480 / length, "{}", groups(&found));
+            // Each burst is of one class.
+            assert!(found.first.iter().enumerate().all(|(at, first)| at / 240 == first / 240));
+        }
+    }
+
+    #[test]
+    fn copies_in_no_order_are_found_one_by_one() {
+        let found = group(&pictures(100, 10, 4.0, true));
+        assert_eq!((groups(&found), found.why), (20, Likeness::Copies));
+    }
+
+    #[test]
+    fn samples_of_one_burst_stay_together() {
+        let mut snapshot = pictures(50, 1, 1.0, false);
+        snapshot.bursts[70] = snapshot.bursts[3];
+        let found = group(&snapshot);
+        assert_eq!((found.first[70], found.first[3], groups(&found)), (3, 3, 99));
+    }
+}
