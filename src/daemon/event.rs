@@ -155,11 +155,11 @@ pub enum Note {
     Samples {
         /// How many were touched.
         touched: usize,
-        /// The class list.
-        classes: Vec<String>,
-        /// Samples and bursts of each.
+        /// Samples and bursts of each class.
         tallies: Vec<control::ClassTally>,
     },
+    /// A capture runs (true), or has ended.
+    Labelling(bool),
     /// Something holds adaptation back (true), or no longer does.
     Hold(Hold, bool),
     /// What the device is has changed.

@@ -17,7 +17,7 @@ pub const FRESH: Duration = Duration::from_secs(2);
 /// A head in use: what the inference thread needs to turn an embedding into words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActiveHead {
-    /// 0 for the untrained head that stands in until the first round.
+    /// As the store counts it.
     pub version: Version,
     /// The weights.
     pub head: Arc<Head>,

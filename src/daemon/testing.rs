@@ -103,6 +103,7 @@ pub fn context(now: Now, settings: &Arc<Settings>) -> Context {
         active: None,
         round: None,
         holds: Vec::new(),
+        readiness: Control::new(settings.policy(), Wanted::Infer, None, false).readiness(),
         arrival: None,
         offered: None,
     }

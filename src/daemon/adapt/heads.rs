@@ -13,7 +13,6 @@ use crate::daemon::store_error::store_error;
 use crate::daemon::store_thread::StoreTask;
 use graft_control::probation::{ProbationPolicy, StartProbation};
 use graft_control::{Event, Origin, Version};
-use graft_learn::Head;
 use graft_mqtt::Publication;
 use graft_store::{HeadRow, HeldOut, StoreError};
 use graft_wire::messages::{EventType, HeadState};
@@ -127,19 +126,6 @@ impl Heads {
             }
             e.with("version", installed.version).with("accuracy", accuracy)
         });
-    }
-
-    /// Until there is a trained head, an untrained one of the present classes stands in, so that people
-    /// see what chance looks like. It is never published.
-    pub fn stand_in(&mut self, cx: &Context, classes: Vec<String>, fx: &mut Effects) {
-        if classes.len() < 2 || self.active.as_ref().is_some_and(|a| *a.classes == *classes) {
-            return;
-        }
-        let head = Head::random(classes.len(), cx.backbone.width, cx.settings.learn.seed);
-        let head = ActiveHead { version: 0, head: Arc::new(head), classes: classes.into() };
-        self.active = Some(head.clone());
-        fx.changed();
-        fx.install(head, None);
     }
 
     /// Time passed: a head with which the daemon has served long enough has passed probation.

@@ -33,8 +33,6 @@ pub enum Input {
     Begin {
         /// It was taken back, and why.
         taken_back: Option<String>,
-        /// The classes of the samples.
-        classes: Vec<String>,
     },
     /// `cmd/mode`.
     Mode(Asked, command::Mode),
@@ -46,11 +44,11 @@ pub enum Input {
     Samples {
         /// How many were touched.
         touched: usize,
-        /// The class list.
-        classes: Vec<String>,
-        /// Samples and bursts of each.
+        /// Samples and bursts of each class.
         tallies: Vec<ClassTally>,
     },
+    /// A capture runs (true), or has ended.
+    Labelling(bool),
     /// Something holds adaptation back, or no longer does.
     Hold(Hold, bool),
     /// The settings are others now.
@@ -119,7 +117,7 @@ impl Adapt {
     /// The one way in.
     pub fn handle(&mut self, cx: &Context, input: Input, fx: &mut Effects) {
         match input {
-            Input::Begin { taken_back, classes } => self.begin(cx, taken_back, classes, fx),
+            Input::Begin { taken_back } => self.begin(cx, taken_back, fx),
             Input::Mode(asked, mode) => {
                 let wanted = match mode {
                     command::Mode::Adapt => Wanted::Adapt,
@@ -135,13 +133,11 @@ impl Adapt {
                 self.command(cx, asked.by, Event::Cancel(Asker::Command(asked.token), None), fx);
             }
             Input::Head(asked, head) => self.head_command(cx, &asked, head, fx),
-            Input::Samples { touched, classes, tallies } => {
+            Input::Samples { touched, tallies } => {
                 fx.changed();
-                if self.control.active().is_none() {
-                    self.heads.stand_in(cx, classes, fx);
-                }
                 self.control_event(cx, Event::Samples { changed: touched, classes: tallies }, fx);
             }
+            Input::Labelling(labelling) => self.control_event(cx, Event::Labelling(labelling), fx),
             Input::Hold(hold, true) => self.control_event(cx, Event::Held(hold), fx),
             Input::Hold(hold, false) => self.control_event(cx, Event::Released(hold), fx),
             Input::Settings => self.control.set_policy(cx.settings.policy()),
@@ -168,14 +164,11 @@ impl Adapt {
         }
     }
 
-    fn begin(&mut self, cx: &Context, taken_back: Option<String>, classes: Vec<String>, fx: &mut Effects) {
-        match self.heads.active().cloned() {
-            Some(active) => {
-                // Once a start: the session says it again at each connect.
-                publish(active.version, fx);
-                fx.install(active, None);
-            }
-            None => self.heads.stand_in(cx, classes, fx),
+    fn begin(&mut self, cx: &Context, taken_back: Option<String>, fx: &mut Effects) {
+        if let Some(active) = self.heads.active().cloned() {
+            // Once a start: the session says it again at each connect.
+            publish(active.version, fx);
+            fx.install(active, None);
         }
         if let Some(reason) = taken_back {
             let version = self.control.active();

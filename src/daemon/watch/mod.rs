@@ -21,7 +21,7 @@ use super::kept::Fact;
 use graft_camera as camera;
 use graft_control::Hold;
 use graft_wire::messages::{
-    CameraFacts, DriftState, DriftVerdict, EventType, PredictionMessage, Schema1, TopClass, to_json,
+    CameraFacts, DriftState, DriftVerdict, EventType, NoLabel, PredictionMessage, Schema1, TopClass, to_json,
 };
 use graft_wire::{Code, Error, home_assistant, timestamp};
 use serde_json::{Value, json};
@@ -134,9 +134,9 @@ impl Watch {
         self.counters.frame(observation.infer_ms);
         self.tally.frame(observation);
         self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
-        if let Some((active, prediction)) = &observation.prediction {
+        if let Some((_, prediction)) = &observation.prediction {
             let sure = prediction.confidence >= cx.settings.predict.threshold;
-            let class = observation.class().filter(|_| sure && active.version > 0);
+            let class = observation.class().filter(|_| sure);
             // Frames from before the loss may still be on their way: they say nothing of what is there now.
             if !cx.holds.contains(&Hold::CameraLost)
                 && self.vote.count(class, cx.settings.predict.vote).is_some()
@@ -305,8 +305,13 @@ fn prediction(observation: &Observation, age: Duration) -> PredictionMessage {
         schema: Schema1,
         ts: timestamp::rfc3339(observation.seen.wall_ms),
         frame: observation.seen.frame,
-        label: observation.class().map(str::to_owned),
-        score: given.map_or(0.0, |(_, p)| p.confidence),
+        label: given.map(|_| observation.class().map(str::to_owned)),
+        why: match (given, observation.class()) {
+            (None, _) => Some(NoLabel::NoHead),
+            (Some(_), None) => Some(NoLabel::Unknown),
+            (Some(_), Some(_)) => None,
+        },
+        score: given.map(|(_, p)| p.confidence),
         top,
         unknown: given.and_then(|(active, p)| active.head.reject.as_ref().map(|_| p.unknown)),
         head: given.map_or(0, |(active, _)| active.version),
