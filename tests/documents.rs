@@ -98,7 +98,7 @@ fn what_mqtt_md_lets_people_try_ends_with_a_head() {
             else {
                 continue;
             };
-            operator.publish(topic, payload, false).await.unwrap();
+            operator.publish(topic, payload.to_owned(), false).await.unwrap();
             published += 1;
         }
     });

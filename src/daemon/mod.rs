@@ -258,8 +258,8 @@ impl Daemon {
             Note::CancelTransfer(token, job) => {
                 to!(self.labels, cx, labels::Input::CancelTransfer(token, job));
             }
-            Note::Samples { touched, tallies } => {
-                to!(self.adapt, cx, adapt::Input::Samples { touched, tallies });
+            Note::Samples { touched, classes } => {
+                to!(self.adapt, cx, adapt::Input::Samples { touched, classes });
             }
             Note::Labelling(labelling) => {
                 to!(self.adapt, cx, adapt::Input::Labelling(labelling));

@@ -41,7 +41,7 @@ pub use error::{Bound, IoKind, StoreError};
 pub use export::Exported;
 pub use folder::{Folder, Picture};
 pub use graft_base::pictures::Skipped;
-pub use head_rows::{HeadRow, HeldOut, Serving};
+pub use head_rows::{HeadClass, HeadRow, HeldOut, Serving};
 pub use heads::NewHead;
 pub use import::{Embedded, IMPORT_GROUP, ImportStep, Imported};
 pub use journal::{Change, ChangeKind, Step};

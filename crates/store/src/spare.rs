@@ -57,6 +57,7 @@ impl SpareHead {
             restored_from: self.restored_from,
             backbone: self.backbone,
             classes: self.classes,
+            class_ids: Vec::new(),
             snapshot: self.snapshot,
             held_out: Vec::new(),
         })

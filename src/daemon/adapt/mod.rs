@@ -16,12 +16,14 @@ use super::effects::Effects;
 use super::event::Note;
 use super::frames::Installed;
 use super::kept::Findings;
+use super::labels::dataset;
 use super::store_error::store_error;
 use super::store_thread::StoreTask;
 use graft_control::{
-    Action, Answer, Asker, ClassTally, Control, Event, Hold, JobId, RoundFailure, Token, Version, Wanted,
+    Action, Answer, Asker, Control, Event, Hold, JobId, RoundFailure, Token, Version, Wanted,
 };
 use graft_learn::{Choice, Method};
+use graft_store::ClassCount;
 use graft_wire::messages::{EventType, HeadState};
 use graft_wire::{Code, Error, Reply, command};
 use std::collections::VecDeque;
@@ -44,8 +46,8 @@ pub enum Input {
     Samples {
         /// How many were touched.
         touched: usize,
-        /// Samples and bursts of each class.
-        tallies: Vec<ClassTally>,
+        /// The classes.
+        classes: Vec<ClassCount>,
     },
     /// A capture runs (true), or has ended.
     Labelling(bool),
@@ -133,9 +135,11 @@ impl Adapt {
                 self.command(cx, asked.by, Event::Cancel(Asker::Command(asked.token), None), fx);
             }
             Input::Head(asked, head) => self.head_command(cx, &asked, head, fx),
-            Input::Samples { touched, tallies } => {
+            Input::Samples { touched, classes } => {
                 fx.changed();
-                self.control_event(cx, Event::Samples { changed: touched, classes: tallies }, fx);
+                self.heads.classes_are(&classes, fx);
+                let classes = dataset::tallies(&classes);
+                self.control_event(cx, Event::Samples { changed: touched, classes }, fx);
             }
             Input::Labelling(labelling) => self.control_event(cx, Event::Labelling(labelling), fx),
             Input::Hold(hold, true) => self.control_event(cx, Event::Held(hold), fx),

@@ -369,7 +369,7 @@ impl Labels {
     fn samples_changed(&mut self, view: Result<DatasetView, StoreError>, touched: usize, fx: &mut Effects) {
         match view {
             Ok(view) => {
-                fx.tell(Note::Samples { touched, tallies: view.tallies() });
+                fx.tell(Note::Samples { touched, classes: view.classes.clone() });
                 self.dataset = view;
             }
             Err(error) => tracing::warn!(%error, "the samples could not be counted"),

@@ -198,8 +198,8 @@ impl Watch {
             Look::Fault(fault) => state.fault = Some(fault),
             Look::Scene(found) => {
                 let class = found.class.filter(|_| verdict != DriftVerdict::Same);
-                let classes = observation.prediction.as_ref().map(|(active, _)| &active.classes);
-                state.class = class.and_then(|class| classes?.get(class as usize).cloned());
+                let active = observation.prediction.as_ref().map(|(active, _)| active);
+                state.class = class.and_then(|class| Some(active?.class(class as usize)?.to_owned()));
                 (state.bursts, state.unknown) = (found.bursts as u64, found.unknown as u64);
                 (state.p, state.as_ever) = (found.p, found.as_ever);
             }
@@ -295,8 +295,9 @@ impl Watch {
 fn prediction(observation: &Observation, age: Duration) -> PredictionMessage {
     let given = observation.prediction.as_ref();
     let top = given.map_or_else(Vec::new, |(active, prediction)| {
+        let scored = active.classes.iter().zip(prediction.probabilities.iter().copied());
         let mut scored: Vec<(&String, f32)> =
-            active.classes.iter().zip(prediction.probabilities.iter().copied()).collect();
+            scored.filter_map(|(class, score)| Some((class.as_ref()?, score))).collect();
         scored.sort_by(|a, b| b.1.total_cmp(&a.1));
         let top = scored.into_iter().take(TOP);
         top.map(|(class, score)| TopClass { class: class.clone(), score }).collect()
