@@ -8,3 +8,4 @@ pub use crate::config::{Rule, rules};
 pub use crate::daemon::{
     ActiveHead, Assignment, Budget, Finished, Opponent, Pace, nice, round_threads, run_round,
 };
+pub use graft_store::ClassCount;

@@ -22,7 +22,7 @@ fn is(message: &Message, ending: &str) -> bool {
     message.topic.ends_with(ending)
 }
 
-/// Labels of a class that a round that starts by itself asks for (`learn.min_samples_per_class`).
+/// Labels of a class that are enough for a head whose answers can be looked at.
 const ENOUGH: usize = 10;
 
 /// Labels the frames that are predicted, as a person who knows the truth would, until every class has more than

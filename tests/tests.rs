@@ -3,6 +3,7 @@
 
 mod commands;
 mod crash;
+mod documents;
 mod heads;
 mod honesty;
 #[cfg(feature = "host")]

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use graft_wire::command::Capture;
 use graft_wire::{ClassName, Command};
+use serde_json::Value;
 
 /// Keep frames of one class as samples
 #[derive(Subcommand, Clone, Debug)]
@@ -48,18 +49,31 @@ pub fn run(command: &CaptureCommand, common: &Common) -> Result<()> {
                 Some(seconds) => format!("it ends after {seconds} s"),
                 None => "`graft capture stop` ends it".to_owned(),
             };
-            format!("capturing {}, burst {}; {end}", args.class, word(data, "/burst"))
+            let begun = format!("capturing {}, burst {}; {end}", args.class, word(data, "/burst"));
+            with_what_is_missing(begun, data)
         }
-        CaptureCommand::Stop => {
-            format!(
-                "{}: {} kept, {} skipped",
-                word(data, "/class"),
-                word(data, "/kept"),
-                word(data, "/skipped")
-            )
+        CaptureCommand::Stop => captured(data),
+        CaptureCommand::Snap { .. } => {
+            with_what_is_missing(format!("sample {}: {}", word(data, "/sample"), word(data, "/class")), data)
         }
-        CaptureCommand::Snap { .. } => format!("sample {}: {}", word(data, "/sample"), word(data, "/class")),
     })
+}
+
+/// What a capture kept.
+pub(super) fn captured(data: &Value) -> String {
+    let part = |pointer| word(data, pointer);
+    let (class, kept, skipped) = (part("/class"), part("/kept"), part("/skipped"));
+    let text =
+        format!("{class}: {kept} frames kept, {skipped} near-copies skipped, of {} s", part("/seconds"));
+    with_what_is_missing(text, data)
+}
+
+/// Adds, on a line of its own, what keeps a round from starting.
+pub(super) fn with_what_is_missing(text: String, data: &Value) -> String {
+    match data.get("waiting_for").and_then(Value::as_str) {
+        Some(missing) => format!("{text}\n{missing}"),
+        None => text,
+    }
 }
 
 /// The command that is sent.

@@ -1,6 +1,7 @@
 //! `graft label`: give, change and take back the class of frames and samples.
 
 use super::Common;
+use super::capture::with_what_is_missing;
 use super::client::word;
 use anyhow::Result;
 use clap::Subcommand;
@@ -41,9 +42,10 @@ pub fn run(command: &LabelCommand, common: &Common) -> Result<()> {
     common.send(&request(command), |data| match command {
         LabelCommand::Set { .. } => {
             let part = |pointer| word(data, pointer);
-            format!("sample {}: {}, burst {}", part("/sample"), part("/class"), part("/burst"))
+            let told = format!("sample {}: {}, burst {}", part("/sample"), part("/class"), part("/burst"));
+            with_what_is_missing(told, data)
         }
-        _ => word(data, "/text"),
+        _ => with_what_is_missing(word(data, "/text"), data),
     })
 }
 

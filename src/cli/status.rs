@@ -53,10 +53,7 @@ fn text(state: &State, status: &Value) -> String {
             adaptation.new_samples,
             adaptation.needed
         ),
-        adaptation
-            .waiting_for
-            .as_ref()
-            .map_or_else(String::new, |missing| format!("            waits for {missing}")),
+        adaptation.waiting_for.as_ref().map_or_else(String::new, |missing| format!("            {missing}")),
         format!("camera      {camera}, newest frame {frame} is {} ms old", part("/frame/age_ms")),
         format!("broker      {broker}"),
         format!("backbone    {backbone}"),
@@ -89,11 +86,11 @@ fn text(state: &State, status: &Value) -> String {
 }
 
 fn head(state: &State) -> String {
-    let Some(head) = &state.head else { return "none yet; label some bursts, then `graft train`".to_owned() };
+    let Some(head) = &state.head else { return "no head yet".to_owned() };
     let accuracy = |i: &Interval| {
         format!(", {} ({} to {}) on held-out bursts", percent(i.value), percent(i.low), percent(i.high))
     };
-    let accuracy = head.accuracy.as_ref().map(accuracy).unwrap_or_default();
+    let accuracy = head.accuracy.as_ref().map_or(", not judged yet".to_owned(), accuracy);
     let pinned = if head.pinned { ", pinned" } else { "" };
     format!("{} {}{accuracy}{pinned}", head.version, head.method)
 }

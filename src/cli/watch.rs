@@ -40,7 +40,7 @@ fn text(line: &str) -> Option<String> {
     let (kind, data) = (message.get("type")?.as_str()?, message.get("data")?);
     let part = |pointer: &str| word(data, pointer);
     Some(match kind {
-        "prediction" if data.pointer("/top/0").is_none() => format!("frame {}  no head yet", part("/frame")),
+        "prediction" if part("/why") == "no_head" => format!("frame {}  no head yet", part("/frame")),
         "prediction" => {
             let unknown =
                 if data.get("label").is_some_and(Value::is_null) { "unknown, nearest " } else { "" };
@@ -53,14 +53,26 @@ fn text(line: &str) -> Option<String> {
             format!("drift  {}", findings::drift(&read(data.get("data")?)?))
         }
         "event" if part("/type") == "trained" => {
-            let advice = read(data.pointer("/data/advice")?)?;
-            format!("trained  {} head, {}", part("/data/method"), findings::advice(&advice))
+            let advice = data.pointer("/data/advice").and_then(read);
+            let advice = advice.map_or("which could not be judged yet".to_owned(), |a| findings::advice(&a));
+            format!("trained  {} head, {advice}", part("/data/method"))
+        }
+        "event" if part("/type") == "captured" => {
+            format!("captured  {}", super::capture::captured(data.get("data")?))
         }
         "event" => match data.pointer("/error/message").and_then(Value::as_str) {
             Some(why) => format!("{}  {why}", part("/type")),
             None => format!("{}  {}", part("/type"), part("/data")),
         },
-        "state" => format!("mode {}  head {}  job {}", part("/mode"), part("/head/version"), part("/job")),
+        "state" => {
+            let head = match part("/head/version") {
+                none if none == "-" => "no head yet".to_owned(),
+                version => format!("head {version}"),
+            };
+            let waits = data.pointer("/adaptation/waiting_for").and_then(Value::as_str);
+            let waits = waits.map_or(String::new(), |waits| format!("  {waits}"));
+            format!("mode {}  {head}  job {}{waits}", part("/mode"), part("/job"))
+        }
         _ => return None,
     })
 }
@@ -80,8 +92,15 @@ mod tests {
         let line =
             r#"{"type":"prediction","data":{"frame":7,"label":null,"score":0.5591,"top":[{"class":"b"}]}}"#;
         assert_eq!(text(line).as_deref(), Some("frame 7  unknown, nearest b 55.9 %"));
-        let line = r#"{"type":"prediction","data":{"frame":8,"label":null,"score":0.0,"top":[]}}"#;
+        let line = r#"{"type":"prediction","data":{"frame":8,"why":"no_head","top":[]}}"#;
         assert_eq!(text(line).as_deref(), Some("frame 8  no head yet"));
+        let line = r#"{"type":"state","data":{"mode":"infer","head":null,"job":null,"adaptation":{"waiting_for":"learning is off"}}}"#;
+        assert_eq!(text(line).as_deref(), Some("mode infer  no head yet  job -  learning is off"));
+        let line = r#"{"type":"event","data":{"type":"captured","data":{"class":"a","kept":6,"skipped":15,"seconds":5.0,"waiting_for":"only a has samples"}}}"#;
+        let expected = "captured  a: 6 frames kept, 15 near-copies skipped, of 5.0 s\nonly a has samples";
+        assert_eq!(text(line).as_deref(), Some(expected));
+        let line = r#"{"type":"event","data":{"type":"trained","data":{"method":"ridge","advice":null}}}"#;
+        assert_eq!(text(line).as_deref(), Some("trained  ridge head, which could not be judged yet"));
         let line = r#"{"type":"job","data":{"id":"7","status":"executing","step":"ridge"}}"#;
         assert_eq!(text(line).as_deref(), Some("job 7  executing ridge"));
         assert_eq!(text("not json"), None);

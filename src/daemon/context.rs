@@ -5,7 +5,7 @@ use super::pair::incoming::Incoming;
 use super::pair::tasks::Floors;
 use super::provenance::Provenance;
 use crate::config::Settings;
-use graft_control::{Hold, JobId, Token, Version};
+use graft_control::{Hold, JobId, Readiness, Token, Version};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub struct Context {
     pub round: Option<JobId>,
     /// What holds adaptation back.
     pub holds: Vec<Hold>,
+    /// What decides, beside the samples, whether a round starts by itself.
+    pub readiness: Readiness,
     /// The job of the backbone that is arriving.
     pub arrival: Option<JobId>,
     /// The job that is offered to hosts.

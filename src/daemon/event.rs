@@ -14,7 +14,7 @@ use crate::web::{Answer, View};
 use bytes::Bytes;
 use graft_camera as camera;
 use graft_control::{self as control, Asker, Hold, JobId, JobStep, Origin, Token, Version};
-use graft_store::BackboneRow;
+use graft_store::{BackboneRow, ClassCount};
 use graft_wire::command::{Command, Progress};
 use graft_wire::{Error, Reply};
 use serde_json::{Map, Value};
@@ -155,11 +155,11 @@ pub enum Note {
     Samples {
         /// How many were touched.
         touched: usize,
-        /// The class list.
-        classes: Vec<String>,
-        /// Samples and bursts of each.
-        tallies: Vec<control::ClassTally>,
+        /// The classes.
+        classes: Vec<ClassCount>,
     },
+    /// A capture runs (true), or has ended.
+    Labelling(bool),
     /// Something holds adaptation back (true), or no longer does.
     Hold(Hold, bool),
     /// What the device is has changed.

@@ -7,6 +7,7 @@ use graft_base::frame::Rgb;
 use graft_camera::FrameCheck;
 use graft_control::{Origin, Version};
 use graft_learn::{Head, Prediction};
+use graft_store::ClassCount;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -17,12 +18,68 @@ pub const FRESH: Duration = Duration::from_secs(2);
 /// A head in use: what the inference thread needs to turn an embedding into words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActiveHead {
-    /// 0 for the untrained head that stands in until the first round.
+    /// As the store counts it.
     pub version: Version,
     /// The weights.
     pub head: Arc<Head>,
-    /// The class list.
-    pub classes: Arc<[String]>,
+    /// The class list as it is now: classes keep their place when they are renamed. `None`: removed, never said.
+    pub classes: Arc<[Option<String>]>,
+    /// The store's id of each class; 0: it has none.
+    pub ids: Arc<[i64]>,
+}
+
+/// The unknown score, at least, of a frame that looks most like a removed class.
+const REMOVED: f32 = 2.0;
+
+impl ActiveHead {
+    /// The name of a class; `None`: it was removed.
+    pub fn class(&self, at: usize) -> Option<&str> {
+        self.classes.get(at)?.as_deref()
+    }
+
+    /// The classes that it can say.
+    pub fn names(&self) -> Vec<String> {
+        self.classes.iter().flatten().cloned().collect()
+    }
+
+    /// The same head after classes were renamed or removed; `None`: it says the same as before.
+    pub fn renamed(&self, live: &[ClassCount]) -> Option<Self> {
+        let name = |(id, old): (&i64, &Option<String>)| match id {
+            0 => old.clone(),
+            id => live.iter().find(|class| class.id == *id).map(|class| class.name.clone()),
+        };
+        let classes: Arc<[Option<String>]> = self.ids.iter().zip(self.classes.iter()).map(name).collect();
+        (classes != self.classes).then(|| Self { classes, ..self.clone() })
+    }
+
+    /// What it says of an embedding `[width]`. A removed class has probability 0; a frame that looks most like one is
+    /// unknown, because no other class was taught to look like it.
+    pub fn predict(&self, embedding: &[f32]) -> Prediction {
+        let mut said = self.head.predict(embedding);
+        if self.classes.iter().all(Option::is_some) {
+            return said;
+        }
+        if self.class(said.class).is_none() {
+            said.unknown = said.unknown.max(REMOVED);
+        }
+        let removed = self.classes.iter().map(Option::is_none);
+        said.probabilities
+            .iter_mut()
+            .zip(removed)
+            .filter(|(_, removed)| *removed)
+            .for_each(|(p, _)| *p = 0.0);
+        let rest: f32 = said.probabilities.iter().sum();
+        if rest > 0.0 {
+            said.probabilities.iter_mut().for_each(|p| *p /= rest);
+        }
+        (said.class, said.confidence) = (0, 0.0);
+        for (class, probability) in said.probabilities.iter().enumerate() {
+            if *probability > said.confidence {
+                (said.class, said.confidence) = (class, *probability);
+            }
+        }
+        said
+    }
 }
 
 /// A loaded backbone with the name of the embeddings that it makes here.
@@ -166,6 +223,6 @@ impl Observation {
         if prediction.is_unknown() {
             return None;
         }
-        active.classes.get(prediction.class).map(String::as_str)
+        active.class(prediction.class)
     }
 }

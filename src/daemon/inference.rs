@@ -157,7 +157,7 @@ impl Inference {
             (None, earlier) => earlier.ok_or("there is no earlier embedding")?,
         };
         *embedded = Some((taken, Arc::clone(&embedding)));
-        let prediction = active.as_ref().map(|a| (a.clone(), a.head.predict(&embedding)));
+        let prediction = active.as_ref().map(|a| (a.clone(), a.predict(&embedding)));
         let infer_ms = begun.elapsed().as_secs_f32() * 1e3;
         let wall_ms = frame.wall.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         let (picture, promise) = keep.then(Picture::promised).unzip();

@@ -46,8 +46,9 @@ fn frame(picture: &Rgb, start: Instant, ms: u64) -> Frame {
 }
 
 fn head(backbone: &Backbone) -> ActiveHead {
-    let classes = ["a", "b"].map(str::to_owned);
-    ActiveHead { version: 1, head: Head::random(2, backbone.width(), 1).into(), classes: classes.into() }
+    let classes = ["a", "b"].map(|name| Some(name.to_owned()));
+    let head = Head::random(2, backbone.width(), 1).into();
+    ActiveHead { version: 1, head, classes: classes.into(), ids: [1, 2].into() }
 }
 
 /// Every pixel a level or two up or down.

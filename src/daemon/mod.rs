@@ -122,6 +122,7 @@ impl Daemon {
             active: control.active(),
             round: control.job(),
             holds: control.holds(),
+            readiness: control.readiness(),
             arrival: self.pair.arrival(),
             offered: self.offload.job(),
         }
@@ -174,8 +175,7 @@ impl Daemon {
         outbox::resume(&mut self.effects);
         self.watch.introduce(cx, &mut self.effects);
         to!(self.jobs, cx, jobs::Input::Begin);
-        let classes = self.labels.dataset().names();
-        to!(self.adapt, cx, adapt::Input::Begin { taken_back, classes });
+        to!(self.adapt, cx, adapt::Input::Begin { taken_back });
         to!(self.pair, cx, pair::Input::Begin { rolled_back });
         to!(self.offload, cx, offload::Input::Begin);
         let status = self.status_line();
@@ -259,8 +259,11 @@ impl Daemon {
             Note::CancelTransfer(token, job) => {
                 to!(self.labels, cx, labels::Input::CancelTransfer(token, job));
             }
-            Note::Samples { touched, classes, tallies } => {
-                to!(self.adapt, cx, adapt::Input::Samples { touched, classes, tallies });
+            Note::Samples { touched, classes } => {
+                to!(self.adapt, cx, adapt::Input::Samples { touched, classes });
+            }
+            Note::Labelling(labelling) => {
+                to!(self.adapt, cx, adapt::Input::Labelling(labelling));
             }
             Note::Hold(hold, on) => to!(self.adapt, cx, adapt::Input::Hold(hold, on)),
             Note::Info => self.watch.publish_info(cx, &mut self.effects),

@@ -103,6 +103,7 @@ pub fn context(now: Now, settings: &Arc<Settings>) -> Context {
         active: None,
         round: None,
         holds: Vec::new(),
+        readiness: Control::new(settings.policy(), Wanted::Infer, None, false).readiness(),
         arrival: None,
         offered: None,
     }
@@ -114,7 +115,7 @@ pub fn observation(now: Now, frame: u64, embedding: &[f32], head: Option<&Active
     Observation {
         glance: FrameCheck { black: false, saturated: false, fingerprint: frame },
         kept: true,
-        prediction: head.map(|head| (head.clone(), head.head.predict(&embedding))),
+        prediction: head.map(|head| (head.clone(), head.predict(&embedding))),
         reused: false,
         infer_ms: 10.0,
         age_ms: 1.0,
@@ -190,6 +191,11 @@ impl Session {
         };
         session.tell(Event::Begin(Beginning::default()));
         session
+    }
+
+    /// What is stored.
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.store
     }
 
     /// The time.

@@ -169,8 +169,8 @@ fn shown(reply: &Value, payload: &str) -> Value {
 
 fn placeholder(name: &str, value: &Value, payload: &str) -> Value {
     let numbers = [
-        "affected", "bytes", "frame", "id", "kept", "margin", "newest", "oldest", "rev", "sample", "skipped",
-        "version",
+        "affected", "bytes", "frame", "id", "kept", "margin", "newest", "oldest", "rev", "sample", "seconds",
+        "skipped", "version",
     ];
     match (name, value) {
         (name, Value::Number(_)) if numbers.contains(&name) => "<n>".into(),

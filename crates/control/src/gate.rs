@@ -9,7 +9,7 @@ pub struct GatePolicy {
     pub max_loss: f64,
     /// Largest loss of recall of one class.
     pub max_class_loss: f64,
-    /// Classes with fewer bursts are not judged one by one.
+    /// Classes with fewer bursts are not judged one by one, and speak for a first head, never against it.
     pub class_bursts: usize,
 }
 
@@ -47,7 +47,8 @@ fn points(fraction: f64) -> f64 {
 }
 
 /// Judges a candidate by what it did on bursts that it never saw. `comparison` is its paired,
-/// burst-level comparison with the active head; a first head has to beat the majority class.
+/// burst-level comparison with the active head. Without one the alternative is no head at all, and a first head is
+/// promoted unless there is evidence that it is no better than chance (decision 0036).
 pub fn judge(
     policy: &GatePolicy,
     report: &Report,
@@ -62,21 +63,7 @@ pub fn judge(
     if pinned {
         return Verdict::Reject("the active head is pinned".into());
     }
-    let Some(comparison) = comparison else {
-        return if accuracy > report.majority {
-            Verdict::Promote(format!(
-                "first head: {:.1} % on held-out bursts, the largest class alone gives {:.1} %",
-                points(accuracy),
-                points(report.majority)
-            ))
-        } else {
-            Verdict::Reject(format!(
-                "{:.1} % on held-out bursts does not beat always saying the largest class ({:.1} %)",
-                points(accuracy),
-                points(report.majority)
-            ))
-        };
-    };
+    let Some(comparison) = comparison else { return first_head(policy, report, classes) };
     let difference = comparison.difference.value;
     // A comparison that is not a number must not promote.
     if difference.is_nan() || difference < -policy.max_loss {
@@ -102,3 +89,61 @@ pub fn judge(
     }
     Verdict::Promote(format!("{:+.1} points against the active head on held-out bursts", points(difference)))
 }
+
+/// Bursts that a class needs to be judged at all: one is held out, one is left to learn from.
+const JUDGED_BURSTS: usize = 2;
+
+/// Whether the figures of this report say anything: two classes can be judged.
+pub fn is_judged(report: &Report) -> bool {
+    balanced(report, JUDGED_BURSTS).is_some()
+}
+
+/// Mean recall of the classes with at least so many bursts; `None` with fewer than two such classes.
+fn balanced(report: &Report, bursts: usize) -> Option<f64> {
+    let recalls = report.recall.iter().zip(&report.class_bursts);
+    let recalls: Vec<f64> = recalls.filter_map(|(recall, has)| recall.filter(|_| *has >= bursts)).collect();
+    (recalls.len() >= 2).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64)
+}
+
+/// Balanced accuracy is compared with chance, because always saying a class that has many samples tells nothing. Only
+/// classes with enough bursts speak against the head: leaving one of two bursts out halves what a class was taught.
+fn first_head(policy: &GatePolicy, report: &Report, classes: &[String]) -> Verdict {
+    let taught = report.class_samples.iter().filter(|samples| **samples > 0).count();
+    let chance = 1.0 / taught.max(1) as f64;
+    let figure = |value: f64, what: &str| {
+        format!(
+            "{:.1} % balanced accuracy on held-out bursts {what} chance ({:.1} %)",
+            points(value),
+            points(chance)
+        )
+    };
+    let evidence = balanced(report, policy.class_bursts.max(JUDGED_BURSTS));
+    if let Some(value) = evidence.filter(|value| *value <= chance) {
+        return Verdict::Reject(figure(value, "is no better than"));
+    }
+    let few: Vec<&str> = classes
+        .iter()
+        .zip(report.class_bursts.iter().zip(&report.class_samples))
+        .filter(|(_, (bursts, samples))| **bursts < JUDGED_BURSTS && **samples > 0)
+        .map(|(class, _)| class.as_str())
+        .collect();
+    let few = few.join(", ");
+    Verdict::Promote(match balanced(report, JUDGED_BURSTS) {
+        None => format!("first head, which could not be judged: capture a second burst of {few}"),
+        Some(value) if value <= chance => {
+            format!(
+                "first head: {}, from too few bursts to tell: capture more",
+                figure(value, "is not above")
+            )
+        }
+        Some(value) if few.is_empty() => format!("first head: {}", figure(value, "against")),
+        Some(value) => {
+            let figure = figure(value, "against");
+            format!("first head: {figure}; not judged, for want of a second burst: {few}")
+        }
+    })
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

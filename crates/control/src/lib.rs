@@ -23,14 +23,16 @@ mod machine;
 pub mod offering;
 pub mod offload;
 pub mod probation;
+mod readiness;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod wall;
 
 pub use budget::{Band, BudgetPolicy, Share, Writes};
-pub use gate::{GatePolicy, Verdict, judge};
+pub use gate::{GatePolicy, Verdict, is_judged, judge};
 pub use machine::Control;
+pub use readiness::{Readiness, WaitsFor};
 
 use graft_learn::{Advice, Choice, Comparison, Report};
 use std::time::Duration;
@@ -143,15 +145,15 @@ impl JobIds {
 pub type Version = u64;
 
 /// When a round may start by itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RoundPolicy {
-    /// New or changed samples since the last round that make a new one worthwhile.
+    /// New or changed samples since the last round that make a new one worthwhile. The first head is worth any.
     pub new_samples: usize,
-    /// How long no sample may have changed before a round starts.
+    /// How long nobody may have labelled before a round starts.
     pub idle: Duration,
     /// Classes with fewer samples do not count.
     pub min_samples: usize,
-    /// Classes with fewer bursts do not count: what is held out must leave something to learn from.
+    /// Classes with fewer bursts do not count.
     pub min_bursts: usize,
     /// Which head to train.
     pub choice: Choice,
@@ -167,8 +169,10 @@ pub struct Policy {
 }
 
 /// How many samples and bursts one class has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ClassTally {
+    /// The class.
+    pub name: String,
     /// Labelled samples.
     pub samples: usize,
     /// Bursts they came in.
@@ -212,6 +216,8 @@ pub enum Event {
         /// One entry a class.
         classes: Vec<ClassTally>,
     },
+    /// A capture runs (true), or has ended: its samples are to be complete before a round sees them.
+    Labelling(bool),
     /// The trainer is done with a job.
     RoundFinished(JobId, Box<RoundOutcome>),
     /// The trainer gave up.

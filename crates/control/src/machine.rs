@@ -1,6 +1,6 @@
 use super::{
-    Action, Answer, Asker, ClassTally, Event, Hold, JobId, JobIds, JobStep, Origin, Policy, RoundFailure,
-    RoundOutcome, State, Token, Verdict, Version, Wanted, judge,
+    Action, Answer, Asker, ClassTally, Event, Hold, JobId, JobIds, JobStep, Origin, Policy, Readiness,
+    RoundFailure, RoundOutcome, State, Token, Verdict, Version, WaitsFor, Wanted, judge,
 };
 use graft_learn::Choice;
 use std::collections::BTreeSet;
@@ -33,6 +33,8 @@ pub struct Control {
     /// Samples changed since the last round began.
     changed: usize,
     last_change: Duration,
+    /// A capture runs.
+    labelling: bool,
 }
 
 impl Control {
@@ -50,6 +52,7 @@ impl Control {
             tallies: Vec::new(),
             changed: 0,
             last_change: Duration::ZERO,
+            labelling: false,
         }
     }
 
@@ -95,6 +98,24 @@ impl Control {
         }
     }
 
+    /// What decides, beside the samples, whether a round starts by itself.
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            round: self.policy.round,
+            wanted: self.wanted,
+            holds: self.holds(),
+            running: self.job(),
+            labelling: self.labelling,
+            has_head: self.active.is_some(),
+            changed: self.changed,
+        }
+    }
+
+    /// What keeps a round from starting by itself; `None`: it starts.
+    pub fn waits_for(&self, now: Duration) -> Option<WaitsFor> {
+        self.readiness().waits_for(&self.tallies, now.saturating_sub(self.last_change))
+    }
+
     /// Replaces the policies; they hold from the next event on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
@@ -128,6 +149,10 @@ impl Control {
             Event::Samples { changed, classes } => {
                 self.changed = self.changed.saturating_add(changed);
                 self.tallies = classes;
+                self.last_change = now;
+            }
+            Event::Labelling(labelling) => {
+                self.labelling = labelling;
                 self.last_change = now;
             }
             Event::RoundFinished(job, outcome) => self.finished(job, &outcome, &mut actions),
@@ -300,32 +325,17 @@ impl Control {
         }
     }
 
-    /// Enough classes with enough samples in enough bursts.
-    fn enough(&self) -> bool {
-        let round = &self.policy.round;
-        let ready = |t: &&ClassTally| t.samples >= round.min_samples && t.bursts >= round.min_bursts;
-        self.tallies.iter().filter(ready).count() >= 2
-    }
-
     fn start_if_due(&mut self, now: Duration, jobs: &mut JobIds, actions: &mut Vec<Action>) {
-        let round = &self.policy.round;
+        let choice = self.policy.round.choice;
         // A person's pause holds adaptation back, not the judging of a backbone that was asked for.
-        let held = |but: Hold| self.holds.iter().any(|h| *h != Hold::CameraLost && *h != but);
+        let held = self.holds.iter().any(|hold| *hold != Hold::CameraLost && *hold != Hold::User);
         if self.running.is_none()
-            && !held(Hold::User)
+            && !held
             && let Some(job) = self.to_judge.take()
         {
-            let choice = round.choice;
             return self.begin(job, choice, actions);
         }
-        let due = self.wanted == Wanted::Adapt
-            && self.running.is_none()
-            && !held(Hold::CameraLost)
-            && self.changed >= round.new_samples.max(1)
-            && now.saturating_sub(self.last_change) >= round.idle
-            && self.enough();
-        if due {
-            let choice = round.choice;
+        if self.waits_for(now).is_none() {
             self.begin(jobs.take(), choice, actions);
         }
     }

@@ -71,6 +71,18 @@ pub(super) fn list(conn: &Connection) -> Result<Vec<(i64, String)>, StoreError> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Ids of the live classes of these names; 0 where there is none.
+pub(super) fn ids(conn: &Connection, names: &[String]) -> Result<Vec<i64>, StoreError> {
+    names.iter().map(|name| Ok(find(conn, name)?.unwrap_or(0))).collect()
+}
+
+/// Names that the live classes with these ids have; `None` where there is none.
+pub(super) fn names(conn: &Connection, ids: &[i64]) -> Result<Vec<Option<String>>, StoreError> {
+    let live = list(conn)?;
+    let name = |id: &i64| live.iter().find(|(known, _)| known == id).map(|(_, name)| name.clone());
+    Ok(ids.iter().map(name).collect())
+}
+
 /// The live classes in their order, with counts.
 pub(super) fn counts(conn: &Connection) -> Result<Vec<ClassCount>, StoreError> {
     let mut statement = conn.prepare(
@@ -128,6 +140,14 @@ impl Tx<'_> {
     /// See [`Tx::add_class`].
     pub fn ensure_class(&self, name: &str, now_ms: i64) -> Result<Option<Change>, StoreError> {
         if find(self.conn, name)?.is_some() { Ok(None) } else { self.add_class(name, now_ms).map(Some) }
+    }
+
+    /// Names that the classes with these ids have; `None` where one was removed.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn class_names(&self, ids: &[i64]) -> Result<Vec<Option<String>>, StoreError> {
+        names(self.conn, ids)
     }
 
     /// Gives a class another name; its id, place and samples stay.

@@ -4,7 +4,7 @@ use graft_wire::digest::hex;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, classes};
 
 /// Head files kept, of the latest versions and of the latest promoted ones each.
 pub(super) const KEPT_FILES: i64 = 10;
@@ -40,6 +40,8 @@ pub struct HeadRow {
     pub backbone: String,
     /// The class list in the head's order.
     pub classes: Vec<String>,
+    /// The store's id of each class, 0 where it has none; empty in heads of earlier versions.
+    pub class_ids: Vec<i64>,
     /// The digest of the snapshot it was trained on.
     pub snapshot: String,
     /// When it was stored, in ms since 1970.
@@ -48,6 +50,32 @@ pub struct HeadRow {
     pub promoted_ms: Option<i64>,
     /// When its publication was completed.
     pub published_ms: Option<i64>,
+}
+
+/// A class of a stored head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadClass {
+    /// The store's id; 0: it has none.
+    pub id: i64,
+    /// Its name when the head was trained.
+    pub taught: String,
+    /// Its name now; `None`: it was removed.
+    pub now: Option<String>,
+}
+
+/// The classes of a stored head in its order.
+fn head_classes(conn: &Connection, version: i64) -> Result<Vec<HeadClass>, StoreError> {
+    let HeadRow { classes: taught, class_ids: mut ids, .. } = row(conn, version)?;
+    if ids.len() != taught.len() {
+        ids = classes::ids(conn, &taught)?;
+    }
+    let now = classes::names(conn, &ids)?;
+    let class = |((id, taught), now): ((i64, String), Option<String>)| match id {
+        // The store never knew it, as in a head of another board.
+        0 => HeadClass { id, now: Some(taught.clone()), taught },
+        _ => HeadClass { id, taught, now },
+    };
+    Ok(ids.into_iter().zip(taught).zip(now).map(class).collect())
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,11 +90,15 @@ pub struct Serving {
 
 const COLUMNS: &str =
     "h.version, h.sha256, h.bytes, f.version IS NOT NULL, h.manifest, h.method, h.metrics, h.gate, h.parent,
-    h.restored_from, h.backbone, h.classes, h.snapshot, h.created_ms, h.promoted_ms, h.published_ms";
+    h.restored_from, h.backbone, h.classes, h.snapshot, h.created_ms, h.promoted_ms, h.published_ms, h.class_ids";
 
 fn head_row(row: &Row<'_>) -> Result<HeadRow, StoreError> {
     let bytes: i64 = row.get(2)?;
     let classes: String = row.get(11)?;
+    let damaged = |error: serde_json::Error| {
+        StoreError::Corrupt(format!("the class list of a head is damaged: {error}"))
+    };
+    let class_ids: Option<String> = row.get(16)?;
     Ok(HeadRow {
         version: row.get(0)?,
         sha256: hex(&row.get::<_, [u8; 32]>(1)?),
@@ -79,8 +111,8 @@ fn head_row(row: &Row<'_>) -> Result<HeadRow, StoreError> {
         parent: row.get(8)?,
         restored_from: row.get(9)?,
         backbone: row.get(10)?,
-        classes: serde_json::from_str(&classes)
-            .map_err(|error| StoreError::Corrupt(format!("the class list of a head is damaged: {error}")))?,
+        classes: serde_json::from_str(&classes).map_err(damaged)?,
+        class_ids: class_ids.map_or(Ok(Vec::new()), |ids| serde_json::from_str(&ids)).map_err(damaged)?,
         snapshot: row.get(12)?,
         created_ms: row.get(13)?,
         promoted_ms: row.get(14)?,
@@ -174,7 +206,15 @@ impl Store {
         self.read(|conn| file(conn, version))
     }
 
-    /// The held-out predictions stored with a head.
+    /// The classes of a head in its order, with the names that they have now.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn head_classes(&mut self, version: i64) -> Result<Vec<HeadClass>, StoreError> {
+        self.read(|conn| head_classes(conn, version))
+    }
+
+    /// The held-out predictions stored with a head, by the names that its classes had when it was trained.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].

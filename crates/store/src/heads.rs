@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::head_rows::{HeadRow, HeldOut, KEPT_FILES, Serving, file, no_head, serving};
 use super::journal::{count_up, counter};
-use super::{StoreError, Tx, samples};
+use super::{StoreError, Tx, classes, samples};
 
 /// Head descriptions kept.
 const KEPT_HEADS: i64 = 1000;
@@ -34,6 +34,10 @@ pub struct NewHead {
     pub backbone: String,
     /// The class list in the head's order.
     pub classes: Vec<String>,
+    /// The store's id of each class, 0 where it has none; empty: those of the present classes of these names, as for a
+    /// head that is copied to another database.
+    #[serde(skip)]
+    pub class_ids: Vec<i64>,
     /// The digest of the snapshot it was trained on.
     pub snapshot: String,
     /// Predictions for the snapshot's samples.
@@ -54,6 +58,7 @@ impl From<HeadRow> for NewHead {
             restored_from: row.restored_from,
             backbone: row.backbone,
             classes: row.classes,
+            class_ids: row.class_ids,
             snapshot: row.snapshot,
             ..Self::default()
         }
@@ -136,12 +141,17 @@ impl Tx<'_> {
             )));
         }
         let digest: [u8; 32] = Sha256::digest(&head.file).into();
-        let classes = serde_json::to_string(&head.classes).map_err(|error| {
+        let names = serde_json::to_string(&head.classes).map_err(|error| {
             StoreError::Invalid(format!("the head's class list cannot be written: {error}"))
         })?;
+        let class_ids = match head.class_ids.as_slice() {
+            [] => classes::ids(self.conn, &head.classes)?,
+            ids => ids.to_vec(),
+        };
         self.conn.execute(
             "INSERT INTO heads (version, sha256, bytes, manifest, method, metrics, gate, parent, restored_from, backbone,
-             classes, snapshot, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             classes, snapshot, created_ms, class_ids)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             params![
                 head.version,
                 digest,
@@ -153,9 +163,10 @@ impl Tx<'_> {
                 head.parent,
                 head.restored_from,
                 head.backbone,
-                classes,
+                names,
                 head.snapshot,
-                now_ms
+                now_ms,
+                serde_json::json!(class_ids).to_string()
             ],
         )?;
         self.conn.execute(

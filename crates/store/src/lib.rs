@@ -43,7 +43,7 @@ pub use export::Exported;
 pub use folder::{Folder, Picture};
 pub use graft_base::pictures::Skipped;
 pub use grouping::{Assumed, Evidence, Loose, group_pictures};
-pub use head_rows::{HeadRow, HeldOut, Serving};
+pub use head_rows::{HeadClass, HeadRow, HeldOut, Serving};
 pub use heads::NewHead;
 pub use import::{Embedded, IMPORT_GROUP, ImportStep, Imported};
 pub use journal::{Change, ChangeKind, Step};

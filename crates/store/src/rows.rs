@@ -4,7 +4,7 @@ use graft_wire::digest::hex;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
-use super::{ClassCount, Step, Store, StoreError, classes, journal};
+use super::{ClassCount, Step, Store, StoreError, Tx, classes, journal};
 
 /// Which samples to list. The default lists all live ones, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +102,16 @@ pub(super) fn list(
         samples.push(sample_row(row)?);
     }
     Ok(samples)
+}
+
+impl Tx<'_> {
+    /// [`Store::classes`], as this transaction leaves them.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn classes(&self) -> Result<Vec<ClassCount>, StoreError> {
+        classes::counts(self.conn)
+    }
 }
 
 impl Store {

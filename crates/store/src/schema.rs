@@ -8,7 +8,7 @@ use super::StoreError;
 pub(super) const APPLICATION_ID: i64 = 0x6772_6674;
 
 /// Schema number `n` is reached by running `MIGRATIONS[..n]`.
-const MIGRATIONS: [&str; 2] = [V1, V2];
+const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 /// The newest schema this program knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
@@ -150,6 +150,9 @@ CREATE TABLE pairs (
   head INTEGER REFERENCES heads (version)
 ) WITHOUT ROWID;
 ";
+
+/// Heads know their classes by id: names change. A list in JSON, in the head's order; NULL in heads of earlier versions.
+const V3: &str = "ALTER TABLE heads ADD COLUMN class_ids TEXT;";
 
 /// Brings an open database to [`NEWEST`]; refuses a newer one before anything is written.
 ///

@@ -17,6 +17,8 @@ pub struct Labelled {
     pub ids: Vec<i64>,
     /// The class list in its order, classes without samples included.
     pub classes: Vec<String>,
+    /// The store's id of each class.
+    pub class_ids: Vec<i64>,
     /// Live samples left out as they have no embedding of this backbone yet; see [`Store::stale`].
     pub missing: usize,
     pub rev: i64,
@@ -98,9 +100,9 @@ impl Store {
             }
             let missing = (live.max(0) as usize).saturating_sub(ids.len());
             let rev = journal::counter(&tx, "rev")?;
-            let classes = classes.into_iter().map(|(_, name)| name).collect();
+            let (class_ids, classes) = classes.into_iter().unzip();
             let digest = format!("sha256:{}", hex(&hash.finalize()));
-            Ok(Labelled { snapshot, ids, classes, missing, rev, digest })
+            Ok(Labelled { snapshot, ids, classes, class_ids, missing, rev, digest })
         })
     }
 

@@ -21,10 +21,12 @@ pub fn discovery(prefix: &str, topics: &Topics, version: &str, board: &str) -> (
         part(
             "label",
             "sensor",
-            // The attribute tells why there is no label: camera_lost.
+            // The attributes tell why there is no label: camera_lost, no head yet.
             json!({"name": "Label", "icon": "mdi:tag", "state_topic": topics.label().name,
                 "json_attributes_topic": topics.state().name,
-                "json_attributes_template": "{{ {'reasons': value_json.reasons} | tojson }}"}),
+                "json_attributes_template": "{{ {'reasons': value_json.reasons, \
+                    'head': value_json.head.version if value_json.head else 'no head yet', \
+                    'waits_for': value_json.adaptation.waiting_for | default(None)} | tojson }}"}),
         ),
         part(
             "accuracy",
@@ -91,6 +93,7 @@ mod tests {
         let ours = [topics.label().name, topics.state().name, topics.stats().name];
         assert!(parts.values().all(|part| ours.contains(&part["state_topic"].as_str().unwrap().to_owned())));
         assert_eq!(parts["label"]["json_attributes_topic"], "graft/line-3/state");
+        assert!(parts["label"]["json_attributes_template"].as_str().unwrap().contains("'no head yet'"));
         let switch = &parts["adaptation"];
         assert_eq!(switch["command_topic"], topics.cmd(Op::Mode));
         for word in ["payload_on", "payload_off"] {

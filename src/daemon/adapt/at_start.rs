@@ -1,7 +1,7 @@
 //! Which head serves at the start. A head with which the daemon keeps ending early gives way to the one before it:
 //! starts are counted, nothing is timed over restarts, so no clock can be wrong.
 
-use super::draft::{self, Draft};
+use super::draft::{self, Draft, Stored};
 use crate::daemon::frames::ActiveHead;
 use crate::daemon::kept::{self, HeadProbation, Json};
 use crate::daemon::provenance::Provenance;
@@ -51,7 +51,7 @@ pub fn heads(
                 found.taken_back = Some(reason);
                 serve = match serving.previous {
                     // One of another backbone is no head for this one.
-                    Some(previous) if draft::load(&store.head_file(previous)?, from).is_ok() => {
+                    Some(previous) if draft::load(&Stored::read(store, previous)?, from).is_ok() => {
                         Some(restore(store, from, previous, now_ms)?)
                     }
                     _ => None,
@@ -60,8 +60,8 @@ pub fn heads(
         }
     }
     if let Some(version) = serve {
-        let file = store.head_file(version).map_err(|e| e.to_string());
-        match file.and_then(|file| draft::load(&file, from)) {
+        let stored = Stored::read(store, version).map_err(|e| e.to_string());
+        match stored.and_then(|stored| draft::load(&stored, from)) {
             Ok(head) => found.loaded = Some(head),
             Err(error) => tracing::error!(version, error, "the active head cannot be used"),
         }
@@ -70,9 +70,8 @@ pub fn heads(
 }
 
 fn restore(store: &mut Store, from: &Provenance, version: i64, now_ms: i64) -> Result<i64, StoreError> {
-    let file =
-        HeadFile::decode(&store.head_file(version)?).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    let held_out = store.held_out(version)?;
-    let draft = Draft::restored(file, held_out, version.unsigned_abs(), None);
+    let stored = Stored::read(store, version)?;
+    let file = HeadFile::decode(&stored.file).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let draft = Draft::restored(file, stored, version.unsigned_abs(), None);
     Ok(draft::row_version(store.transaction(|tx| draft::store(tx, from, draft, now_ms))?))
 }

@@ -6,10 +6,11 @@ use crate::daemon::pair::change::PairChange;
 use crate::daemon::provenance::Provenance;
 use graft_control::Version;
 use graft_learn::Head;
-use graft_store::{HeadRow, HeldOut, NewHead, StoreError, Tx};
+use graft_store::{HeadClass, HeadRow, HeldOut, NewHead, Store, StoreError, Tx};
 use graft_wire::messages::{HeadState, Interval};
 use graft_wire::{HeadFile, HeadMeta, Manifest, digest, head_file::Dtype, timestamp};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A head that is to be stored.
@@ -17,8 +18,10 @@ use std::sync::Arc;
 pub struct Draft {
     /// The weights.
     pub head: Head,
-    /// The class list.
+    /// The class list as it was taught.
     pub classes: Vec<String>,
+    /// The store's id of each class.
+    pub class_ids: Vec<i64>,
     /// How it was trained.
     pub method: String,
     /// Figures of its round.
@@ -41,10 +44,12 @@ pub struct Draft {
 
 impl Draft {
     /// An earlier head again.
-    pub fn restored(file: HeadFile, held_out: Vec<HeldOut>, from: Version, pair: Option<PairChange>) -> Self {
+    pub fn restored(file: HeadFile, stored: Stored, from: Version, pair: Option<PairChange>) -> Self {
+        let Stored { held_out, classes, .. } = stored;
         Self {
             head: file.head,
             classes: file.meta.classes,
+            class_ids: classes.iter().map(|class| class.id).collect(),
             method: file.meta.method,
             metrics: file.meta.metrics,
             snapshot: file.meta.snapshot,
@@ -58,6 +63,62 @@ impl Draft {
     }
 }
 
+/// A head as it was stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its file.
+    pub file: Vec<u8>,
+    /// Its classes, with the names that they have now.
+    pub classes: Vec<HeadClass>,
+    /// Its classes for the samples that it was trained on, by the names that they had then.
+    pub held_out: Vec<HeldOut>,
+}
+
+impl Stored {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// See [`Store::head_file`].
+    pub fn read(store: &mut Store, version: i64) -> Result<Self, StoreError> {
+        let (file, classes) = (store.head_file(version)?, store.head_classes(version)?);
+        Ok(Self { file, classes, held_out: store.held_out(version)? })
+    }
+
+    /// Its held-out classes by the names that they have now, empty for one that was removed.
+    pub fn held_out_now(&self) -> impl Iterator<Item = (i64, String)> {
+        let now: HashMap<&str, String> =
+            self.classes.iter().map(|c| (c.taught.as_str(), c.now.clone().unwrap_or_default())).collect();
+        self.held_out.iter().map(move |h| (h.sample, now.get(h.class.as_str()).cloned().unwrap_or_default()))
+    }
+}
+
+/// Characters kept of the name of a removed class that gets a mark.
+const MARKED: usize = 40;
+
+/// Gives the classes of a head the names that they have now, in its class list and among its held-out predictions. One that
+/// was removed keeps its name, with a mark where a present class has taken it.
+fn named_as_now(tx: &Tx<'_>, draft: &mut Draft) -> Result<(), StoreError> {
+    let now = tx.class_names(&draft.class_ids)?;
+    let mut names: HashMap<String, String> = HashMap::new();
+    for (at, taught) in draft.classes.iter_mut().enumerate() {
+        let name = match now.get(at) {
+            Some(Some(name)) => name.clone(),
+            _ if now.contains(&Some(taught.clone())) => {
+                let short: String = taught.chars().take(MARKED).collect();
+                format!("{short} (removed {at})")
+            }
+            _ => taught.clone(),
+        };
+        names.insert(std::mem::replace(taught, name.clone()), name);
+    }
+    for held_out in &mut draft.held_out {
+        if let Some(name) = names.get(&held_out.class) {
+            held_out.class.clone_from(name);
+        }
+    }
+    Ok(())
+}
+
 /// A version as the store counts it.
 pub fn row_version(version: Version) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
@@ -65,7 +126,8 @@ pub fn row_version(version: Version) -> i64 {
 
 /// Makes file, manifest and row of a head under the next version, inside a transaction. A head that is to serve must be
 /// one of the backbone that serves then.
-pub fn store(tx: &Tx<'_>, from: &Provenance, draft: Draft, now_ms: i64) -> Result<Version, StoreError> {
+pub fn store(tx: &Tx<'_>, from: &Provenance, mut draft: Draft, now_ms: i64) -> Result<Version, StoreError> {
+    named_as_now(tx, &mut draft)?;
     let version = tx.next_head_version()?;
     let (parent, parent_digest) = draft.parent.unzip();
     let meta = HeadMeta {
@@ -97,6 +159,7 @@ pub fn store(tx: &Tx<'_>, from: &Provenance, draft: Draft, now_ms: i64) -> Resul
         restored_from: draft.restored_from.map(row_version),
         backbone: from.backbone.digest.clone(),
         classes: draft.classes,
+        class_ids: draft.class_ids,
         snapshot: draft.snapshot,
         held_out: draft.held_out,
     };
@@ -120,9 +183,24 @@ pub fn row_digest(row: &HeadRow) -> String {
     format!("sha256:{}", row.sha256)
 }
 
-/// A head file, decoded and checked against the backbone in use.
-pub fn load(file: &[u8], here: &Provenance) -> Result<(ActiveHead, HeadState), String> {
+/// A stored head, decoded and checked against the backbone in use, with the names that its classes have now.
+pub fn load(stored: &Stored, here: &Provenance) -> Result<(ActiveHead, HeadState), String> {
+    let Stored { file, classes, .. } = stored;
     let HeadFile { head, meta } = HeadFile::decode(file).map_err(|e| e.to_string())?;
+    if head.classes != classes.len() {
+        return Err(format!(
+            "head {} has {} classes, {} are known",
+            meta.version,
+            head.classes,
+            classes.len()
+        ));
+    }
+    let active = ActiveHead {
+        version: meta.version,
+        head: Arc::new(head),
+        classes: classes.iter().map(|class| class.now.clone()).collect(),
+        ids: classes.iter().map(|class| class.id).collect(),
+    };
     if meta.backbone.digest != here.backbone.digest
         || meta.preprocess != here.preprocess
         || meta.tensor != here.tensor
@@ -142,14 +220,14 @@ pub fn load(file: &[u8], here: &Provenance) -> Result<(ActiveHead, HeadState), S
         version: meta.version,
         digest: digest::sha256(file),
         method: meta.method.clone(),
-        classes: meta.classes.clone(),
+        classes: active.names(),
         accuracy: metric("accuracy"),
         balanced_accuracy: metric("balanced_accuracy"),
         samples: count("samples"),
         bursts: count("bursts"),
         pinned: false,
     };
-    Ok((ActiveHead { version: meta.version, head: Arc::new(head), classes: meta.classes.into() }, state))
+    Ok((active, state))
 }
 
 /// Written with the promotion of a head: one of a round is on probation, one that served before is not.

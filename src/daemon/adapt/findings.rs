@@ -2,6 +2,7 @@
 
 use super::trainer::Finished;
 use crate::daemon::kept::{Findings, Suspect};
+use graft_control::is_judged;
 use graft_learn::{Estimate, Next};
 use graft_wire::messages::{AdviceState, CurveState, Interval, NextStep};
 use graft_wire::timestamp;
@@ -24,29 +25,32 @@ pub fn of(finished: &Finished, now_ms: i64) -> Findings {
         bursts: point.bursts as u64,
         accuracy: interval(&point.accuracy),
     };
-    let suspects = round.suspects.iter().take(SUSPECTS).filter_map(|suspect| {
+    // What no other burst of its class can speak for is not suspect.
+    let alone = |label: u32| round.report.class_bursts.get(label as usize).is_some_and(|bursts| *bursts < 2);
+    let suspects = round.suspects.iter().filter_map(|suspect| {
         let row = suspect.row as usize;
+        let label = finished.labels.get(row).copied().filter(|label| !alone(*label))?;
         Some(Suspect {
             sample: *finished.ids.get(row)?,
-            class: name(*finished.labels.get(row)?)?,
+            class: name(label)?,
             said: name(suspect.said)?,
             margin: suspect.margin,
         })
     });
-    Findings {
-        advice: Some(AdviceState {
-            next,
-            classes: named.iter().filter_map(|&class| name(class)).collect(),
-            target: advice.target,
-            accuracy: interval(&round.report.accuracy),
-            doubled: advice.doubled.as_ref().map(interval),
-            similarity: advice.similarity,
-            curve: round.curve.iter().map(point).collect(),
-            suspects: round.suspects.len() as u64,
-            ts: timestamp::rfc3339(now_ms),
-        }),
-        suspects: suspects.collect(),
-    }
+    let mut suspects: Vec<Suspect> = suspects.collect();
+    let advice = is_judged(&round.report).then(|| AdviceState {
+        next,
+        classes: named.iter().filter_map(|&class| name(class)).collect(),
+        target: advice.target,
+        accuracy: interval(&round.report.accuracy),
+        doubled: advice.doubled.as_ref().map(interval),
+        similarity: advice.similarity,
+        curve: round.curve.iter().map(point).collect(),
+        suspects: suspects.len() as u64,
+        ts: timestamp::rfc3339(now_ms),
+    });
+    suspects.truncate(SUSPECTS);
+    Findings { advice, suspects }
 }
 
 fn interval(estimate: &Estimate) -> Interval {

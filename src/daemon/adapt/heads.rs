@@ -1,7 +1,7 @@
 //! Heads on their way: stored (with file, manifest and signature in one transaction), installed, published; restored
 //! from an earlier version; and on probation.
 
-use super::draft::{self, Draft, row_digest};
+use super::draft::{self, Draft, Stored, row_digest};
 use super::tasks::{HeadToPublish, Task};
 use crate::daemon::context::Context;
 use crate::daemon::effects::Effects;
@@ -13,9 +13,8 @@ use crate::daemon::store_error::store_error;
 use crate::daemon::store_thread::StoreTask;
 use graft_control::probation::{ProbationPolicy, StartProbation};
 use graft_control::{Event, Origin, Version};
-use graft_learn::Head;
 use graft_mqtt::Publication;
-use graft_store::{HeadRow, HeldOut, StoreError};
+use graft_store::{ClassCount, HeadRow, StoreError};
 use graft_wire::messages::{EventType, HeadState};
 use graft_wire::{Code, Error, HeadFile, Manifest, Topics, parts};
 use std::sync::Arc;
@@ -60,19 +59,19 @@ impl Heads {
         cx: &Context,
         origin: Origin,
         version: Version,
-        read: Result<(Vec<u8>, Vec<HeldOut>), StoreError>,
+        read: Result<Stored, StoreError>,
         fx: &mut Effects,
     ) -> Option<Event> {
         let incoming = cx.incoming.as_ref().filter(|incoming| incoming.origin == origin);
         let pair = incoming.map(|incoming| incoming.change.clone());
         let from = Arc::clone(incoming.map_or(&cx.backbone, |incoming| &incoming.provenance));
-        let read = read.map_err(|e| e.to_string()).and_then(|(file, held_out)| {
-            draft::load(&file, &from)?;
-            Ok((HeadFile::decode(&file).map_err(|e| e.to_string())?, held_out))
+        let read = read.map_err(|e| e.to_string()).and_then(|stored| {
+            draft::load(&stored, &from)?;
+            Ok((HeadFile::decode(&stored.file).map_err(|e| e.to_string())?, stored))
         });
         match read {
-            Ok((file, held_out)) => {
-                self.store(cx, origin, from, Draft::restored(file, held_out, version, pair), fx);
+            Ok((file, stored)) => {
+                self.store(cx, origin, from, Draft::restored(file, stored, version, pair), fx);
                 None
             }
             Err(error) => Some(Event::StoreFailed(origin, error)),
@@ -86,12 +85,12 @@ impl Heads {
         cx: &Context,
         origin: Origin,
         version: Version,
-        file: Result<Vec<u8>, StoreError>,
+        read: Result<Stored, StoreError>,
         fx: &mut Effects,
     ) -> Option<Event> {
         let incoming = cx.incoming.as_ref().filter(|incoming| incoming.origin == origin);
         let from = incoming.map_or(&cx.backbone, |incoming| &incoming.provenance);
-        match file.map_err(|e| e.to_string()).and_then(|file| draft::load(&file, from)) {
+        match read.map_err(|e| e.to_string()).and_then(|stored| draft::load(&stored, from)) {
             Ok((head, state)) => {
                 self.state = Some(state);
                 self.active = Some(head.clone());
@@ -129,17 +128,15 @@ impl Heads {
         });
     }
 
-    /// Until there is a trained head, an untrained one of the present classes stands in, so that people
-    /// see what chance looks like. It is never published.
-    pub fn stand_in(&mut self, cx: &Context, classes: Vec<String>, fx: &mut Effects) {
-        if classes.len() < 2 || self.active.as_ref().is_some_and(|a| *a.classes == *classes) {
-            return;
+    /// The classes are others now: a renamed one has its new name from the next frame on, a removed one is never said again.
+    pub fn classes_are(&mut self, classes: &[ClassCount], fx: &mut Effects) {
+        let Some(active) = self.active.as_ref().and_then(|active| active.renamed(classes)) else { return };
+        if let Some(state) = &mut self.state {
+            state.classes = active.names();
         }
-        let head = Head::random(classes.len(), cx.backbone.width, cx.settings.learn.seed);
-        let head = ActiveHead { version: 0, head: Arc::new(head), classes: classes.into() };
-        self.active = Some(head.clone());
+        self.active = Some(active.clone());
         fx.changed();
-        fx.install(head, None);
+        fx.install(active, None);
     }
 
     /// Time passed: a head with which the daemon has served long enough has passed probation.

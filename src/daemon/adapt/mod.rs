@@ -16,12 +16,14 @@ use super::effects::Effects;
 use super::event::Note;
 use super::frames::Installed;
 use super::kept::Findings;
+use super::labels::dataset;
 use super::store_error::store_error;
 use super::store_thread::StoreTask;
 use graft_control::{
-    Action, Answer, Asker, ClassTally, Control, Event, Hold, JobId, RoundFailure, Token, Version, Wanted,
+    Action, Answer, Asker, Control, Event, Hold, JobId, RoundFailure, Token, Version, Wanted,
 };
 use graft_learn::{Choice, Method};
+use graft_store::ClassCount;
 use graft_wire::messages::{EventType, HeadState};
 use graft_wire::{Code, Error, Reply, command};
 use std::collections::VecDeque;
@@ -33,8 +35,6 @@ pub enum Input {
     Begin {
         /// It was taken back, and why.
         taken_back: Option<String>,
-        /// The classes of the samples.
-        classes: Vec<String>,
     },
     /// `cmd/mode`.
     Mode(Asked, command::Mode),
@@ -46,11 +46,11 @@ pub enum Input {
     Samples {
         /// How many were touched.
         touched: usize,
-        /// The class list.
-        classes: Vec<String>,
-        /// Samples and bursts of each.
-        tallies: Vec<ClassTally>,
+        /// The classes.
+        classes: Vec<ClassCount>,
     },
+    /// A capture runs (true), or has ended.
+    Labelling(bool),
     /// Something holds adaptation back, or no longer does.
     Hold(Hold, bool),
     /// The settings are others now.
@@ -119,7 +119,7 @@ impl Adapt {
     /// The one way in.
     pub fn handle(&mut self, cx: &Context, input: Input, fx: &mut Effects) {
         match input {
-            Input::Begin { taken_back, classes } => self.begin(cx, taken_back, classes, fx),
+            Input::Begin { taken_back } => self.begin(cx, taken_back, fx),
             Input::Mode(asked, mode) => {
                 let wanted = match mode {
                     command::Mode::Adapt => Wanted::Adapt,
@@ -135,13 +135,13 @@ impl Adapt {
                 self.command(cx, asked.by, Event::Cancel(Asker::Command(asked.token), None), fx);
             }
             Input::Head(asked, head) => self.head_command(cx, &asked, head, fx),
-            Input::Samples { touched, classes, tallies } => {
+            Input::Samples { touched, classes } => {
                 fx.changed();
-                if self.control.active().is_none() {
-                    self.heads.stand_in(cx, classes, fx);
-                }
-                self.control_event(cx, Event::Samples { changed: touched, classes: tallies }, fx);
+                self.heads.classes_are(&classes, fx);
+                let classes = dataset::tallies(&classes);
+                self.control_event(cx, Event::Samples { changed: touched, classes }, fx);
             }
+            Input::Labelling(labelling) => self.control_event(cx, Event::Labelling(labelling), fx),
             Input::Hold(hold, true) => self.control_event(cx, Event::Held(hold), fx),
             Input::Hold(hold, false) => self.control_event(cx, Event::Released(hold), fx),
             Input::Settings => self.control.set_policy(cx.settings.policy()),
@@ -168,14 +168,11 @@ impl Adapt {
         }
     }
 
-    fn begin(&mut self, cx: &Context, taken_back: Option<String>, classes: Vec<String>, fx: &mut Effects) {
-        match self.heads.active().cloned() {
-            Some(active) => {
-                // Once a start: the session says it again at each connect.
-                publish(active.version, fx);
-                fx.install(active, None);
-            }
-            None => self.heads.stand_in(cx, classes, fx),
+    fn begin(&mut self, cx: &Context, taken_back: Option<String>, fx: &mut Effects) {
+        if let Some(active) = self.heads.active().cloned() {
+            // Once a start: the session says it again at each connect.
+            publish(active.version, fx);
+            fx.install(active, None);
         }
         if let Some(reason) = taken_back {
             let version = self.control.active();

@@ -12,7 +12,7 @@ use crate::daemon::frames::ActiveHead;
 use crate::daemon::kept::{Fact, Findings};
 use crate::daemon::provenance::Provenance;
 use crate::daemon::store_thread::StoreTask;
-use graft_control::{Event, JobId, Origin, RoundFailure, Verdict};
+use graft_control::{Event, JobId, Origin, RoundFailure, Verdict, is_judged};
 use graft_learn::{Choice, Estimate, LearnError, Options, Report};
 use graft_wire::messages::EventType;
 use graft_wire::{Code, Error};
@@ -67,7 +67,7 @@ impl Rounds {
             choice,
             embeddings: Arc::clone(&provenance.embeddings),
             present: Arc::clone(&cx.backbone.embeddings),
-            active: active.filter(|a| a.version > 0).cloned(),
+            active: active.cloned(),
             taught,
         };
         self.training = Some(Training {
@@ -92,6 +92,7 @@ impl Rounds {
             snapshot: labelled.snapshot,
             ids: labelled.ids,
             classes: labelled.classes,
+            class_ids: labelled.class_ids,
             opponent,
             options: Options { choice, ..cx.settings.learn.options() },
             threads: cx.settings.learn.threads,
@@ -169,6 +170,7 @@ impl Rounds {
             metrics: metrics(&finished),
             head: finished.round.head,
             classes: finished.classes,
+            class_ids: finished.class_ids,
             method: finished.round.method.as_str().to_owned(),
             snapshot: training.snapshot.clone(),
             parent: None,
@@ -197,7 +199,10 @@ fn interval(estimate: &Estimate) -> Value {
     json!({"value": estimate.value, "low": estimate.low, "high": estimate.high})
 }
 
+/// Without two classes that can be judged there is no accuracy: a figure would say how the head does that was never taught
+/// one of them.
 fn figures(report: &Report, classes: &[String]) -> Map<String, Value> {
+    let judged = |value: &Estimate| is_judged(report).then(|| interval(value));
     let per_class: Map<String, Value> = classes
         .iter()
         .enumerate()
@@ -211,9 +216,9 @@ fn figures(report: &Report, classes: &[String]) -> Map<String, Value> {
         })
         .collect();
     let mut map = Map::new();
-    map.insert("accuracy".into(), interval(&report.accuracy));
-    map.insert("balanced_accuracy".into(), interval(&report.balanced_accuracy));
-    map.insert("ece".into(), report.ece.into());
+    map.insert("accuracy".into(), judged(&report.accuracy).into());
+    map.insert("balanced_accuracy".into(), judged(&report.balanced_accuracy).into());
+    map.insert("ece".into(), is_judged(report).then_some(report.ece).into());
     map.insert("majority".into(), report.majority.into());
     map.insert("samples".into(), report.samples.into());
     map.insert("bursts".into(), report.bursts.into());

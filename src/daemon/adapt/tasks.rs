@@ -1,13 +1,13 @@
 //! What the store's thread does for rounds and heads, and what the trainer's thread answers.
 
-use super::draft::{self, Draft};
+use super::draft::{self, Draft, Stored};
 use super::trainer::{Finished, Opponent};
 use crate::daemon::frames::ActiveHead;
 use crate::daemon::kept::{self, HeadProbation, Json};
 use crate::daemon::provenance::Provenance;
 use graft_control::{Answer, JobId, Origin, Token, Version, Wanted};
 use graft_learn::{Choice, LearnError};
-use graft_store::{HeadRow, HeldOut, Labelled, Store, StoreError};
+use graft_store::{HeadRow, Labelled, Store, StoreError};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -105,9 +105,9 @@ pub enum Done {
     /// See [`Task::Store`].
     Stored(Origin, Result<Version, StoreError>),
     /// See [`Task::ReadToRestore`].
-    ToRestore(Origin, Version, Result<(Vec<u8>, Vec<HeldOut>), StoreError>),
+    ToRestore(Origin, Version, Result<Stored, StoreError>),
     /// See [`Task::ReadToInstall`].
-    ToInstall(Origin, Version, Result<Vec<u8>, StoreError>),
+    ToInstall(Origin, Version, Result<Stored, StoreError>),
     /// See [`Task::ReadToPublish`].
     ToPublish(Version, Result<Box<HeadToPublish>, StoreError>),
     /// See [`Task::Find`].
@@ -137,10 +137,10 @@ impl Task {
                 Done::Stored(origin, stored)
             }
             Self::ReadToRestore(origin, version) => {
-                Done::ToRestore(origin, version, file_and_held_out(store, version))
+                Done::ToRestore(origin, version, Stored::read(store, draft::row_version(version)))
             }
             Self::ReadToInstall(origin, version) => {
-                Done::ToInstall(origin, version, store.head_file(draft::row_version(version)))
+                Done::ToInstall(origin, version, Stored::read(store, draft::row_version(version)))
             }
             Self::ReadToPublish(version) => {
                 Done::ToPublish(version, to_publish(store, version).map(Box::new))
@@ -177,8 +177,7 @@ fn snapshot(store: &mut Store, order: SnapshotOrder) -> Result<RoundData, StoreE
     let labelled = store.snapshot(&order.embeddings)?;
     let opponent = match order.active {
         Some(head) => {
-            let held_out = store.held_out(draft::row_version(head.version))?;
-            let held_out = held_out.into_iter().map(|h| (h.sample, h.class)).collect();
+            let held_out = Stored::read(store, draft::row_version(head.version))?.held_out_now().collect();
             let other = order.embeddings != order.present;
             let embedded = if other { Some(store.snapshot(&order.present)?) } else { None };
             Some(Opponent { head, held_out, embedded, taught: order.taught })
@@ -186,11 +185,6 @@ fn snapshot(store: &mut Store, order: SnapshotOrder) -> Result<RoundData, StoreE
         None => None,
     };
     Ok(RoundData { labelled, opponent })
-}
-
-fn file_and_held_out(store: &mut Store, version: Version) -> Result<(Vec<u8>, Vec<HeldOut>), StoreError> {
-    let version = draft::row_version(version);
-    Ok((store.head_file(version)?, store.held_out(version)?))
 }
 
 fn to_publish(store: &mut Store, version: Version) -> Result<HeadToPublish, StoreError> {

@@ -22,6 +22,8 @@ pub struct Assignment {
     pub ids: Vec<i64>,
     /// The class list, in label order.
     pub classes: Vec<String>,
+    /// The store's id of each class.
+    pub class_ids: Vec<i64>,
     /// The head to compare with.
     pub opponent: Option<Opponent>,
     /// Which heads to train, and how.
@@ -35,7 +37,8 @@ pub struct Assignment {
 pub struct Opponent {
     /// The head.
     pub head: ActiveHead,
-    /// Its classes for samples that it was trained on, each from a head that had not seen the sample's burst.
+    /// Its classes for samples that it was trained on, each from a head that had not seen the sample's burst; by the names
+    /// that they have now, empty for one that was removed.
     pub held_out: BTreeMap<i64, String>,
     /// The samples as its backbone embeds them, where that is another one.
     pub embedded: Option<Labelled>,
@@ -52,6 +55,8 @@ pub struct Finished {
     pub outcome: RoundOutcome,
     /// The class list of the candidate.
     pub classes: Vec<String>,
+    /// The store's id of each class.
+    pub class_ids: Vec<i64>,
     /// The candidate's class for each sample, from a head that never saw its burst.
     pub held_out: Vec<HeldOut>,
     /// The samples of the snapshot, and their classes in the list.
@@ -102,6 +107,7 @@ pub fn run(
         round,
         outcome,
         classes: assignment.classes.clone(),
+        class_ids: assignment.class_ids.clone(),
         held_out,
         ids: assignment.ids.clone(),
         labels: assignment.snapshot.labels.clone(),
@@ -139,7 +145,7 @@ fn compare(assignment: &Assignment, round: &Round, opponent: &Opponent) -> Compa
                 for (to, from) in row.iter_mut().zip(seen.row(*rows.get(&id)?)) {
                     *to = from.to_f32();
                 }
-                active.classes.get(active.head.predict(&row).class).map(String::as_str)
+                active.class(active.predict(&row).class)
             }
         };
         // A class that no longer exists is never right.

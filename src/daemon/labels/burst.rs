@@ -56,14 +56,17 @@ pub struct Recording {
     until: Option<Instant>,
     kept: u32,
     skipped: u32,
+    /// When the first frame was kept, and the last one.
+    kept_at: Option<(Instant, Instant)>,
     last_taken: Option<Instant>,
     last_embedding: Vec<f32>,
     skip_above: f32,
 }
 
 impl Recording {
-    /// Keeps `hz` frames a second, `most` in all; frames whose embedding's cosine to the last kept
-    /// one is above `skip_above` are near-duplicates and skipped.
+    /// Keeps `hz` frames a second, `most` in all. Frames whose embedding's cosine to the last kept one is above
+    /// `skip_above` are near-copies: of a scene at rest those after 0, 1, 2, 4, 8 … steps of `1 / hz` are kept, so that
+    /// half a second gives three, a minute nine, and every burst has some from all over its time (decision 0036).
     pub fn new(
         token: u64,
         class: String,
@@ -83,6 +86,7 @@ impl Recording {
             until: None,
             kept: 0,
             skipped: 0,
+            kept_at: None,
             last_taken: None,
             last_embedding: Vec::new(),
             skip_above,
@@ -104,11 +108,17 @@ impl Recording {
             return false;
         }
         self.last_taken = Some(taken);
-        if cosine(&self.last_embedding, embedding) > self.skip_above {
+        let first = self.kept_at.map_or(taken, |(first, _)| first);
+        let too_soon = self.kept_at.is_some_and(|(first, last)| {
+            taken.saturating_duration_since(last) + self.every.mul_f64(0.1)
+                < last.saturating_duration_since(first)
+        });
+        if too_soon && cosine(&self.last_embedding, embedding) > self.skip_above {
             self.skipped += 1;
             return false;
         }
         self.last_embedding = embedding.to_vec();
+        self.kept_at = Some((first, taken));
         self.kept += 1;
         true
     }
@@ -118,13 +128,19 @@ impl Recording {
         self.kept >= self.most
     }
 
-    /// Whether its time is over at `now`. Frames do not tell: near-duplicates are not kept, and a camera may
+    /// Whether its time is over at `now`. Frames do not tell: near-copies are not kept, and a camera may
     /// give none.
     pub fn over(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now >= until)
     }
 
-    /// Frames kept, near-duplicates skipped.
+    /// The time between its first frame and its last one: what the kept frames stand for.
+    pub fn seen(&self) -> Duration {
+        let span = self.kept_at.zip(self.last_taken);
+        span.map_or(Duration::ZERO, |((first, _), last)| last.saturating_duration_since(first))
+    }
+
+    /// Frames kept, near-copies skipped.
     pub fn counts(&self) -> (u32, u32) {
         (self.kept, self.skipped)
     }
@@ -164,11 +180,10 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         assert!(recording.wants(at(0), &[1.0, 0.0]));
         assert!(!recording.wants(at(100), &[0.0, 1.0]), "too soon");
-        assert!(!recording.wants(at(260), &[2.0, 0.01]), "near-duplicate");
-        assert!(recording.wants(at(520), &[0.0, 1.0]));
+        assert!(recording.wants(at(260), &[0.0, 1.0]));
         assert!(recording.full());
         assert!(!recording.wants(at(1000), &[1.0, 1.0]));
-        assert_eq!(recording.counts(), (2, 1));
+        assert_eq!(recording.counts(), (2, 0));
     }
 
     #[test]
@@ -178,10 +193,35 @@ mod tests {
         let mut recording =
             Recording::new(1, "ok".into(), "b".into(), "t".into(), 4.0, u32::MAX, 0.98).until(Some(at(1000)));
         assert!(recording.wants(at(0), &[1.0, 0.0]));
-        assert!(!recording.wants(at(500), &[1.0, 0.0]), "a scene at rest");
         assert!(!recording.over(at(999)));
         assert!(recording.over(at(1000)));
         assert!(!recording.wants(at(1000), &[0.0, 1.0]), "too late");
-        assert_eq!(recording.counts(), (1, 1));
+        assert_eq!(recording.counts(), (1, 0));
+    }
+
+    /// The quarters of a second at which frames are kept of a scene that changes at these.
+    fn kept_of(quarters: u64, changes: &[u64]) -> (Vec<u64>, Recording) {
+        let start = Instant::now();
+        let mut recording = Recording::new(1, "ok".into(), "b".into(), "t".into(), 4.0, u32::MAX, 0.98);
+        let mut look = 0.0f32;
+        let mut kept = Vec::new();
+        for quarter in 0..quarters {
+            look += f32::from(u8::from(changes.contains(&quarter)));
+            let embedding = [look.cos(), look.sin()];
+            if recording.wants(start + Duration::from_millis(250 * quarter), &embedding) {
+                kept.push(quarter);
+            }
+        }
+        (kept, recording)
+    }
+
+    #[test]
+    fn of_a_scene_at_rest_a_few_frames_of_all_its_time_are_kept() {
+        let (kept, recording) = kept_of(21, &[]);
+        assert_eq!(kept, [0, 1, 2, 4, 8, 16]);
+        assert_eq!((recording.counts(), recording.seen()), ((6, 15), Duration::from_secs(5)));
+        assert_eq!(kept_of(3, &[]).0.len(), 3, "half a second");
+        assert_eq!(kept_of(240, &[]).0.len(), 9, "a minute");
+        assert_eq!(kept_of(21, &[7, 20]).0, [0, 1, 2, 4, 7, 14, 20], "what changes is kept as ever");
     }
 }

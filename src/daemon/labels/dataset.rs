@@ -39,7 +39,7 @@ impl DatasetView {
 
     /// For the state machine.
     pub fn tallies(&self) -> Vec<ClassTally> {
-        self.classes.iter().map(|c| ClassTally { samples: c.samples, bursts: c.bursts }).collect()
+        tallies(&self.classes)
     }
 
     /// For the `state` message.
@@ -52,6 +52,12 @@ impl DatasetView {
             bytes: self.bytes,
         }
     }
+}
+
+/// Samples and bursts of each class, for the state machine.
+pub fn tallies(classes: &[ClassCount]) -> Vec<ClassTally> {
+    let tally = |c: &ClassCount| ClassTally { name: c.name.clone(), samples: c.samples, bursts: c.bursts };
+    classes.iter().map(tally).collect()
 }
 
 /// A sample as it is listed.

@@ -22,7 +22,7 @@ use super::store_error::{is_disk, store_error};
 use super::store_thread::StoreTask;
 use crate::config::Settings;
 use graft_camera as camera;
-use graft_control::{Hold, JobId, Token};
+use graft_control::{Hold, JobId, Readiness, Token};
 use graft_store::{NewSample, StoreError};
 use graft_wire::messages::EventType;
 use graft_wire::{Code, Error, Reply, command};
@@ -102,6 +102,14 @@ impl Labels {
 
     /// The one way in.
     pub fn handle(&mut self, cx: &Context, input: Input, fx: &mut Effects) {
+        let recorded = self.records();
+        self.take(cx, input, fx);
+        if recorded != self.records() {
+            fx.tell(Note::Labelling(!recorded));
+        }
+    }
+
+    fn take(&mut self, cx: &Context, input: Input, fx: &mut Effects) {
         match input {
             Input::Camera(camera::Status::Open(description)) => self.camera = description,
             // Now, not when it is back: the first frame may be there by then.
@@ -306,7 +314,10 @@ impl Labels {
                 let error = store_error(&error);
                 fx.event(&cx.now, EventType::Error, |e| e.because(error));
             }
-            Done::CaptureEnded(CaptureEnd { facts, token }) => {
+            Done::CaptureEnded(CaptureEnd { mut facts, token }) => {
+                let readiness = Readiness { labelling: self.records(), ..cx.readiness.clone() };
+                let waits = readiness.waits_for(&self.dataset.tallies(), Duration::ZERO);
+                facts["waiting_for"] = waits.map(|waits| waits.to_string()).into();
                 if let Value::Object(data) = facts.clone() {
                     fx.event(&cx.now, EventType::Captured, |mut e| {
                         e.data = data;
@@ -358,7 +369,7 @@ impl Labels {
     fn samples_changed(&mut self, view: Result<DatasetView, StoreError>, touched: usize, fx: &mut Effects) {
         match view {
             Ok(view) => {
-                fx.tell(Note::Samples { touched, classes: view.names(), tallies: view.tallies() });
+                fx.tell(Note::Samples { touched, classes: view.classes.clone() });
                 self.dataset = view;
             }
             Err(error) => tracing::warn!(%error, "the samples could not be counted"),
@@ -368,13 +379,16 @@ impl Labels {
 
 fn facts(recording: &Recording) -> Value {
     let (kept, skipped) = recording.counts();
-    json!({"class": recording.class, "burst": recording.burst, "kept": kept, "skipped": skipped})
+    let seconds = (recording.seen().as_secs_f64() * 10.0).round() / 10.0;
+    json!({"class": recording.class, "burst": recording.burst, "kept": kept, "skipped": skipped,
+        "seconds": seconds})
 }
 
 /// Changes the stored samples in one transaction together with the reply, then answers.
 fn change(cx: &Context, asked: Asked, event: Option<EventType>, edit: Edit, fx: &mut Effects) {
     let Asked { token, id, if_rev, .. } = asked;
-    let order = ChangeOrder { token, id, if_rev, event, now_ms: cx.now.wall_ms, edit };
+    let (now_ms, readiness) = (cx.now.wall_ms, cx.readiness.clone());
+    let order = ChangeOrder { token, id, if_rev, event, now_ms, readiness, edit };
     fx.store(StoreTask::Labels(Task::Change(Box::new(order))));
 }
 

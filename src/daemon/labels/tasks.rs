@@ -5,13 +5,14 @@ use super::dataset::{self, DatasetView, sample_json};
 use crate::daemon::cancel::Cancel;
 use crate::daemon::kept;
 use crate::daemon::picture::Picture;
-use graft_control::{JobId, Token};
+use graft_control::{JobId, Readiness, Token};
 use graft_store::{Change, Exported, Imported, NewSample, Store, StoreError, Tx};
 use graft_wire::Reply;
 use graft_wire::messages::EventType;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A sample whose picture may not be encoded yet: the store's thread waits for it.
 #[derive(Clone, Debug)]
@@ -79,6 +80,8 @@ pub struct ChangeOrder {
     pub event: Option<EventType>,
     /// Wall time.
     pub now_ms: i64,
+    /// What decides, beside the samples, whether a round starts by itself.
+    pub readiness: Readiness,
     /// The change.
     pub edit: Edit,
 }
@@ -209,13 +212,21 @@ impl Task {
 }
 
 fn change(store: &mut Store, order: ChangeOrder) -> Result<Changed, StoreError> {
-    let ChangeOrder { id, if_rev, event, now_ms, edit, .. } = order;
+    let ChangeOrder { id, if_rev, event, now_ms, readiness, edit, .. } = order;
     let edit = edit.ready();
+    let captured = match &edit {
+        Edit::Capture { class, .. } => Some(class.clone()),
+        _ => None,
+    };
     let (reply, data, touched) = store.transaction(|tx| {
         if let Some(rev) = if_rev {
             tx.expect_rev(rev)?;
         }
-        let (data, touched) = edit.carry_out(tx, now_ms)?;
+        let (mut data, touched) = edit.carry_out(tx, now_ms)?;
+        if event.is_some() || captured.is_some() {
+            let waits = waiting_for(tx, readiness.after(touched), captured.as_deref())?;
+            data["waiting_for"] = waits.into();
+        }
         let reply = Reply::with(id.clone(), data.clone()).to_json();
         if let Some(id) = &id {
             tx.remember_reply(id, &reply)?;
@@ -223,6 +234,24 @@ fn change(store: &mut Store, order: ChangeOrder) -> Result<Changed, StoreError> 
         Ok((reply, data, touched))
     })?;
     Ok(Changed { reply, data, touched, event, view: DatasetView::read(store) })
+}
+
+/// What keeps a round from starting by itself after this change. A class that is being captured counts as captured.
+fn waiting_for(
+    tx: &Tx<'_>,
+    readiness: Readiness,
+    captured: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    let mut classes = dataset::tallies(&tx.classes()?);
+    let Some(captured) = captured else {
+        return Ok(readiness.waits_for(&classes, Duration::ZERO).map(|waits| waits.to_string()));
+    };
+    for class in classes.iter_mut().filter(|class| class.name == captured) {
+        class.samples += 1;
+        class.bursts += 1;
+    }
+    let readiness = Readiness { labelling: true, ..readiness.after(1) };
+    Ok(readiness.waits_for(&classes, Duration::ZERO).map(|waits| waits.to_string()))
 }
 
 /// The answer's data, and how many samples were touched.

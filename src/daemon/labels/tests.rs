@@ -126,18 +126,21 @@ fn a_capture_keeps_what_differs_until_it_is_stopped_or_refused() {
     assert!(
         matches!(&kept[..], [Effect::Store(StoreTask::Labels(Task::Keep(frame, _)))] if frame.sample.class == "ok")
     );
-    assert!(rig.frame(500, 3, &[1.0, 0.001]).is_empty(), "a near-duplicate");
-    assert_eq!(rig.frame(750, 4, &[0.0, 1.0]).len(), 1);
-    assert!(rig.capture(760, 2, r#"{"action":"start","class":"bad"}"#).is_empty());
+    assert_eq!(rig.frame(500, 3, &[1.0, 0.001]).len(), 1, "a near-copy after one step");
+    assert_eq!(rig.frame(750, 4, &[1.0, 0.001]).len(), 1, "and after two");
+    assert!(rig.frame(1000, 5, &[1.0, 0.001]).is_empty(), "but not after three");
+    assert_eq!(rig.frame(1250, 6, &[0.0, 1.0]).len(), 1);
+    assert!(rig.capture(1260, 2, r#"{"action":"start","class":"bad"}"#).is_empty());
     assert_eq!(rig.error().unwrap().code, Code::Busy);
-    let ended = rig.tell(770, Input::Capture(asked(3), Capture::Stop));
+    let ended = rig.tell(1270, Input::Capture(asked(3), Capture::Stop));
     let [Effect::Store(StoreTask::Labels(Task::EndCapture(end)))] = &ended[..] else { panic!("{ended:?}") };
-    assert_eq!((&end.facts["kept"], &end.facts["skipped"], end.token), (&json!(2), &json!(1), Some(3)));
+    assert_eq!((&end.facts["kept"], &end.facts["skipped"], end.token), (&json!(4), &json!(1), Some(3)));
+    assert_eq!(end.facts["seconds"], 1.0);
     assert!(!rig.labels.records());
     // One whose beginning the store refuses does not run.
-    rig.capture(780, 4, r#"{"action":"start","class":"ok"}"#);
+    rig.capture(1280, 4, r#"{"action":"start","class":"ok"}"#);
     let refused = Err(StoreError::Conflict("another revision".into()));
-    rig.tell(790, Input::Done(Done::Changed(4, Box::new(refused))));
+    rig.tell(1290, Input::Done(Done::Changed(4, Box::new(refused))));
     assert!(!rig.labels.records());
 }
 

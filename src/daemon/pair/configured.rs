@@ -4,7 +4,7 @@
 use super::change::PairChange;
 use super::files::Files;
 use crate::config::Settings;
-use crate::daemon::adapt::draft::{self, Draft};
+use crate::daemon::adapt::draft::{self, Draft, Stored};
 use crate::daemon::kept::{self, Json, PairProbation};
 use crate::daemon::provenance::Provenance;
 use graft_backbone::{self as backbone, Backbone, Card, admission};
@@ -195,11 +195,10 @@ pub fn at_start(
     tracing::error!(reason, "the active pair fails: the one before it comes back");
     let (backbone, provenance) = load(previous, store, settings, key)?;
     let restored = (|| {
-        let file =
-            HeadFile::decode(&store.head_file(head)?).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        let held_out = store.held_out(head)?;
+        let stored = Stored::read(store, head)?;
+        let file = HeadFile::decode(&stored.file).map_err(|e| StoreError::Corrupt(e.to_string()))?;
         let change = PairChange::Back(reason.clone());
-        let draft = Draft::restored(file, held_out, head.unsigned_abs(), Some(change));
+        let draft = Draft::restored(file, stored, head.unsigned_abs(), Some(change));
         store.transaction(|tx| draft::store(tx, &provenance, draft, now_ms))
     })();
     restored.map_err(|e| format!("the pair before cannot come back: {e}"))?;

@@ -6,7 +6,6 @@ use crate::daemon::clock::Now;
 use crate::daemon::context::Context;
 use crate::daemon::effects::{Counters, Readings};
 use crate::daemon::labels::Labels;
-use crate::daemon::labels::dataset::DatasetView;
 use graft_control::{self as control, Hold, Wanted};
 use graft_wire::messages::{
     self, Adaptation, CameraFacts, Clock, DriftState, Limits, Percentiles, Phase, Reason, RunMode, State,
@@ -146,22 +145,6 @@ pub fn info(cx: &Context, topics: &Topics, board: String, camera: &CameraFacts) 
     }
 }
 
-/// What a round that starts by itself still lacks.
-fn waiting_for(cx: &Context, dataset: &DatasetView) -> Option<String> {
-    let learn = &cx.settings.learn;
-    let (samples, bursts) = (learn.min_samples_per_class, learn.min_bursts_per_class);
-    let lacking: Vec<String> = dataset
-        .classes
-        .iter()
-        .filter(|class| class.samples < samples || class.bursts < bursts)
-        .map(|class| format!("{} has {} in {}", class.name, class.samples, class.bursts))
-        .collect();
-    (dataset.classes.len() - lacking.len() < 2).then(|| {
-        let now = if lacking.is_empty() { String::new() } else { format!("; {}", lacking.join(", ")) };
-        format!("two classes with {samples} samples in {bursts} bursts each{now}")
-    })
-}
-
 /// One line for people.
 pub fn status_line(parts: &Parts<'_>, readings: &Readings) -> String {
     let head = parts.adapt.head_state().map_or("no head yet".to_owned(), |h| {
@@ -220,7 +203,7 @@ pub fn state(cx: &Context, parts: &Parts<'_>, sent: &MessageCounters, drift: Opt
             },
             new_samples: control.changed() as u64,
             needed: cx.settings.learn.new_samples as u64,
-            waiting_for: waiting_for(cx, parts.labels.dataset()),
+            waiting_for: control.waits_for(cx.now.uptime).map(|waits| waits.to_string()),
         },
         head: head.map(|h| messages::HeadState { pinned: control.pinned(), ..h }),
         backbone: Some(cx.backbone.backbone.clone()),

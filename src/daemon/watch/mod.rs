@@ -21,7 +21,7 @@ use super::kept::Fact;
 use graft_camera as camera;
 use graft_control::Hold;
 use graft_wire::messages::{
-    CameraFacts, DriftState, DriftVerdict, EventType, PredictionMessage, Schema1, TopClass, to_json,
+    CameraFacts, DriftState, DriftVerdict, EventType, NoLabel, PredictionMessage, Schema1, TopClass, to_json,
 };
 use graft_wire::{Code, Error, home_assistant, timestamp};
 use serde_json::{Value, json};
@@ -134,9 +134,9 @@ impl Watch {
         self.counters.frame(observation.infer_ms);
         self.tally.frame(observation);
         self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
-        if let Some((active, prediction)) = &observation.prediction {
+        if let Some((_, prediction)) = &observation.prediction {
             let sure = prediction.confidence >= cx.settings.predict.threshold;
-            let class = observation.class().filter(|_| sure && active.version > 0);
+            let class = observation.class().filter(|_| sure);
             // Frames from before the loss may still be on their way: they say nothing of what is there now.
             if !cx.holds.contains(&Hold::CameraLost)
                 && self.vote.count(class, cx.settings.predict.vote).is_some()
@@ -198,8 +198,8 @@ impl Watch {
             Look::Fault(fault) => state.fault = Some(fault),
             Look::Scene(found) => {
                 let class = found.class.filter(|_| verdict != DriftVerdict::Same);
-                let classes = observation.prediction.as_ref().map(|(active, _)| &active.classes);
-                state.class = class.and_then(|class| classes?.get(class as usize).cloned());
+                let active = observation.prediction.as_ref().map(|(active, _)| active);
+                state.class = class.and_then(|class| Some(active?.class(class as usize)?.to_owned()));
                 (state.bursts, state.unknown) = (found.bursts as u64, found.unknown as u64);
                 (state.p, state.as_ever) = (found.p, found.as_ever);
             }
@@ -295,8 +295,9 @@ impl Watch {
 fn prediction(observation: &Observation, age: Duration) -> PredictionMessage {
     let given = observation.prediction.as_ref();
     let top = given.map_or_else(Vec::new, |(active, prediction)| {
+        let scored = active.classes.iter().zip(prediction.probabilities.iter().copied());
         let mut scored: Vec<(&String, f32)> =
-            active.classes.iter().zip(prediction.probabilities.iter().copied()).collect();
+            scored.filter_map(|(class, score)| Some((class.as_ref()?, score))).collect();
         scored.sort_by(|a, b| b.1.total_cmp(&a.1));
         let top = scored.into_iter().take(TOP);
         top.map(|(class, score)| TopClass { class: class.clone(), score }).collect()
@@ -305,8 +306,13 @@ fn prediction(observation: &Observation, age: Duration) -> PredictionMessage {
         schema: Schema1,
         ts: timestamp::rfc3339(observation.seen.wall_ms),
         frame: observation.seen.frame,
-        label: observation.class().map(str::to_owned),
-        score: given.map_or(0.0, |(_, p)| p.confidence),
+        label: given.map(|_| observation.class().map(str::to_owned)),
+        why: match (given, observation.class()) {
+            (None, _) => Some(NoLabel::NoHead),
+            (Some(_), None) => Some(NoLabel::Unknown),
+            (Some(_), Some(_)) => None,
+        },
+        score: given.map(|(_, p)| p.confidence),
         top,
         unknown: given.and_then(|(active, p)| active.head.reject.as_ref().map(|_| p.unknown)),
         head: given.map_or(0, |(active, _)| active.version),

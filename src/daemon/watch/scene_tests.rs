@@ -95,8 +95,13 @@ fn taught(frames: &[Shown], classes: &[usize]) -> ActiveHead {
     }
     let options = Options { bootstrap: 0, ..Options::default() };
     let round = train(&snapshot, &options, &Alone, &mut |_| ControlFlow::Continue(())).unwrap();
-    let names = classes.iter().map(|&class| CLASSES[class].to_owned()).collect();
-    ActiveHead { version: 1, head: Arc::new(round.head), classes: names }
+    let names = classes.iter().map(|&class| Some(CLASSES[class].to_owned())).collect();
+    ActiveHead {
+        version: 1,
+        head: Arc::new(round.head),
+        classes: names,
+        ids: (1..=classes.len() as i64).collect(),
+    }
 }
 
 fn pattern(shift: f64) -> Pattern {

@@ -21,7 +21,7 @@ def show(pattern):
 def predicted():
     """What the head says of a frame of now."""
     lines = [json.loads(line) for line in sh("timeout 3 graft --json watch", check=False).splitlines() if line[:1] == "{"]
-    said = [line["data"]["label"] for line in lines if line["type"] == "prediction"]
+    said = [line["data"].get("label") for line in lines if line["type"] == "prediction"]
     return said[-1] if said else None
 
 

@@ -103,6 +103,16 @@ impl<'a> Visit<'a> {
         (self.scene.appearance(frame), CLASSES[self.scene.truth(frame)])
     }
 
+    /// Sees that nothing is said of a frame before there is a head.
+    pub async fn without_head(&mut self) -> Result<()> {
+        self.heard = self.operator.now();
+        let prediction = self.prediction().await?;
+        if prediction.head != 0 || prediction.label.is_some() || !prediction.top.is_empty() {
+            bail!("frame {} has a label although nothing was taught", prediction.frame);
+        }
+        Ok(())
+    }
+
     /// Compares predictions of this head with the truth over some appearances.
     pub async fn watch(&mut self, appearances: usize, head: u64) -> Result<Score> {
         self.heard = self.operator.now();
@@ -121,7 +131,7 @@ impl<'a> Visit<'a> {
             if score.appearances() == appearances && !score.has(appearance) {
                 return Ok(score);
             }
-            score.count(appearance, truth, prediction.label.as_deref());
+            score.count(appearance, truth, prediction.class());
         }
     }
 

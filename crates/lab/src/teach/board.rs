@@ -5,7 +5,7 @@ use super::plan::{Act, Burst, Step};
 use super::set::Set;
 use super::truth::{Truth, truth};
 use graft::config::Settings;
-use graft::lab::{ActiveHead, Assignment, Finished, Opponent, run_round};
+use graft::lab::{ActiveHead, Assignment, ClassCount, Finished, Opponent, run_round};
 use graft_control::{
     Action, ClassTally, Control, Event, JobId, JobIds, Origin, RoundFailure, Verdict, Version, Wanted,
 };
@@ -142,6 +142,20 @@ impl<'a> Board<'a> {
 
     /// Samples that were touched.
     fn act(&mut self, act: &Act) -> usize {
+        let touched = self.touch(act);
+        let live = self.names.iter().enumerate().filter_map(|(class, name)| {
+            Some(ClassCount { id: id_of(class), name: name.clone()?, samples: 0, bursts: 0 })
+        });
+        let live: Vec<ClassCount> = live.collect();
+        if let Some(serving) = &mut self.serving
+            && let Some(renamed) = serving.head.renamed(&live)
+        {
+            serving.head = renamed;
+        }
+        touched
+    }
+
+    fn touch(&mut self, act: &Act) -> usize {
         let of_class = |samples: &[Sample], class: usize| samples.iter().filter(|s| s.label == class).count();
         match act {
             Act::Teach(burst) => self.teach(burst),
@@ -221,13 +235,14 @@ impl<'a> Board<'a> {
         let tally = |class: usize| {
             let own = || self.samples.iter().filter(|sample| sample.label == class);
             let bursts: BTreeSet<u64> = own().map(|sample| sample.burst).collect();
-            ClassTally { samples: own().count(), bursts: bursts.len() }
+            (own().count(), bursts.len())
         };
-        self.names
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| name.is_some())
-            .map(|(class, _)| tally(class))
+        let named = self.names.iter().enumerate().filter_map(|(class, name)| Some((class, name.clone()?)));
+        named
+            .map(|(class, name)| {
+                let (samples, bursts) = tally(class);
+                ClassTally { name, samples, bursts }
+            })
             .collect()
     }
 
@@ -272,11 +287,12 @@ impl<'a> Board<'a> {
 
     fn assignment(&self, choice: Choice) -> Assignment {
         let mut number = vec![0; self.names.len()];
-        let mut classes = Vec::new();
+        let (mut classes, mut class_ids) = (Vec::new(), Vec::new());
         for (at, name) in self.names.iter().enumerate() {
             if let Some(name) = name {
                 number[at] = classes.len() as u32;
                 classes.push(name.clone());
+                class_ids.push(id_of(at));
             }
         }
         let mut snapshot = Snapshot::new(self.set.width, classes.len());
@@ -295,6 +311,7 @@ impl<'a> Board<'a> {
             snapshot,
             ids: self.samples.iter().map(|sample| sample.id).collect(),
             classes,
+            class_ids,
             opponent,
             options: Options { choice, ..self.settings.learn.options() },
             threads: 1,
@@ -306,7 +323,8 @@ impl<'a> Board<'a> {
         let candidate = ActiveHead {
             version: self.version,
             head: Arc::new(finished.round.head),
-            classes: finished.classes.into(),
+            classes: finished.classes.into_iter().map(Some).collect(),
+            ids: finished.class_ids.into(),
         };
         if let Some(serving) = &self.serving {
             let better = self.truth_of(&candidate).accuracy - self.truth_of(&serving.head).accuracy;
@@ -340,4 +358,9 @@ impl<'a> Board<'a> {
         let found = first.iter().filter(|burst| self.wrong.contains(burst)).count();
         self.named = (!self.wrong.is_empty()).then_some((found, self.wrong.len()));
     }
+}
+
+/// The id that the store would give a class.
+fn id_of(class: usize) -> i64 {
+    class as i64 + 1
 }

@@ -80,8 +80,8 @@ impl Play {
             taught = teach(broker.port(), labels) => taught,
             reason = daemon.ended() => Err(anyhow::anyhow!("the daemon ended: {reason}")),
         };
-        let teacher = taught.with_context(|| format!("the daemon's log ends:\n{}", daemon.last_words()))?;
-        daemon.stop().await;
+        let teacher = taught.with_context(|| format!("the daemon's log ends:\n{}", daemon.log_tail()))?;
+        daemon.stop();
         Ok(teacher.row(self))
     }
 
@@ -231,9 +231,9 @@ impl Score {
             return false;
         }
         let of = self.classes.entry(labels[row].clone()).or_default();
-        of.0 += u32::from(said.label.as_ref() == Some(&labels[row]));
+        of.0 += u32::from(said.label.as_ref() == Some(&Some(labels[row].clone())));
         of.1 += 1;
-        self.shown += u32::from(said.label.is_some());
+        self.shown += u32::from(matches!(said.label, Some(Some(_))));
         false
     }
 }

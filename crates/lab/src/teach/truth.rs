@@ -32,8 +32,8 @@ pub fn truth(
     for row in rows {
         let Some(class) = set.picture(*row).class else { continue };
         let Some(name) = &names[class] else { continue };
-        let said = head.head.predict(set.row(*row));
-        right[class].0 += f64::from(u8::from(head.classes.get(said.class) == Some(name)));
+        let said = head.predict(set.row(*row));
+        right[class].0 += f64::from(u8::from(head.class(said.class) == Some(name)));
         right[class].1 += 1.0;
         shown += f64::from(u8::from(said.confidence >= threshold && !said.is_unknown()));
         all += 1.0;
@@ -90,7 +90,12 @@ mod tests {
             reject: None,
         };
         let classes = ["a", "b"].map(str::to_owned);
-        let head = ActiveHead { version: 1, head: Arc::new(head), classes: classes.to_vec().into() };
+        let head = ActiveHead {
+            version: 1,
+            head: Arc::new(head),
+            classes: classes.clone().map(Some).into(),
+            ids: [1, 2].into(),
+        };
         let names = classes.map(Some);
         let rows = [0, 1, 2, 3];
         // Class a is always right, class b half the time.

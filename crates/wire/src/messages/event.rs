@@ -31,7 +31,8 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventType {
-    /// A capture ended; `data` has class, burst, kept and skipped.
+    /// A capture ended; `data` has class, burst, frames kept and near-copies skipped, the seconds that they stand for, and
+    /// `waiting_for` as the state has it.
     Captured,
     /// A frame or sample got, changed or lost its class.
     Labelled,

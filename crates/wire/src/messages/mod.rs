@@ -18,7 +18,7 @@ pub use device::{API, CameraFacts, Info, Limits};
 pub use event::{Event, EventType};
 pub use findings::{AdviceState, CameraFault, CurveState, DriftState, DriftVerdict, NextStep};
 pub use job::{JobMessage, JobStatus, JobStep};
-pub use prediction::{PredictionMessage, TopClass};
+pub use prediction::{NoLabel, PredictionMessage, TopClass};
 pub use schema::Schema1;
 pub use state::{Adaptation, Clock, DatasetState, HeadState, Phase, Reason, RunMode, State, WantedMode};
 pub use stats::{Percentiles, Stats};

@@ -1,7 +1,7 @@
 //! `prediction`: what one frame looks like to the head.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Schema1;
 
@@ -16,11 +16,16 @@ pub struct PredictionMessage {
     pub ts: String,
     /// The frame, as the `label` command names it.
     pub frame: u64,
-    /// The class; `null` for a frame like no class, and before there is a head.
-    pub label: Option<String>,
-    /// Calibrated probability of the most likely class, 0 to 1, also when `label` is `null`.
+    /// The class; `null` for a frame like no class; absent before there is a head. `why` tells which.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "even_null")]
+    pub label: Option<Option<String>>,
+    /// Why there is no class: `no_head`: nothing was taught yet. `unknown`: the frame is like no class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<NoLabel>,
+    /// Calibrated probability of the most likely class, 0 to 1, also when `label` is `null`; absent before there is a head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
-    pub score: f32,
+    pub score: Option<f32>,
     /// The most likely classes, best first.
     #[serde(default)]
     pub top: Vec<TopClass>,
@@ -41,6 +46,28 @@ pub struct PredictionMessage {
     /// The file the frame was read from, where the camera is a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+impl PredictionMessage {
+    /// The class, if the head names one.
+    pub fn class(&self) -> Option<&str> {
+        self.label.as_ref()?.as_deref()
+    }
+}
+
+/// Why a prediction has no class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoLabel {
+    /// No head was trained yet.
+    NoHead,
+    /// The frame is like no class.
+    Unknown,
+}
+
+/// A field that is there is `Some`, also where it is `null`.
+fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// One of the most likely classes.

@@ -32,7 +32,7 @@ pub struct State {
     pub reasons: Vec<Reason>,
     /// How far adaptation is.
     pub adaptation: Adaptation,
-    /// The active head; `null` before there is one.
+    /// The active head; `null`: no head yet.
     pub head: Option<HeadState>,
     /// The backbone; `null` while none could be loaded.
     pub backbone: Option<BackboneRef>,
@@ -117,9 +117,10 @@ pub struct Adaptation {
     pub phase: Phase,
     /// Samples since the last round.
     pub new_samples: u64,
-    /// Samples that start the next round.
+    /// Samples that start the next round. Before the first head any do.
     pub needed: u64,
-    /// What is missing before a round can start by itself, for people; absent when nothing is.
+    /// What keeps a round from starting by itself, and what to do about it: one sentence for people. Absent while one
+    /// starts. Replies to `label` and `capture` and the event `captured` have it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
 }

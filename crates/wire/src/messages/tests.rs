@@ -11,13 +11,14 @@ fn the_schema_mark_is_one_and_nothing_else() {
 }
 
 #[test]
-fn a_prediction_says_null_for_no_label() {
+fn a_prediction_says_null_for_an_unknown_frame_and_nothing_before_the_first_head() {
     let message = PredictionMessage {
         schema: Schema1,
         ts: "2026-03-01T12:00:00.000Z".into(),
         frame: 812,
-        label: None,
-        score: 0.5,
+        label: Some(None),
+        why: Some(NoLabel::Unknown),
+        score: Some(0.5),
         top: vec![TopClass { class: "ok".into(), score: 0.5 }],
         unknown: Some(1.25),
         head: 3,
@@ -29,9 +30,22 @@ fn a_prediction_says_null_for_no_label() {
     let value: Value = serde_json::from_str(&to_json(&message)).unwrap();
     assert_eq!(
         value,
-        json!({"schema": 1, "ts": "2026-03-01T12:00:00.000Z", "frame": 812, "label": null, "score": 0.5,
+        json!({"schema": 1, "ts": "2026-03-01T12:00:00.000Z", "frame": 812, "label": null, "why": "unknown", "score": 0.5,
                "top": [{"class": "ok", "score": 0.5}], "unknown": 1.25, "head": 3})
     );
+    assert_eq!(serde_json::from_value::<PredictionMessage>(value).unwrap(), message);
+    let message = PredictionMessage {
+        label: None,
+        why: Some(NoLabel::NoHead),
+        score: None,
+        top: Vec::new(),
+        unknown: None,
+        head: 0,
+        ..message
+    };
+    let value = serde_json::to_value(&message).unwrap();
+    let named = ["label", "score"].into_iter().filter(|name| value.get(name).is_some());
+    assert_eq!((named.count(), &value["why"]), (0, &json!("no_head")));
     assert_eq!(serde_json::from_value::<PredictionMessage>(value).unwrap(), message);
 }
 

@@ -79,7 +79,7 @@ impl Topic {
         "label",
         Payload::Text,
         "The agreed class as plain text, on change only: three frames in a row (setting `predict.vote`) have \
-         to say the same with enough confidence. `none` while there is no agreed class: before the first one, and \
+         to say the same with enough confidence. `none` while there is no agreed class: before the first head (`head` of `state` is `null` then) and \
          while the camera is lost (`reasons` of `state` has `camera_lost` then).",
     );
     /// What one frame looks like.

@@ -1,0 +1,84 @@
+use super::super::tests::{comparison, report};
+use super::*;
+use graft_learn::ClassDifference;
+
+#[test]
+fn the_gate() {
+    let names = ["a".to_owned(), "b".to_owned()];
+    let gate = GatePolicy::default();
+    let loss = |class, bursts, difference| ClassDifference { class, bursts, difference };
+    let verdict = |accuracy, c: Option<Comparison>, pinned| {
+        let verdict = judge(&gate, &report(accuracy), c.as_ref(), &names, pinned);
+        format!("{} {}", if verdict.promotes() { "promote:" } else { "reject:" }, verdict.reason())
+    };
+    for (got, expected) in [
+        (verdict(f64::NAN, None, false), "reject: its held-out accuracy is not a number"),
+        (verdict(0.9, Some(comparison(0.3, vec![])), true), "reject: the active head is pinned"),
+        (
+            verdict(0.9, Some(comparison(-0.01, vec![])), false),
+            "promote: -1.0 points against the active head on held-out bursts",
+        ),
+        (
+            verdict(0.9, Some(comparison(f64::NAN, vec![])), false),
+            "reject: NaN points against the active head on held-out bursts (at most 1.0 may be lost)",
+        ),
+        (
+            verdict(0.9, Some(comparison(0.02, vec![loss(0, 9, 0.3), loss(1, 5, -0.2)])), false),
+            "reject: class b loses 20.0 points on 5 held-out bursts (at most 10.0 may be lost)",
+        ),
+        (
+            verdict(0.9, Some(comparison(0.02, vec![loss(1, 4, -0.2)])), false),
+            "promote: +2.0 points against the active head on held-out bursts",
+        ),
+    ] {
+        assert_eq!(got, expected);
+    }
+}
+
+/// Recalls and bursts of each class, and what the gate says of such a first head.
+#[test]
+fn a_first_head_is_refused_on_evidence_alone() {
+    let say = |classes: &[(f64, usize)]| {
+        let mut report = report(classes[0].0);
+        report.recall = classes.iter().map(|(recall, _)| Some(*recall)).collect();
+        report.class_bursts = classes.iter().map(|(_, bursts)| *bursts).collect();
+        report.class_samples = vec![3; classes.len()];
+        // Always saying the largest class would be right this often.
+        report.majority = 0.925;
+        let names: Vec<String> =
+            ["a", "b", "c"].iter().take(classes.len()).map(ToString::to_string).collect();
+        let verdict = judge(&GatePolicy::default(), &report, None, &names, false);
+        assert_eq!(is_judged(&report), classes.iter().filter(|(_, bursts)| *bursts > 1).count() > 1);
+        format!("{} {}", if verdict.promotes() { "promote:" } else { "reject:" }, verdict.reason())
+    };
+    for (classes, expected) in [
+        (
+            &[(0.9, 6), (0.99, 6)][..],
+            "promote: first head: 94.5 % balanced accuracy on held-out bursts against chance (50.0 %)",
+        ),
+        (
+            &[(1.0, 6), (0.0, 6)],
+            "reject: 50.0 % balanced accuracy on held-out bursts is no better than chance (50.0 %)",
+        ),
+        (
+            &[(0.0, 2), (0.0, 2)],
+            "promote: first head: 0.0 % balanced accuracy on held-out bursts is not above chance (50.0 %), from too \
+             few bursts to tell: capture more",
+        ),
+        (
+            &[(0.0, 1), (0.0, 1)],
+            "promote: first head, which could not be judged: capture a second burst of a, b",
+        ),
+        (
+            &[(1.0, 9), (0.0, 1)],
+            "promote: first head, which could not be judged: capture a second burst of b",
+        ),
+        (
+            &[(0.9, 2), (0.9, 2), (0.0, 1)],
+            "promote: first head: 90.0 % balanced accuracy on held-out bursts against chance (33.3 %); not judged, \
+             for want of a second burst: c",
+        ),
+    ] {
+        assert_eq!(say(classes), expected);
+    }
+}
