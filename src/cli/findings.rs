@@ -18,8 +18,11 @@ pub(super) fn advice(advice: &AdviceState) -> String {
         0 => String::new(),
         n => format!("; {n} suspect labels, see `graft dataset suspects`"),
     };
-    let (reached, target) = (percent(advice.accuracy.value), percent(advice.target));
-    format!("{next}: {reached} on held-out bursts, {target} wanted{doubled}{suspects}")
+    let reached = match &advice.accuracy {
+        Some(accuracy) => format!("{} on held-out bursts", percent(accuracy.value)),
+        None => "too few bursts to tell an accuracy".to_owned(),
+    };
+    format!("{next}: {reached}, {} wanted{doubled}{suspects}", percent(advice.target))
 }
 
 /// One line: what has become of the scene.

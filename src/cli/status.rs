@@ -90,7 +90,8 @@ fn head(state: &State) -> String {
     let accuracy = |i: &Interval| {
         format!(", {} ({} to {}) on held-out bursts", percent(i.value), percent(i.low), percent(i.high))
     };
-    let accuracy = head.accuracy.as_ref().map_or(", not judged yet".to_owned(), accuracy);
+    let missing = head.missing.as_ref().map_or(String::new(), |missing| format!(": {missing}"));
+    let accuracy = head.accuracy.as_ref().map_or(format!(", not judged yet{missing}"), accuracy);
     let pinned = if head.pinned { ", pinned" } else { "" };
     format!("{} {}{accuracy}{pinned}", head.version, head.method)
 }

@@ -62,6 +62,13 @@ pub(super) fn figures(job: &JobMessage) -> String {
         row("largest class alone", "-".to_owned(), vec![share("/majority"), String::new()]),
     ];
     let mut text = table(&["held-out bursts", "before", "after", "95 %"], rows);
+    if let Some(missing) = metrics.get("missing").and_then(Value::as_str) {
+        text.push_str(&format!("\nnot enough evidence for an accuracy: {missing}\n"));
+    }
+    if let Some(left_out @ 1..) = metrics.get("left_out").and_then(Value::as_u64) {
+        let which = "samples were not judged: their labels are surely wrong, see `graft dataset suspects`";
+        text.push_str(&format!("\n{left_out} {which}\n"));
+    }
     if let Some(classes) = metrics.get("classes").and_then(Value::as_object) {
         text.push('\n');
         text.push_str(&per_class(classes));

@@ -82,3 +82,24 @@ fn a_first_head_is_refused_on_evidence_alone() {
         assert_eq!(say(classes), expected);
     }
 }
+
+#[test]
+fn a_figure_without_evidence_says_what_is_missing() {
+    let names = ["full".to_owned(), "empty".to_owned()];
+    let with = |evidence, bursts: [usize; 2]| {
+        let mut report = report(0.8);
+        report.recall = vec![Some(0.8); 2];
+        report.class_bursts = bursts.to_vec();
+        report.class_samples = vec![4, 4];
+        (report.accuracy.low, report.accuracy.high) = (0.46, 0.97);
+        missing(&Report { evidence, ..report }, &names)
+    };
+    assert_eq!(with(Evidence::Enough, [9, 9]), None);
+    let second = with(Evidence::OneBurst(vec![1]), [3, 1]);
+    assert_eq!(second.as_deref(), Some("capture a second burst of empty"));
+    let both = with(Evidence::OneBurst(vec![0, 1]), [1, 1]);
+    assert_eq!(both.as_deref(), Some("capture a second burst of full, empty"));
+    let more = with(Evidence::Wide, [3, 3]);
+    let said = "capture more bursts: so far the accuracy is only known to lie between 46 % and 97 %";
+    assert_eq!(more.as_deref(), Some(said));
+}

@@ -30,7 +30,7 @@ mod tests;
 mod wall;
 
 pub use budget::{Band, BudgetPolicy, Share, Writes};
-pub use gate::{GatePolicy, Verdict, is_judged, judge};
+pub use gate::{GatePolicy, Verdict, is_judged, judge, missing};
 pub use machine::Control;
 pub use readiness::{Readiness, WaitsFor};
 

@@ -7,7 +7,7 @@
 //! 2020; Galanti, György & Hutter 2022), and leaves others to be told apart by directions that have to be fitted.
 
 use super::calibration::largest;
-use super::evaluation::{Estimate, Report};
+use super::evaluation::{Estimate, Evidence, Report};
 use super::imprint;
 use super::problem::Problem;
 use super::softmax;
@@ -64,6 +64,8 @@ pub(crate) fn advise(report: &Report, doubled: Option<Estimate>, similarity: f64
     };
     let next = if (0..report.recall.len()).any(short) {
         Next::MoreLabels(neediest(report, short))
+    } else if report.evidence != Evidence::Enough {
+        Next::MoreLabels(neediest(report, |class| report.class_samples[class] > 0))
     } else if report.accuracy.value >= target {
         Next::HeadIsEnough
     } else {
@@ -116,7 +118,6 @@ pub(crate) fn similarity(problem: &Problem, balanced: f64) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::evaluation::Evidence;
     use super::*;
 
     fn exactly(value: f64) -> Estimate {

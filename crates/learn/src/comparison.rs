@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::evaluation::{Estimate, percentiles};
+use super::evaluation::{Estimate, grown, percentiles};
 
 /// How a candidate compares with the active head on the same samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,27 +28,46 @@ pub struct ClassDifference {
     pub difference: f64,
 }
 
-/// Compares two heads by their predictions on the same samples; a prediction outside the class list (such as
-/// `u32::MAX` for a class the other head does not know) counts as wrong. Slices of different lengths are compared
-/// over the shortest.
+/// What two heads said of the same samples; slices of different lengths are compared over the shortest.
+#[derive(Clone, Copy, Debug)]
+pub struct Pairs<'a> {
+    /// `[samples]`
+    pub labels: &'a [u32],
+    /// `[samples]`
+    pub bursts: &'a [u64],
+    /// By heads of the candidate's folds. A class outside the list (such as `u32::MAX` for one that the other head does not
+    /// know) is wrong.
+    pub candidate: &'a [u32],
+    /// By the active head, or by those of its folds for samples that it was trained on.
+    pub active: &'a [u32],
+    /// Whether the active head itself said so. The heads of the candidate's folds saw a part of its bursts only, so there
+    /// the candidate is expected to do better than they did.
+    pub itself: &'a [bool],
+    /// That part, see [`super::Round::part`].
+    pub part: f64,
+    /// Classes of the list.
+    pub classes: usize,
+}
+
+/// Compares two heads by their predictions on the same samples.
 ///
 /// Few bursts: where fewer than five bursts differ at all, the interval is widened to what five bursts of
 /// `±1/bursts` would give, so that "no difference seen" on three bursts is not read as "no difference".
-pub fn compare(
-    labels: &[u32],
-    bursts: &[u64],
-    candidate: &[u32],
-    active: &[u32],
-    classes: usize,
-    bootstrap: usize,
-    seed: u64,
-) -> Comparison {
-    let samples = labels.len().min(bursts.len()).min(candidate.len()).min(active.len());
+pub fn compare(pairs: &Pairs, bootstrap: usize, seed: u64) -> Comparison {
+    let Pairs { labels, bursts, candidate, active, itself, classes, .. } = *pairs;
+    let samples = labels.len().min(bursts.len()).min(candidate.len()).min(active.len()).min(itself.len());
+    let wrong = |said: u32, at: usize| f64::from(u8::from(said != labels[at]));
+    let (mut errors, mut all) = (0.0, 0.0);
+    for at in (0..samples).filter(|&at| itself[at]) {
+        errors += wrong(candidate[at], at);
+        all += 1.0;
+    }
+    let error = errors / f64::max(all, 1.0);
+    let rest = if error > 0.0 { grown(error, pairs.part, classes) / error } else { 1.0 };
     let mut of_burst: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
     let mut of_class: BTreeMap<u32, (f64, f64, Vec<u64>)> = BTreeMap::new();
     for i in 0..samples {
-        let right = |said: u32| f64::from(u8::from(said == labels[i]));
-        let gain = right(candidate[i]) - right(active[i]);
+        let gain = wrong(active[i], i) - wrong(candidate[i], i) * if itself[i] { rest } else { 1.0 };
         let burst = of_burst.entry(bursts[i]).or_default();
         burst.0 += gain;
         burst.1 += 1.0;

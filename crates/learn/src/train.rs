@@ -35,6 +35,11 @@ pub struct Round {
     pub held_out: Vec<HeldOut>,
     /// Labels that the other bursts speak against, worst first.
     pub suspects: Vec<Suspect>,
+    /// Whether a label is so surely wrong that figures and comparisons are truer without the sample, per sample of the
+    /// snapshot.
+    pub mislabelled: Vec<bool>,
+    /// Part of the bursts of a class that a head of the folds was trained on, 0…1.
+    pub part: f64,
     /// Accuracy of ridge against the number of bursts, rising; empty for imprint alone.
     pub curve: Vec<CurvePoint>,
     /// What would help most.
@@ -199,6 +204,8 @@ fn conclude(
     let similarity = advice::similarity(problem, report.balanced_accuracy.value);
     Ok(Round {
         suspects: suspects(&snapshot.labels, &snapshot.bursts, &chosen),
+        mislabelled: wrong,
+        part: problem.part(),
         curve: curve.unwrap_or_default(),
         advice: advice::advise(&report, doubled, similarity, options.target),
         method: trained[best].method,

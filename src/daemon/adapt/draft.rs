@@ -223,6 +223,7 @@ pub fn load(stored: &Stored, here: &Provenance) -> Result<(ActiveHead, HeadState
         classes: active.names(),
         accuracy: metric("accuracy"),
         balanced_accuracy: metric("balanced_accuracy"),
+        missing: meta.metrics.get("missing").and_then(Value::as_str).map(str::to_owned),
         samples: count("samples"),
         bursts: count("bursts"),
         pinned: false,

@@ -2,7 +2,7 @@
 
 use super::trainer::Finished;
 use crate::daemon::kept::{Findings, Suspect};
-use graft_control::is_judged;
+use graft_control::{is_judged, missing};
 use graft_learn::{Estimate, Next};
 use graft_wire::messages::{AdviceState, CurveState, Interval, NextStep};
 use graft_wire::timestamp;
@@ -38,11 +38,12 @@ pub fn of(finished: &Finished, now_ms: i64) -> Findings {
         })
     });
     let mut suspects: Vec<Suspect> = suspects.collect();
+    let told = missing(&round.report, classes).is_none();
     let advice = is_judged(&round.report).then(|| AdviceState {
         next,
         classes: named.iter().filter_map(|&class| name(class)).collect(),
         target: advice.target,
-        accuracy: interval(&round.report.accuracy),
+        accuracy: told.then(|| interval(&round.report.accuracy)),
         doubled: advice.doubled.as_ref().map(interval),
         similarity: advice.similarity,
         curve: round.curve.iter().map(point).collect(),

@@ -12,7 +12,7 @@ use crate::daemon::frames::ActiveHead;
 use crate::daemon::kept::{Fact, Findings};
 use crate::daemon::provenance::Provenance;
 use crate::daemon::store_thread::StoreTask;
-use graft_control::{Event, JobId, Origin, RoundFailure, Verdict, is_judged};
+use graft_control::{Event, JobId, Origin, RoundFailure, Verdict, missing};
 use graft_learn::{Choice, Estimate, LearnError, Options, Report};
 use graft_wire::messages::EventType;
 use graft_wire::{Code, Error};
@@ -199,10 +199,10 @@ fn interval(estimate: &Estimate) -> Value {
     json!({"value": estimate.value, "low": estimate.low, "high": estimate.high})
 }
 
-/// Without two classes that can be judged there is no accuracy: a figure would say how the head does that was never taught
-/// one of them.
+/// A figure without evidence is not told: `missing` says what would make it one.
 fn figures(report: &Report, classes: &[String]) -> Map<String, Value> {
-    let judged = |value: &Estimate| is_judged(report).then(|| interval(value));
+    let missing = missing(report, classes);
+    let judged = |value: &Estimate| missing.is_none().then(|| interval(value));
     let per_class: Map<String, Value> = classes
         .iter()
         .enumerate()
@@ -218,7 +218,9 @@ fn figures(report: &Report, classes: &[String]) -> Map<String, Value> {
     let mut map = Map::new();
     map.insert("accuracy".into(), judged(&report.accuracy).into());
     map.insert("balanced_accuracy".into(), judged(&report.balanced_accuracy).into());
-    map.insert("ece".into(), is_judged(report).then_some(report.ece).into());
+    map.insert("ece".into(), missing.is_none().then_some(report.ece).into());
+    map.insert("missing".into(), missing.clone().into());
+    map.insert("left_out".into(), report.left_out.into());
     map.insert("majority".into(), report.majority.into());
     map.insert("samples".into(), report.samples.into());
     map.insert("bursts".into(), report.bursts.into());

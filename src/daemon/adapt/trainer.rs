@@ -4,7 +4,7 @@
 use crate::daemon::cancel::Cancel;
 use crate::daemon::frames::ActiveHead;
 use graft_control::{JobId, RoundOutcome, Share};
-use graft_learn::{self as learn, Comparison, LearnError, Options, Progress, Round, Snapshot};
+use graft_learn::{self as learn, Comparison, LearnError, Options, Pairs, Progress, Round, Snapshot};
 use graft_simd::{ThreadPool, Waiting};
 use graft_store::{HeldOut, Labelled};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -138,8 +138,10 @@ fn compare(assignment: &Assignment, round: &Round, opponent: &Opponent) -> Compa
         }
     };
     let mut row = vec![0.0f32; seen.width];
-    let mut active_class = |id: i64| -> Option<u32> {
-        let name = match opponent.held_out.get(&id) {
+    // Its class, and whether the head itself says so.
+    let mut active_class = |id: i64| -> Option<(u32, bool)> {
+        let folds = opponent.held_out.get(&id);
+        let name = match folds {
             Some(name) => Some(name.as_str()),
             None => {
                 for (to, from) in row.iter_mut().zip(seen.row(*rows.get(&id)?)) {
@@ -149,31 +151,34 @@ fn compare(assignment: &Assignment, round: &Round, opponent: &Opponent) -> Compa
             }
         };
         // A class that no longer exists is never right.
-        Some(name.and_then(|n| of_class.get(n)).copied().unwrap_or(u32::MAX))
+        Some((name.and_then(|n| of_class.get(n)).copied().unwrap_or(u32::MAX), folds.is_none()))
     };
-    let (mut labels, mut bursts, mut candidate, mut by_active) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut labels, mut bursts, mut candidate) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut by_active, mut itself) = (Vec::new(), Vec::new());
     for (at, id) in assignment.ids.iter().enumerate() {
         let burst = snapshot.bursts[at];
-        // What only one of them can see is no comparison either.
+        // What only one of them can see is no comparison either, nor is a label that is surely wrong.
         if !opponent.taught.contains(&burst)
-            && let Some(class) = active_class(*id)
+            && !round.mislabelled.get(at).copied().unwrap_or_default()
+            && let Some((class, said_itself)) = active_class(*id)
         {
             labels.push(snapshot.labels[at]);
             bursts.push(burst);
             candidate.push(round.held_out[at].predicted);
             by_active.push(class);
+            itself.push(said_itself);
         }
     }
-    learn::compare(
-        &labels,
-        &bursts,
-        &candidate,
-        &by_active,
-        snapshot.classes,
-        assignment.options.bootstrap,
-        assignment.options.seed,
-    )
+    let pairs = Pairs {
+        labels: &labels,
+        bursts: &bursts,
+        candidate: &candidate,
+        active: &by_active,
+        itself: &itself,
+        part: round.part,
+        classes: snapshot.classes,
+    };
+    learn::compare(&pairs, assignment.options.bootstrap, assignment.options.seed)
 }
 
 /// A round's pace: a sign of life at every step, and rests where predictions need the processor.

@@ -213,13 +213,17 @@ impl<'a> Visit<'a> {
             job.metrics.get("train_ms").unwrap_or(&Value::Null),
             job.metrics.get("method").and_then(Value::as_str).unwrap_or("?"),
         ));
-        self.output.say(&format!(
-            "   held-out bursts: {:.0} % right (95 % interval {:.0} to {:.0}), always saying the largest class: {:.0} %",
-            figure("accuracy", "value"),
-            figure("accuracy", "low"),
-            figure("accuracy", "high"),
-            job.metrics.get("majority").and_then(Value::as_f64).unwrap_or(f64::NAN) * 100.0,
-        ));
+        self.output.say(&match job.metrics.get("missing").and_then(Value::as_str) {
+            Some(missing) => format!("   held-out bursts: not enough evidence yet: {missing}"),
+            None => format!(
+                "   held-out bursts: {:.0} % right (95 % interval {:.0} to {:.0}), \
+                 always saying the largest class: {:.0} %",
+                figure("accuracy", "value"),
+                figure("accuracy", "low"),
+                figure("accuracy", "high"),
+                job.metrics.get("majority").and_then(Value::as_f64).unwrap_or(f64::NAN) * 100.0,
+            ),
+        });
         let reason = job.result.get("reason").and_then(Value::as_str).unwrap_or("");
         ensure!(
             job.result.get("promoted") == Some(&Value::Bool(true)),

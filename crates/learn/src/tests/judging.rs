@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Recipe, clusters, round};
 use crate::calibration::Scored;
 use crate::evaluation::{Judged, report, wilson};
-use crate::{Head, Options, Snapshot, compare, evaluate};
+use crate::{Head, Options, Pairs, Snapshot, compare, evaluate};
 
 fn judged<'a>(
     labels: &'a [u32],
@@ -69,18 +69,31 @@ fn a_comparison_is_paired_by_bursts() {
     };
     let active = wrong_in(&[0, 1, 2, 3, 4, 5, 12]);
     let candidate = wrong_in(&[0, 13]);
-    let found = compare(&labels, &bursts, &candidate, &active, 2, 500, 1);
+    let pairs = Pairs {
+        labels: &labels,
+        bursts: &bursts,
+        candidate: &candidate,
+        active: &active,
+        itself: &[false; 100],
+        part: 0.8,
+        classes: 2,
+    };
+    let found = compare(&pairs, 500, 1);
     assert_eq!((found.samples, found.bursts), (100, 20));
     assert!((found.difference.value - 0.25).abs() < 1e-12);
     assert!(found.difference.low >= 0.0 && found.difference.high <= 0.5, "{:?}", found.difference);
     assert_eq!(found.classes.len(), 2);
     assert_eq!((found.classes[0].class, found.classes[0].bursts), (0, 10));
     assert!((found.classes[0].difference - 0.5).abs() < 1e-12 && found.classes[1].difference.abs() < 1e-12);
-    let same =
-        compare(&labels[..15], &bursts[..15], &candidate[..15], &candidate[..15], 2, 500, 1).difference;
+    let few = Pairs { labels: &labels[..15], active: &candidate, ..pairs };
+    let same = compare(&few, 500, 1).difference;
     assert!(same.value == 0.0 && same.low < -0.1 && same.high > 0.1, "three bursts prove little: {same:?}");
-    let nothing = compare(&[], &[], &[], &[], 2, 500, 1).difference;
+    let nothing = compare(&Pairs { labels: &[], ..pairs }, 500, 1).difference;
     assert_eq!((nothing.value, nothing.low, nothing.high), (0.0, -1.0, 1.0));
+    // Where the active head had all of its samples and the candidate's folds had four fifths, a tenth of their errors goes.
+    let whole = Pairs { itself: &[true; 100], ..pairs };
+    let expected = 0.25 + 0.1 * (1.0 - 0.8f64.sqrt());
+    assert!((compare(&whole, 500, 1).difference.value - expected).abs() < 1e-6);
 }
 
 #[test]

@@ -16,8 +16,9 @@ pub struct AdviceState {
     /// The accuracy that is wanted.
     #[schemars(range(min = 0, max = 1))]
     pub target: f64,
-    /// The accuracy of the round's head on bursts it never saw.
-    pub accuracy: Interval,
+    /// The accuracy of the round's head on bursts it never saw; absent where there is not enough evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Interval>,
     /// What that would be with twice the bursts; absent where no learning curve could be measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubled: Option<Interval>,

@@ -157,6 +157,9 @@ pub struct HeadState {
     /// Mean of the recalls of the classes, measured alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balanced_accuracy: Option<Interval>,
+    /// What is missing for figures that say anything, with the remedy; absent where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// Samples it was trained on.
     pub samples: u64,
     /// Bursts they came from.
