@@ -1,10 +1,9 @@
 //! `graft host`: the side of offload that has the GPU.
 
 use super::output::{Output, table};
-use super::{Common, Usage};
-use anyhow::{Context, Result};
+use super::{Common, Usage, files};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-use graft_base::whole_file;
 use graft_host::{self as host, Settings, Status};
 use graft_wire::Manifest;
 use serde_json::json;
@@ -98,20 +97,17 @@ pub fn run(command: &HostCommand, common: &Common) -> Result<()> {
 }
 
 fn merge(args: &MergeArgs, settings: &Settings, output: Output) -> Result<()> {
-    let mut files = Vec::with_capacity(args.files.len());
+    let mut sums = Vec::with_capacity(args.files.len());
     for path in &args.files {
-        let bytes = super::files::read(path, graft_wire::statistics_file::MAX_BYTES as u64)?;
-        files.push((path.display().to_string(), bytes));
+        let bytes = files::read(path, graft_wire::statistics_file::MAX_BYTES as u64)?;
+        sums.push((path.display().to_string(), bytes));
     }
-    let head = host::merge(&files, args.lambda, &settings.id)?;
+    let head = host::merge(&sums, args.lambda, &settings.id)?;
     let bytes = head.encode()?;
     let manifest = Manifest::signed(&bytes, None, &host::key(&settings.dir)?)?;
     let beside = args.out.with_extension("json");
-    let write = |path: &Path, bytes: &[u8]| {
-        whole_file::write(path, bytes, 0o644).with_context(|| format!("{} cannot be written", path.display()))
-    };
-    write(&args.out, &bytes)?;
-    write(&beside, manifest.to_json().as_bytes())?;
+    files::write(&args.out, &bytes)?;
+    files::write(&beside, manifest.to_json().as_bytes())?;
     output.show(&json!({"head": args.out, "manifest": beside, "metrics": head.meta.metrics}), |_| {
         format!("{} and its manifest {}", args.out.display(), beside.display())
     })

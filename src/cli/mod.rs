@@ -115,7 +115,7 @@ enum Command {
 }
 
 impl Common {
-    /// How this call speaks.
+    /// The form of this call's output.
     fn output(&self) -> Output {
         Output { json: self.json, quiet: self.quiet }
     }

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
-/// How a command speaks.
+/// Where a command writes its output, and in which form.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output {
     /// JSON on stdout instead of text.

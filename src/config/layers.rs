@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Where to read a configuration from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// `--config FILE`: must exist. `None`: /etc/graft/config.toml, if it is there.
     pub file: Option<PathBuf>,

@@ -5,8 +5,8 @@ use super::places::Surroundings;
 use super::problem::{ConfigError, Problem};
 use super::rules::rules;
 use super::runtime;
-use super::settings::{Mqtt, Settings};
-use serde::de::DeserializeOwned;
+use super::settings::Settings;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -130,58 +130,28 @@ fn together(settings: &Settings, problems: &mut Vec<Problem>) {
 }
 
 fn settings(effective: &Effective, sources: &Sources) -> Result<Settings, Vec<Problem>> {
-    let mut sections = sections(effective);
-    let mut problems = Vec::new();
-    let mut mqtt = sections.remove("mqtt").unwrap_or_default();
-    let base = mqtt.remove("base").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-    let home_assistant = mqtt.remove("home_assistant").and_then(|v| v.as_str().map(str::to_owned));
-    let session = section("mqtt", mqtt, &mut problems);
-    let mut part = |name: &str| sections.remove(name).unwrap_or_default();
-    let (device, camera, backbone) = (part("device"), part("camera"), part("backbone"));
-    let (capture, learn, gate, predict) = (part("capture"), part("learn"), part("gate"), part("predict"));
-    let (offload, store, socket, log) = (part("offload"), part("store"), part("socket"), part("log"));
-    let (budget, gpio, metrics) = (part("budget"), part("gpio"), part("metrics"));
-    let settings = (|| {
-        Some(Settings {
-            device: section("device", device, &mut problems)?,
-            camera: section("camera", camera, &mut problems)?,
-            backbone: section("backbone", backbone, &mut problems)?,
-            capture: section("capture", capture, &mut problems)?,
-            learn: section("learn", learn, &mut problems)?,
-            gate: section("gate", gate, &mut problems)?,
-            budget: section("budget", budget, &mut problems)?,
-            predict: section("predict", predict, &mut problems)?,
-            offload: section("offload", offload, &mut problems)?,
-            store: section("store", store, &mut problems)?,
-            mqtt: Mqtt { base, home_assistant, session: session? },
-            socket: section("socket", socket, &mut problems)?,
-            gpio: section("gpio", gpio, &mut problems)?,
-            metrics: section("metrics", metrics, &mut problems)?,
-            log: section("log", log, &mut problems)?,
-            sources: sources.clone(),
-            effective: effective.clone(),
-        })
-    })();
-    settings.ok_or(problems)
+    let read: Result<Settings, _> = Value::Table(sections(effective)).try_into();
+    let settings = read.map_err(|error| {
+        vec![Problem { place: "the configuration".to_owned(), text: error.to_string().trim().to_owned() }]
+    })?;
+    Ok(Settings { sources: sources.clone(), effective: effective.clone(), ..settings })
 }
 
-/// The admitted values by section, keys without a value left out.
-fn sections(effective: &Effective) -> std::collections::BTreeMap<String, Table> {
-    let mut sections: std::collections::BTreeMap<String, Table> = std::collections::BTreeMap::new();
+/// The admitted values as a table of sections, keys without a value left out.
+fn sections(effective: &Effective) -> Table {
+    let mut sections: BTreeMap<&str, Table> = BTreeMap::new();
     for (key, entry) in &effective.0 {
-        if let (Some((section, name)), Some(value)) = (key.split_once('.'), &entry.admitted) {
-            sections.entry(section.to_owned()).or_default().insert(name.to_owned(), value.clone());
-        }
+        let Some((section, name)) = key.split_once('.') else { continue };
+        let section = sections.entry(section).or_default();
+        section.extend(entry.admitted.clone().map(|value| (name.to_owned(), value)));
     }
-    sections
-}
-
-fn section<T: DeserializeOwned>(name: &str, table: Table, problems: &mut Vec<Problem>) -> Option<T> {
-    match Value::Table(table).try_into() {
-        Ok(section) => Some(section),
-        Err(e) => {
-            problems.push(Problem { place: format!("[{name}]"), text: e.to_string().trim().to_owned() });
-            None
-        }
+    // The session's settings are a struct of their own, of another crate.
+    if let Some(mqtt) = sections.get_mut("mqtt") {
+        let (own, session) = std::mem::take(mqtt)
+            .into_iter()
+            .partition(|(name, _)| matches!(name.as_str(), "base" | "home_assistant"));
+        *mqtt = own;
+        mqtt.insert("session".to_owned(), Value::Table(session));
     }
+    sections.into_iter().map(|(name, table)| (name.to_owned(), Value::Table(table))).collect()
 }

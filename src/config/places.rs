@@ -1,11 +1,11 @@
-//! Where things lie when nobody says so: state folder, socket, device id.
+//! Defaults that depend on the machine: state folder, socket, device id.
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The surroundings that defaults are taken from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Environment variables.
     pub variables: BTreeMap<String, String>,

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that `graft run` needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// `[device]`
     pub device: Device,
@@ -44,8 +45,10 @@ pub struct Settings {
     /// `[log]`
     pub log: Log,
     /// Where they were read from; [`super::load`] reads them again.
+    #[serde(skip)]
     pub sources: Sources,
     /// Every key with its value and where that came from.
+    #[serde(skip)]
     pub effective: Effective,
 }
 
@@ -202,7 +205,8 @@ pub struct Store {
     pub free_floor_bytes: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mqtt {
     /// First part of every topic.
     pub base: String,

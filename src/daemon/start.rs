@@ -91,10 +91,8 @@ pub fn assemble(
     let on = found.pair.probation.as_ref();
     let (boot_id, camera) = (&clock.boot_id, settings.camera.source.as_str());
     let pair = Pair::new(&settings, uptime, &found.line, found.pair.provenance, on, found.floors);
-    let live = Live::new(LiveParts {
+    let parts = LiveParts {
         inbox: inbox.clone(),
-        store,
-        nice: settings.learn.nice,
         orders,
         slot: Arc::clone(&inference.slot),
         inference_turns: Arc::clone(&inference.turns),
@@ -102,7 +100,8 @@ pub fn assemble(
         board: board.clone(),
         lamp,
         state: settings.store.dir.clone(),
-    })?;
+    };
+    let live = Live::new(parts, store, settings.learn.nice)?;
     let daemon = Daemon {
         commands: Commands::new(vec![settings.mqtt.base.clone()]),
         labels: Labels::new(&settings, boot_id, found.dataset),

@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-/// Starts logging. `RUST_LOG` overrides the level, for a closer look at one room.
+/// Starts logging. `RUST_LOG` overrides the level, for more detail of one module.
 pub fn start(level: &str) {
     let level = format!("{level},rumqttc=warn,tract_core=warn,tract_onnx=warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

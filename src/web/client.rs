@@ -1,4 +1,4 @@
-//! The command line's side: blocking calls to the daemon's socket.
+//! The client of the command socket: blocking calls.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const MAX_LINE: usize = 1 << 20;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The daemon cannot be spoken to.
+    /// The daemon cannot be reached.
     #[error("the daemon cannot be reached at {socket}: {reason}", socket = .socket.display())]
     Unreachable {
         /// The socket that was tried.
@@ -33,7 +33,7 @@ pub enum ClientError {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// The daemon says no.
+    /// The daemon refused the request.
     #[error("{error} ({code})", code = .error.code)]
     Refused {
         /// HTTP status.
@@ -43,7 +43,7 @@ pub enum ClientError {
         /// The whole reply.
         reply: Value,
     },
-    /// The conversation broke off, or the answer makes no sense.
+    /// The connection broke, or the answer cannot be read.
     #[error("the conversation with the daemon failed: {0}")]
     Broken(String),
     /// No answer in time.
@@ -51,7 +51,7 @@ pub enum ClientError {
     TimedOut(Duration),
 }
 
-/// Speaks to one daemon. Must not be used inside an async runtime: every call blocks.
+/// Client of one daemon. Must not be used inside an async runtime: every call blocks.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
@@ -64,7 +64,7 @@ impl Client {
         Self { socket: socket.into(), wait: WAIT }
     }
 
-    /// The socket it speaks to.
+    /// The path of the socket.
     pub fn socket(&self) -> &Path {
         &self.socket
     }

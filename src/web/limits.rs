@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How much one client may ask for.
+/// Limits of clients and connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Connections at a time; more wait.

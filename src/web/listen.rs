@@ -1,4 +1,4 @@
-//! The socket file: who may use it, and what a left-over one means.
+//! The socket file: its permissions, and how a left-over one is replaced.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 /// Owner and group, nobody else.
 const MODE: u32 = 0o660;
 
-/// Listens on `path`, mode 0660. A socket that a dead daemon left is replaced; one that answers is not.
+/// Listens on `path`, mode 0660. The socket of a daemon that no longer runs is replaced; one that answers is not.
 /// Must be called on a tokio runtime.
 ///
 /// # Errors

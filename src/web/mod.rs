@@ -1,7 +1,7 @@
 //! HTTP/1.1 with JSON on a Unix socket: the same commands as on MQTT, and views of the daemon's state.
 //!
-//! The room knows paths, limits and how an answer looks; what a command or a view means is the daemon's, which
-//! receives [`Request`]s and answers each exactly once. The router does not know its listener, so a page on TCP
+//! This module has paths, limits and the form of answers; the daemon receives [`Request`]s, decides what a command or
+//! a view means, and answers each exactly once. The router does not know its listener, so a page on TCP
 //! can be put on it later. See `docs/design/decisions/0007-command-socket.md`.
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! The paths, and what of a request is checked before the daemon sees it.
+//! The routes, and the checks of a request before the daemon gets it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Api {
     }
 }
 
-/// What machines watch: alive, ready, figures.
+/// Endpoints for monitoring: health, readiness, metrics.
 pub(super) fn figures(api: Api) -> Router {
     watched().with_state(api)
 }

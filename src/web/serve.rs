@@ -20,18 +20,18 @@ use super::Request;
 use super::limits::Limits;
 use super::routes::{Api, Peer, figures, router};
 
-/// What open connections get to finish after the daemon said stop.
+/// Time for open connections to finish after a stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Where connections come from.
-pub(super) trait Door {
+/// A listener of either kind of socket.
+pub(super) trait Listener {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection, and who is on its other end, where that can be told.
     async fn next(&self) -> io::Result<(Self::Stream, Option<Peer>)>;
 }
 
-impl Door for UnixListener {
+impl Listener for UnixListener {
     type Stream = UnixStream;
 
     async fn next(&self) -> io::Result<(UnixStream, Option<Peer>)> {
@@ -41,7 +41,7 @@ impl Door for UnixListener {
     }
 }
 
-impl Door for TcpListener {
+impl Listener for TcpListener {
     type Stream = TcpStream;
 
     async fn next(&self) -> io::Result<(TcpStream, Option<Peer>)> {
@@ -86,13 +86,13 @@ pub(super) async fn serve_with(
     let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(ToOwned::to_owned));
     accept(listener, app, limits, stopping, stop, shutdown).await;
     if let Some(path) = path {
-        // Somebody may have been quicker; a left-over socket does no harm either.
+        // It may be gone already; a left-over socket is replaced at the next start.
         let _ = std::fs::remove_file(path);
     }
 }
 
-async fn accept<D: Door>(
-    door: D,
+async fn accept<L: Listener>(
+    listener: L,
     app: Router,
     limits: Limits,
     stopping: watch::Receiver<()>,
@@ -105,7 +105,7 @@ async fn accept<D: Door>(
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             while open.try_join_next().is_some() {}
-            match door.next().await {
+            match listener.next().await {
                 Ok((stream, peer)) => {
                     let (app, stopping) = (app.clone(), stopping.clone());
                     open.spawn(async move {
@@ -124,7 +124,7 @@ async fn accept<D: Door>(
         () = accepting => {}
         () = shutdown => {}
     }
-    drop(door);
+    drop(listener);
     drop(stop);
     if timeout(GRACE, async { while open.join_next().await.is_some() {} }).await.is_err() {
         debug!("connections that did not finish in time were cut");
@@ -152,7 +152,7 @@ async fn connection(
     tokio::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => result,
-        // An error: the server dropped its side, which is the sign to stop.
+        // An error: the sender is dropped, which means stop.
         _ = stopping.changed() => {
             serving.as_mut().graceful_shutdown();
             serving.await

@@ -28,7 +28,7 @@ impl Child {
     /// Starts `command` as the leader of a new process group. Standard output and error are what `command` says.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         let mut child = Self::start_in_our_group(command.process_group(0))?;
         child.leads_group = true;
@@ -39,7 +39,7 @@ impl Child {
     /// itself is then not ended with it.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn start_in_our_group(command: &mut Command) -> io::Result<Self> {
         let child = command.spawn()?;
         Ok(Self { child, leads_group: false, status: None, last_line: Arc::default() })
@@ -49,7 +49,7 @@ impl Child {
     /// gives each line that is not empty to `on_line`. Lines have no control characters and at most 400 bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn start_watched(
         command: &mut Command,
         mut on_line: impl FnMut(&str) + Send + 'static,
@@ -87,7 +87,7 @@ impl Child {
     /// The exit status, once the child has ended; what it left running in its group is killed then.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.status.is_none() && self.has_ended() {
             self.kill()?;
@@ -98,7 +98,7 @@ impl Child {
     /// Waits at most `limit` for the child to end. `None`: it still runs.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn wait(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {
@@ -114,7 +114,7 @@ impl Child {
     /// too, or after `grace`.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn terminate(&mut self, grace: Duration, mut quiet: impl FnMut() -> bool) -> io::Result<ExitStatus> {
         if self.status.is_none() {
             self.signal(Signal::TERM);
@@ -129,7 +129,7 @@ impl Child {
     /// Kills the group and reaps the child.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn kill(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.status {
             return Ok(status);

@@ -1,4 +1,4 @@
-//! Turns a panic inside a foreign decoder, driver binding or network engine into an error.
+//! Turns a panic in a third-party decoder, driver binding or network engine into an error.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};

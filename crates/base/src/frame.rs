@@ -1,4 +1,4 @@
-//! A camera image as a plain value. This room knows nobody.
+//! Camera images as plain values: raw frames and decoded pictures.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

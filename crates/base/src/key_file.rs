@@ -38,7 +38,7 @@ pub fn load_or_make(path: &Path) -> Result<Key> {
     }
     let mut seed = [0u8; BYTES];
     getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no random numbers from the kernel: {e}"))?;
-    // Whole or not there: a half-written key would lock its owner out for ever.
+    // Atomic: a half-written key could never be used again.
     whole_file::write(path, &seed, 0o600).with_context(|| format!("{name} cannot be written"))?;
     tracing::info!(path = %name, "made a signing key");
     Ok(Key::from_seed(&mut seed))

@@ -1,6 +1,5 @@
-//! What several crates need of the system: files that are there whole or not at all, child processes, panics of foreign code,
-//! folders of pictures, downloads, waits between attempts, signing keys on disk, frames as plain values, and what the
-//! service manager is told.
+//! What several crates need of the system: atomic file writes, child processes, panics of third-party code, folders of
+//! pictures, an HTTP client, signing keys on disk, frames as plain values, and notifications to systemd.
 #![forbid(unsafe_code)]
 
 pub mod child;

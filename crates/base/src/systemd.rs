@@ -1,4 +1,4 @@
-//! What systemd is told: ready, alive, status, reloading, stopping. Without systemd every call does nothing.
+//! Notifications to systemd: ready, watchdog, status, reloading, stopping. Without systemd every call does nothing.
 
 use sd_notify::NotifyState;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub fn reloading() {
     }
 }
 
-/// The daemon is on its way out.
+/// The daemon is stopping.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }

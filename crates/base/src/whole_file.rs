@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all: written beside, made durable, then given their name.
+//! Atomic file writes: a temporary file in the same folder is written, synced and renamed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -35,7 +35,7 @@ impl CameraError {
     }
 }
 
-/// Runs a foreign decoder on untrusted bytes; a panic inside becomes an error text.
+/// Runs a third-party decoder on untrusted bytes; a panic inside becomes an error text.
 pub(super) fn contained<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     contain(decode).unwrap_or_else(|panic| Err(format!("the decoder failed inside ({panic})")))
 }

@@ -217,7 +217,7 @@ impl Control {
         }
         let answer = match (&self.running, job) {
             (Some(running), wanted) if wanted.is_none_or(|j| j == running.job) => {
-                // Once the gate has spoken the head is on its way to disk.
+                // After the gate's decision the head is being stored.
                 if running.verdict.is_some() {
                     Answer::Busy(running.job)
                 } else {

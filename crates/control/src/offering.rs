@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a board may offer a job by itself: so many samples now, so many at its last offer. It asks again only when half as
-/// many have come on top: what a host could not improve yesterday it cannot today.
+/// many have come on top: with few new samples a host would find what it found before.
 pub fn worth_offering(samples: u64, last: Option<u64>) -> bool {
     last.is_none_or(|last| samples.saturating_mul(2) >= last.saturating_mul(3))
 }

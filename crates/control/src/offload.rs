@@ -4,7 +4,7 @@
 use crate::backoff::Backoff;
 use std::time::Duration;
 
-/// A claim without a sign of life for so long is over.
+/// A claim expires after so long without a message from its host.
 pub const LEASE: Duration = Duration::from_secs(60);
 /// First wait after a failed transfer; they double up to [`LEASE`].
 const RETRY: Duration = Duration::from_secs(2);
@@ -18,7 +18,7 @@ pub enum Stage {
     Claimed {
         /// Its name.
         host: String,
-        /// All it asked for is there.
+        /// All files it asked for are there.
         fed: bool,
     },
     /// Its result is being fetched.
@@ -33,15 +33,15 @@ pub enum Stage {
 pub enum Event {
     /// A host's claim, checked.
     Claim(String),
-    /// The host says how far it is.
+    /// The host reports its progress.
     Progress(String),
-    /// The host gives it back: another may do better.
+    /// The host releases it: another host may take it.
     Release(String),
-    /// The host gives it up for good.
+    /// The job failed on the host.
     Fail(String),
     /// The host has a result, checked.
     Result(String),
-    /// The result is here.
+    /// The result was fetched.
     Taken,
     /// The result could not be fetched.
     NotTaken,
@@ -49,7 +49,7 @@ pub enum Event {
     Fed,
     /// The transfer broke off.
     Broke,
-    /// The broker is there again: what was said meanwhile could not be heard.
+    /// The broker is connected again: messages in the meantime were missed.
     Connected,
     /// Time passed.
     Tick,
@@ -83,7 +83,7 @@ pub enum Refusal {
 #[derive(Clone, Debug)]
 pub struct Offload {
     stage: Stage,
-    /// The last sign of life of the claim's host.
+    /// When the claim's host sent its last message.
     heard: Duration,
     /// When the transfer that broke off is tried again.
     retry: Option<Duration>,
@@ -285,13 +285,13 @@ mod tests {
             job.handle(at(7), Event::Claim(host("a"))),
             Ok(vec![Action::Stop, Action::Publish, Action::Feed])
         );
-        // What could not be heard is not held against it.
+        // The lease does not count the time without a broker.
         job.handle(at(90), Event::Connected).unwrap();
         assert_eq!(job.handle(at(120), Event::Tick), Ok(vec![]));
     }
 
     proptest! {
-        /// One host at a time; a feed only under a claim; only the claim's host has a say.
+        /// One host at a time; a feed only under a claim; only the claim's host may change it.
         #[test]
         fn only_the_claiming_host_is_served(steps in proptest::collection::vec((0u8..9, 0u8..3, 1u64..40), 1..80)) {
             let (mut job, _) = Offload::new(Stage::Offered, at(0));

@@ -1,4 +1,4 @@
-//! Probation: a pair that has just become active proves itself, or the one before it comes back.
+//! Probation: a pair that has just become active is confirmed, or the one before it is restored.
 //!
 //! Starts are counted, not timed, so that no clock can be wrong: a start counts as failed until the daemon has served
 //! for [`ProbationPolicy::settle`] or was stopped in order.
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct ProbationPolicy {
     /// Service without a complaint that confirms a pair.
     pub length: Duration,
-    /// Service after which the starts before it are forgiven.
+    /// Service after which earlier failed starts no longer count.
     pub settle: Duration,
     /// So many starts in a row that ended before that take the pair back.
     pub starts: u32,
@@ -50,7 +50,7 @@ pub struct Baseline {
 /// What to do with a pair on probation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// The failed starts before are forgiven: put that on disk.
+    /// Earlier failed starts no longer count: store that.
     Settled,
     /// The pair passed.
     Confirm,
@@ -58,7 +58,7 @@ pub enum Decision {
     RollBack(String),
 }
 
-/// The starts of something new, a head or a pair, that has to prove itself. Time is a [`Duration`] since the daemon's
+/// The starts of something new, a head or a pair, that is on probation. Time is a [`Duration`] since the daemon's
 /// start and never goes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartProbation {
@@ -91,7 +91,7 @@ impl StartProbation {
         self.begun
     }
 
-    /// True once: it has served for so long that the starts before are forgiven.
+    /// True once: it has served for so long that earlier failed starts no longer count.
     pub fn settles(&mut self, now: Duration) -> bool {
         let settles = !self.settled && now.saturating_sub(self.begun) >= self.settle;
         self.settled |= settles;
@@ -151,7 +151,7 @@ impl Probation {
                 }
             }
         }
-        // Silence proves nothing: without frames it goes on.
+        // Without frames there is no evidence: the window goes on.
         if served >= self.policy.length && self.good && self.bad == 0 {
             return Some(Decision::Confirm);
         }

@@ -124,7 +124,7 @@ mod tests {
             if device == "cam-1" && offer.job == "16"));
         let (device, job) = ("cam-1".to_owned(), "16".to_owned());
         assert_eq!(read("site/graft", "gpu-1", topic, b""), Some(HostEvent::OfferCleared { device, job }));
-        // Of another job, with a digest that is none, no offer at all, on strange topics.
+        // Of another job, with a digest that is none, no offer at all, on other topics.
         assert_eq!(read_json("site/graft/cam-1/offload/17", &offer()), None);
         let mut odd = offer();
         odd["dataset"]["digest"] = "sha256:../..".into();

@@ -1,8 +1,7 @@
 //! The MQTT 5 session: one connection to one broker, kept up for ever.
 //!
-//! This room knows topics as strings and payloads as bytes, nothing of what they mean. It owns what the
-//! broker cannot be trusted with: the retained topics (published again at every connect), the outbox, and
-//! the order of a head's publication. See `docs/design/decisions/0006-mqtt-client-and-session.md`.
+//! Topics are strings here and payloads bytes. The session owns what the broker cannot be trusted with: the
+//! retained topics (published again at every connect), the outbox, and the order of a head's publication. See `docs/design/decisions/0006-mqtt-client-and-session.md`.
 //!
 //! ```text
 //! Handle ──▶ Outbox (behind a mutex: queues, window, retained topics) ──▶ session task ──▶ driver task (rumqttc)

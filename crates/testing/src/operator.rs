@@ -1,6 +1,6 @@
 //! A small client for the other side: gives commands, waits for replies, reads what is retained.
 //!
-//! It works with any MQTT 5 broker. It lives on the tokio runtime it was connected on, which has to keep
+//! It works with any MQTT 5 broker. It uses the tokio runtime it was connected on, which has to keep
 //! turning for it to stay connected.
 
 use std::collections::{BTreeMap, HashMap};

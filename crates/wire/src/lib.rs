@@ -1,4 +1,4 @@
-//! Everything graft says and hears: topics, commands, replies, messages, the head file, its manifest
+//! The interface of graft: topics, commands, replies, messages, the head file, its manifest
 //! and signatures. Pure: no files, no sockets, no clock; times are passed in as milliseconds since 1970.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

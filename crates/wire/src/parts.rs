@@ -74,7 +74,7 @@ pub fn split(file: &[u8]) -> Result<(Vec<Part>, Vec<&[u8]>), PartError> {
     Ok((list, bytes))
 }
 
-/// Checks a list by itself and gives the size of the file it speaks of.
+/// Checks a list by itself and gives the size of the file.
 pub fn check(list: &[Part]) -> Result<usize, PartError> {
     if list.is_empty() || list.len() > MAX_PARTS {
         return Err(PartError::Count(list.len()));

@@ -35,10 +35,6 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 pub struct LiveParts {
     /// Tells the loop.
     pub inbox: Inbox,
-    /// The database.
-    pub store: Store,
-    /// Niceness of the trainer's thread.
-    pub nice: i32,
     /// The inference thread.
     pub orders: mpsc::Sender<Order>,
     /// The newest frame.
@@ -57,17 +53,10 @@ pub struct LiveParts {
 
 /// See [`super::Effects`].
 pub struct Live {
-    inbox: Inbox,
+    parts: LiveParts,
     store: Worker<StoreOrder>,
     trainer: Worker<TrainerOrder>,
-    orders: mpsc::Sender<Order>,
     round_share: Arc<AtomicU32>,
-    slot: Arc<Slot>,
-    inference_turns: Arc<AtomicU64>,
-    inference_failures: Arc<AtomicU64>,
-    board: Board,
-    lamp: Lamp,
-    state: PathBuf,
     mqtt: Option<mqtt::Handle>,
     watchers: broadcast::Sender<String>,
     requests: HashMap<Ticket, oneshot::Sender<Answer>>,
@@ -87,14 +76,14 @@ enum TrainerOrder {
 }
 
 impl Live {
-    /// Starts the threads of the store and the trainer.
+    /// Starts the threads of the store and, with this niceness, of the trainer.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn new(parts: LiveParts) -> std::io::Result<Self> {
+    pub fn new(parts: LiveParts, mut store: Store, nice: i32) -> std::io::Result<Self> {
         let round_share = Arc::new(AtomicU32::new(100));
         let trainer_turns = Arc::<AtomicU64>::default();
-        let (mut store, inbox) = (parts.store, parts.inbox.clone());
+        let inbox = parts.inbox.clone();
         let carry_out = move |order: StoreOrder| order.carry_out(&mut store, &inbox);
         let store = Worker::spawn("store", Arc::default(), carry_out)?;
         let (inbox, share, turns) =
@@ -105,19 +94,12 @@ impl Live {
             TrainerOrder::Nothing => {}
         };
         let trainer = Worker::spawn("train", trainer_turns, train)?;
-        trainer.tell(TrainerOrder::Nice(parts.nice));
+        trainer.tell(TrainerOrder::Nice(nice));
         Ok(Self {
-            inbox: parts.inbox,
+            parts,
             store,
             trainer,
-            orders: parts.orders,
             round_share,
-            slot: parts.slot,
-            inference_turns: parts.inference_turns,
-            inference_failures: parts.inference_failures,
-            board: parts.board,
-            lamp: parts.lamp,
-            state: parts.state,
             mqtt: None,
             watchers: broadcast::channel(256).0,
             requests: HashMap::new(),
@@ -138,13 +120,13 @@ impl Live {
 
     /// The newest frame.
     pub fn slot(&self) -> &Arc<Slot> {
-        &self.slot
+        &self.parts.slot
     }
 
     /// Ends the inference thread, and gives the broker's session to be closed.
     pub fn stop(&mut self) -> Option<mqtt::Handle> {
-        self.slot.close();
-        let _ = self.orders.send(Order::Stop);
+        self.parts.slot.close();
+        let _ = self.parts.orders.send(Order::Stop);
         self.mqtt.take()
     }
 
@@ -176,14 +158,16 @@ impl Live {
             mqtt::Report::Refused { token, reason } => Event::Delivered { token, refused: Some(reason) },
             mqtt::Report::Command(incoming) => {
                 let ticket = self.ticket();
-                self.acknowledgements.insert(ticket, incoming.ack);
+                let mqtt::Incoming { topic, payload, retain, response_topic, correlation, expiry_s, ack } =
+                    incoming;
+                self.acknowledgements.insert(ticket, ack);
                 Event::Message(Message {
-                    topic: incoming.topic,
-                    payload: incoming.payload,
-                    retain: incoming.retain,
-                    response_topic: incoming.response_topic,
-                    correlation: incoming.correlation,
-                    expiry_s: incoming.expiry_s,
+                    topic,
+                    payload,
+                    retain,
+                    response_topic,
+                    correlation,
+                    expiry_s,
                     ticket,
                 })
             }
@@ -202,13 +186,13 @@ impl Live {
     pub(super) fn counters(&self) -> Counters {
         let turns = |count: &AtomicU64| Some(count.load(Ordering::Relaxed));
         Counters {
-            received: self.slot.received(),
-            dropped: self.slot.drops(),
-            failed: self.inference_failures.load(Ordering::Relaxed),
+            received: self.parts.slot.received(),
+            dropped: self.parts.slot.drops(),
+            failed: self.parts.inference_failures.load(Ordering::Relaxed),
             mqtt: self.mqtt.as_ref().map(mqtt::Handle::stats),
             turns: [
-                Some(self.slot.turns()),
-                turns(&self.inference_turns),
+                Some(self.parts.slot.turns()),
+                turns(&self.parts.inference_turns),
                 Some(self.store.turns()),
                 Some(self.trainer.turns()),
                 self.mqtt.as_ref().map(mqtt::Handle::turns),
@@ -218,17 +202,17 @@ impl Live {
 
     pub(super) fn readings(&self) -> Readings {
         Readings {
-            temperature_c: self.board.temperature_c(),
-            throttle: self.board.throttle(),
-            rss_bytes: self.board.rss_bytes(),
-            written_bytes: self.board.written_bytes(),
-            disk_free_bytes: board::free_bytes(&self.state),
+            temperature_c: self.parts.board.temperature_c(),
+            throttle: self.parts.board.throttle(),
+            rss_bytes: self.parts.board.rss_bytes(),
+            written_bytes: self.parts.board.written_bytes(),
+            disk_free_bytes: board::free_bytes(&self.parts.state),
             cpu_time: Some(board::cpu_time()),
         }
     }
 
     pub(super) fn room(&self) -> Room {
-        Room { free: board::free_bytes(&self.state), used: files::used(&self.state) }
+        Room { free: board::free_bytes(&self.parts.state), used: files::used(&self.parts.state) }
     }
 
     pub(super) fn carry_out(&mut self, effect: Effect) {
@@ -237,7 +221,7 @@ impl Live {
             Effect::Train(order) => self.trainer.tell(TrainerOrder::Round(order)),
             Effect::RoundShare(percent) => self.round_share.store(percent, Ordering::Relaxed),
             Effect::Start(work) => self.start(work),
-            Effect::Lamp(lit) => self.lamp.set(lit),
+            Effect::Lamp(lit) => self.parts.lamp.set(lit),
             Effect::Service(Service::Ready(line)) => systemd::ready(&line),
             Effect::Service(Service::Status(line)) => systemd::status(&line),
             Effect::Service(Service::Alive) => systemd::alive(),
@@ -251,7 +235,7 @@ impl Live {
                 self.trainer.tell(TrainerOrder::Nothing);
             }
             // The thread is gone only when the daemon ends.
-            Effect::Order(order) => drop(self.orders.send(order)),
+            Effect::Order(order) => drop(self.parts.orders.send(order)),
             // Nobody watching is no error.
             Effect::Watch(line) => drop(self.watchers.send(line)),
             Effect::Answer(ticket, answer) => {
@@ -292,15 +276,15 @@ impl Live {
     fn start(&self, work: Background) {
         let access = Access {
             store: StoreClient::new(self.store.sender()),
-            orders: self.orders.clone(),
-            inbox: self.inbox.clone(),
+            orders: self.parts.orders.clone(),
+            inbox: self.parts.inbox.clone(),
         };
         let again = work.clone();
         let thread = std::thread::Builder::new().name(work.name().into());
         if let Err(error) = thread.spawn(move || work.run(&access))
             && let Some(done) = again.failed(&error)
         {
-            self.inbox.done(done);
+            self.parts.inbox.done(done);
         }
     }
 }

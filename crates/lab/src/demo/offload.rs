@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// Show offload in some minutes: board, broker, host and training engine on this machine, without a GPU
 ///
-/// Runs the real daemon on a scene that is strange to its backbone, a real host, and the real engine on the CPU. Fails if
+/// Runs the real daemon on a scene that its backbone was not trained for, a real host, and the real engine on the CPU. Fails if
 /// the board is not really better with the fine-tuned backbone than with a new head alone.
 #[derive(Args, Clone, Debug)]
 pub struct DemoOffloadArgs {

@@ -1,5 +1,5 @@
 //! Whether a backbone's manifest is well-formed, whether it is to be trusted, and whether a file is one it
-//! speaks of. Each way to fail has its own reason.
+//! describes. Each way to fail has its own reason.
 
 use super::BackboneManifest;
 use crate::command::is_job_id;
@@ -36,7 +36,7 @@ pub struct Wanted<'e> {
     pub now_ms: Option<i64>,
 }
 
-/// Why a manifest, or a file it speaks of, was refused.
+/// Why a manifest, or a file it describes, was refused.
 #[expect(missing_docs, reason = "the error texts name the fields")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]

@@ -62,7 +62,7 @@ impl<R: Rule> JsonSchema for As<R> {
     }
 }
 
-/// A whole number from `LOW` to `HIGH`; with `i64::MAX` as `HIGH` there is no upper bound to speak of.
+/// A whole number from `LOW` to `HIGH`; with `i64::MAX` as `HIGH` there is no upper bound.
 pub struct Whole<T, const LOW: i64, const HIGH: i64>(PhantomData<T>);
 
 /// A whole number from 0.

@@ -1,5 +1,5 @@
 //! Whether a manifest is well-formed, whether it is to be trusted, and whether a file is the one it
-//! speaks of. Each way to fail has its own reason.
+//! describes. Each way to fail has its own reason.
 
 use super::{Manifest, figures};
 use crate::digest::{is_digest, sha256};
@@ -33,7 +33,7 @@ pub struct Expected<'e> {
     pub now_ms: Option<i64>,
 }
 
-/// Why a manifest, or the file it speaks of, was refused.
+/// Why a manifest, or the file it describes, was refused.
 #[expect(missing_docs, reason = "the error texts name the fields")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -237,7 +237,7 @@ impl Manifest {
         }
     }
 
-    /// Whether `file` is the head file this manifest speaks of; gives it read. The manifest itself must
+    /// Whether `file` is the head file this manifest describes; gives it read. The manifest itself must
     /// have passed [`Manifest::verify`].
     pub fn open(&self, file: &[u8]) -> Result<HeadFile, ManifestError> {
         if file.len() as u64 != self.size {

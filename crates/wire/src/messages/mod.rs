@@ -53,6 +53,6 @@ pub struct Interval {
 
 /// A message as JSON text. Figures that are not finite become `null`, as JSON has no word for them.
 pub fn to_json<T: Serialize>(message: &T) -> String {
-    // The types of this room hold nothing that JSON cannot say; an empty object would be read as a fault.
+    // All message types can be written as JSON; readers would refuse an empty object.
     serde_json::to_string(message).unwrap_or_else(|_| "{}".to_owned())
 }
