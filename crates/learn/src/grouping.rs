@@ -11,8 +11,9 @@ use super::snapshot::Snapshot;
 
 /// Farthest neighbours that are compared.
 const FARTHEST: usize = 64;
-/// Neighbours less alike than this tell nothing.
+/// Neighbours less alike than this tell nothing, nor do those that are less alike than so many standard errors.
 const NOISE: f64 = 0.03;
+const ERRORS: f64 = 3.0;
 /// Likeness is over where so much of that of the nearest neighbours is left, or half of the noise.
 const LEFT: f64 = 0.25;
 /// Pictures as alike as this are copies of each other, wherever they lie.
@@ -53,7 +54,7 @@ pub fn group(snapshot: &Snapshot) -> Grouping {
     }
     let classes = classes(snapshot);
     let curve = curve(snapshot, &classes);
-    grouping.alike = curve.first().copied().unwrap_or(0.0);
+    grouping.alike = curve.first().map_or(0.0, Mean::value);
     let length = length(&curve);
     if length > 1 {
         grouping.why = Likeness::Neighbours(length);
@@ -107,17 +108,41 @@ impl<'a> Centred<'a> {
     }
 }
 
+/// A mean that knows its error.
+#[derive(Clone, Copy, Default)]
+struct Mean {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    fn value(&self) -> f64 {
+        self.sum / self.count.max(1.0)
+    }
+
+    fn error(&self) -> f64 {
+        let spread = (self.squares / self.count.max(1.0) - self.value() * self.value()).max(0.0);
+        (spread / (self.count - 1.0).max(1.0)).sqrt()
+    }
+}
+
 /// Mean cosine between rows of one class that lie 1, 2, … apart.
-fn curve(snapshot: &Snapshot, classes: &[Vec<usize>]) -> Vec<f64> {
-    let mut sums = vec![(0.0, 0.0); FARTHEST];
+fn curve(snapshot: &Snapshot, classes: &[Vec<usize>]) -> Vec<Mean> {
+    let mut sums = vec![Mean::default(); FARTHEST];
     for rows in classes.iter().filter(|rows| rows.len() > 2) {
         let centred = Centred::new(snapshot, rows);
         let mut before: Vec<Vec<f32>> = Vec::new();
         for (at, row) in rows.iter().enumerate() {
             let this = centred.row(*row);
-            for (back, (sum, count)) in sums.iter_mut().take(at).enumerate() {
-                *sum += f64::from(dot(&this, &before[(at - 1 - back) % FARTHEST]));
-                *count += 1.0;
+            for (back, mean) in sums.iter_mut().take(at).enumerate() {
+                mean.add(f64::from(dot(&this, &before[(at - 1 - back) % FARTHEST])));
             }
             match before.get_mut(at % FARTHEST) {
                 Some(place) => *place = this,
@@ -125,15 +150,17 @@ fn curve(snapshot: &Snapshot, classes: &[Vec<usize>]) -> Vec<f64> {
             }
         }
     }
-    sums.into_iter().take_while(|(_, count)| *count > 0.0).map(|(sum, count)| sum / count).collect()
+    sums.retain(|mean| mean.count > 0.0);
+    sums
 }
 
 /// How many pictures follow each other until nothing alike is left; 1: they never are.
-fn length(curve: &[f64]) -> usize {
+fn length(curve: &[Mean]) -> usize {
     match curve.first() {
-        Some(next) if *next > NOISE => {
-            let over = f64::max(LEFT * next, NOISE / 2.0);
-            1 + curve.iter().take_while(|alike| **alike > over).count()
+        // Of few pairs an error is not known either.
+        Some(next) if next.count > 3.0 && next.value() > f64::max(NOISE, ERRORS * next.error()) => {
+            let over = f64::max(LEFT * next.value(), NOISE / 2.0);
+            1 + curve.iter().take_while(|alike| alike.value() > over).count()
         }
         _ => 1,
     }
