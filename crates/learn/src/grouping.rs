@@ -16,8 +16,13 @@ const NOISE: f64 = 0.03;
 const ERRORS: f64 = 3.0;
 /// Likeness is over where so much of that of the nearest neighbours is left, or half of the noise.
 const LEFT: f64 = 0.25;
-/// Pictures as alike as this are copies of each other, wherever they lie.
+/// Pictures of one class as alike as this are copies of each other, wherever they lie, if pictures of two classes hardly
+/// ever are: in an embedding of few numbers, much is alike.
 const COPIES: f32 = 0.7;
+/// More alike than pictures of two classes by this.
+const MARGIN: f32 = 0.05;
+/// Pictures of one class, and of another one, that tell how alike those are.
+const COMPARED: (usize, usize) = (64, 256);
 /// Pictures of one class that others are compared with.
 const LEADERS: usize = 512;
 /// Bursts that a class should keep where it has the pictures: fewer are no evidence.
@@ -60,8 +65,9 @@ pub fn group(snapshot: &Snapshot) -> Grouping {
         grouping.why = Likeness::Neighbours(length);
         classes.iter().for_each(|rows| blocks(rows, length, &mut grouping.first));
     } else {
-        for rows in &classes {
-            copies(snapshot, rows, &mut grouping.first);
+        let least = f32::max(COPIES, across(snapshot, &classes) + MARGIN);
+        for rows in classes.iter().filter(|_| least < 1.0) {
+            copies(snapshot, rows, least, &mut grouping.first);
         }
         if grouping.first.iter().enumerate().any(|(at, first)| at != *first) {
             grouping.why = Likeness::Copies;
@@ -175,8 +181,25 @@ fn blocks(rows: &[usize], length: usize, first: &mut [usize]) {
     }
 }
 
+/// How alike a picture and the nearest one of another class are, at most, but for one in twenty.
+fn across(snapshot: &Snapshot, classes: &[Vec<usize>]) -> f32 {
+    let full: Vec<&Vec<usize>> = classes.iter().filter(|rows| rows.len() > 2).collect();
+    let some = |rows: &[usize], most: usize| -> Vec<Vec<f32>> {
+        let centred = Centred::new(snapshot, rows);
+        rows.iter().step_by(rows.len().div_ceil(most)).map(|row| centred.row(*row)).collect()
+    };
+    let mut nearest = Vec::new();
+    for (at, rows) in full.iter().enumerate().filter(|_| full.len() > 1) {
+        let others = some(full[(at + 1) % full.len()], COMPARED.1);
+        let best = |this: Vec<f32>| others.iter().map(|other| dot(&this, other)).fold(-1.0, f32::max);
+        nearest.extend(some(rows, COMPARED.0).into_iter().map(best));
+    }
+    nearest.sort_by(f32::total_cmp);
+    nearest.get(nearest.len() * 19 / 20).copied().unwrap_or(-1.0)
+}
+
 /// Joins copies of one class, which may lie anywhere.
-fn copies(snapshot: &Snapshot, rows: &[usize], first: &mut [usize]) {
+fn copies(snapshot: &Snapshot, rows: &[usize], least: f32, first: &mut [usize]) {
     if rows.len() < 3 {
         return;
     }
@@ -185,7 +208,7 @@ fn copies(snapshot: &Snapshot, rows: &[usize], first: &mut [usize]) {
     for row in rows {
         let this = centred.row(*row);
         let alike = leaders.iter().map(|(leader, values)| (dot(&this, values), *leader));
-        match alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > COPIES) {
+        match alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > least) {
             Some((_, leader)) => first[*row] = leader,
             None if leaders.len() < LEADERS => leaders.push((*row, this)),
             None => {}
@@ -269,6 +292,17 @@ mod tests {
     fn copies_in_no_order_are_found_one_by_one() {
         let found = group(&pictures(100, 10, 4.0, true));
         assert_eq!((groups(&found), found.why), (20, Likeness::Copies));
+    }
+
+    #[test]
+    fn much_is_alike_in_few_numbers_and_no_copy_for_that() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut snapshot = Snapshot::new(3, 2);
+        for at in 0..80u64 {
+            let row: Vec<f32> = (0..3).map(|_| random.f32()).collect();
+            snapshot.push(&row, (at % 2) as u32, at).unwrap();
+        }
+        assert_eq!((groups(&group(&snapshot)), group(&snapshot).why), (80, Likeness::None));
     }
 
     #[test]
