@@ -11,12 +11,18 @@ use super::snapshot::Snapshot;
 
 /// Farthest neighbours that are compared.
 const FARTHEST: usize = 64;
-/// Neighbours less alike than this tell nothing.
+/// Neighbours less alike than this tell nothing, nor do those that are less alike than so many standard errors.
 const NOISE: f64 = 0.03;
+const ERRORS: f64 = 3.0;
 /// Likeness is over where so much of that of the nearest neighbours is left, or half of the noise.
 const LEFT: f64 = 0.25;
-/// Pictures as alike as this are copies of each other, wherever they lie.
+/// Pictures of one class as alike as this are copies of each other, wherever they lie, if pictures of two classes hardly
+/// ever are: in an embedding of few numbers, much is alike.
 const COPIES: f32 = 0.7;
+/// More alike than pictures of two classes by this.
+const MARGIN: f32 = 0.05;
+/// Pictures of one class, and of another one, that tell how alike those are.
+const COMPARED: (usize, usize) = (64, 256);
 /// Pictures of one class that others are compared with.
 const LEADERS: usize = 512;
 /// Bursts that a class should keep where it has the pictures: fewer are no evidence.
@@ -53,14 +59,15 @@ pub fn group(snapshot: &Snapshot) -> Grouping {
     }
     let classes = classes(snapshot);
     let curve = curve(snapshot, &classes);
-    grouping.alike = curve.first().copied().unwrap_or(0.0);
+    grouping.alike = curve.first().map_or(0.0, Mean::value);
     let length = length(&curve);
     if length > 1 {
         grouping.why = Likeness::Neighbours(length);
         classes.iter().for_each(|rows| blocks(rows, length, &mut grouping.first));
     } else {
-        for rows in &classes {
-            copies(snapshot, rows, &mut grouping.first);
+        let least = f32::max(COPIES, across(snapshot, &classes) + MARGIN);
+        for rows in classes.iter().filter(|_| least < 1.0) {
+            copies(snapshot, rows, least, &mut grouping.first);
         }
         if grouping.first.iter().enumerate().any(|(at, first)| at != *first) {
             grouping.why = Likeness::Copies;
@@ -107,17 +114,41 @@ impl<'a> Centred<'a> {
     }
 }
 
+/// A mean that knows its error.
+#[derive(Clone, Copy, Default)]
+struct Mean {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    fn value(&self) -> f64 {
+        self.sum / self.count.max(1.0)
+    }
+
+    fn error(&self) -> f64 {
+        let spread = (self.squares / self.count.max(1.0) - self.value() * self.value()).max(0.0);
+        (spread / (self.count - 1.0).max(1.0)).sqrt()
+    }
+}
+
 /// Mean cosine between rows of one class that lie 1, 2, … apart.
-fn curve(snapshot: &Snapshot, classes: &[Vec<usize>]) -> Vec<f64> {
-    let mut sums = vec![(0.0, 0.0); FARTHEST];
+fn curve(snapshot: &Snapshot, classes: &[Vec<usize>]) -> Vec<Mean> {
+    let mut sums = vec![Mean::default(); FARTHEST];
     for rows in classes.iter().filter(|rows| rows.len() > 2) {
         let centred = Centred::new(snapshot, rows);
         let mut before: Vec<Vec<f32>> = Vec::new();
         for (at, row) in rows.iter().enumerate() {
             let this = centred.row(*row);
-            for (back, (sum, count)) in sums.iter_mut().take(at).enumerate() {
-                *sum += f64::from(dot(&this, &before[(at - 1 - back) % FARTHEST]));
-                *count += 1.0;
+            for (back, mean) in sums.iter_mut().take(at).enumerate() {
+                mean.add(f64::from(dot(&this, &before[(at - 1 - back) % FARTHEST])));
             }
             match before.get_mut(at % FARTHEST) {
                 Some(place) => *place = this,
@@ -125,15 +156,17 @@ fn curve(snapshot: &Snapshot, classes: &[Vec<usize>]) -> Vec<f64> {
             }
         }
     }
-    sums.into_iter().take_while(|(_, count)| *count > 0.0).map(|(sum, count)| sum / count).collect()
+    sums.retain(|mean| mean.count > 0.0);
+    sums
 }
 
 /// How many pictures follow each other until nothing alike is left; 1: they never are.
-fn length(curve: &[f64]) -> usize {
+fn length(curve: &[Mean]) -> usize {
     match curve.first() {
-        Some(next) if *next > NOISE => {
-            let over = f64::max(LEFT * next, NOISE / 2.0);
-            1 + curve.iter().take_while(|alike| **alike > over).count()
+        // Of few pairs an error is not known either.
+        Some(next) if next.count > 3.0 && next.value() > f64::max(NOISE, ERRORS * next.error()) => {
+            let over = f64::max(LEFT * next.value(), NOISE / 2.0);
+            1 + curve.iter().take_while(|alike| alike.value() > over).count()
         }
         _ => 1,
     }
@@ -148,8 +181,25 @@ fn blocks(rows: &[usize], length: usize, first: &mut [usize]) {
     }
 }
 
+/// How alike a picture and the nearest one of another class are, at most, but for one in twenty.
+fn across(snapshot: &Snapshot, classes: &[Vec<usize>]) -> f32 {
+    let full: Vec<&Vec<usize>> = classes.iter().filter(|rows| rows.len() > 2).collect();
+    let some = |rows: &[usize], most: usize| -> Vec<Vec<f32>> {
+        let centred = Centred::new(snapshot, rows);
+        rows.iter().step_by(rows.len().div_ceil(most)).map(|row| centred.row(*row)).collect()
+    };
+    let mut nearest = Vec::new();
+    for (at, rows) in full.iter().enumerate().filter(|_| full.len() > 1) {
+        let others = some(full[(at + 1) % full.len()], COMPARED.1);
+        let best = |this: Vec<f32>| others.iter().map(|other| dot(&this, other)).fold(-1.0, f32::max);
+        nearest.extend(some(rows, COMPARED.0).into_iter().map(best));
+    }
+    nearest.sort_by(f32::total_cmp);
+    nearest.get(nearest.len() * 19 / 20).copied().unwrap_or(-1.0)
+}
+
 /// Joins copies of one class, which may lie anywhere.
-fn copies(snapshot: &Snapshot, rows: &[usize], first: &mut [usize]) {
+fn copies(snapshot: &Snapshot, rows: &[usize], least: f32, first: &mut [usize]) {
     if rows.len() < 3 {
         return;
     }
@@ -158,7 +208,7 @@ fn copies(snapshot: &Snapshot, rows: &[usize], first: &mut [usize]) {
     for row in rows {
         let this = centred.row(*row);
         let alike = leaders.iter().map(|(leader, values)| (dot(&this, values), *leader));
-        match alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > COPIES) {
+        match alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > least) {
             Some((_, leader)) => first[*row] = leader,
             None if leaders.len() < LEADERS => leaders.push((*row, this)),
             None => {}
@@ -242,6 +292,17 @@ mod tests {
     fn copies_in_no_order_are_found_one_by_one() {
         let found = group(&pictures(100, 10, 4.0, true));
         assert_eq!((groups(&found), found.why), (20, Likeness::Copies));
+    }
+
+    #[test]
+    fn much_is_alike_in_few_numbers_and_no_copy_for_that() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut snapshot = Snapshot::new(3, 2);
+        for at in 0..80u64 {
+            let row: Vec<f32> = (0..3).map(|_| random.f32()).collect();
+            snapshot.push(&row, (at % 2) as u32, at).unwrap();
+        }
+        assert_eq!((groups(&group(&snapshot)), group(&snapshot).why), (80, Likeness::None));
     }
 
     #[test]

@@ -222,3 +222,71 @@ fn an_import_or_export_can_be_ended_early() {
     assert!(store.export(&target, &mut until_five).expect("exported").cancelled);
     assert!(!target.join("samples.jsonl").exists());
 }
+
+/// Each picture is a scene, `.` and what is its own.
+fn scenes(picture: &Picture) -> Result<(Vec<u8>, Vec<f32>), String> {
+    let (Picture::Crop(bytes) | Picture::Photo(bytes)) = picture;
+    let text = String::from_utf8_lossy(bytes);
+    let (scene, own) = text.split_once('.').expect("a dot");
+    let draw = |seed: &str, size: f32| {
+        let mut random = fastrand::Rng::with_seed(seed.parse().expect("a number"));
+        (0..32).map(move |_| size * (random.f32() - 0.5)).collect::<Vec<_>>()
+    };
+    let values = draw(scene, 2.0).into_iter().zip(draw(own, 1.0)).map(|(scene, own)| scene + own);
+    Ok((bytes.clone(), values.collect()))
+}
+
+fn import_scenes(store: &mut Store, dir: &Path) -> Imported {
+    let folder = Folder::open(dir).expect("found");
+    store
+        .import(&folder, BACKBONE, NOW, &mut scenes, &mut |_, _| ControlFlow::Continue(()))
+        .expect("imported")
+}
+
+#[test]
+fn pictures_that_were_taken_together_are_one_burst() {
+    let root = tempfile::tempdir().expect("a folder");
+    for at in 0..60 {
+        for (class, first) in [("a", 0), ("b", 100)] {
+            write(
+                root.path(),
+                &format!("{class}/IMG_{at:03}.jpg"),
+                &format!("{}.{}", first + at / 6, 1000 + first + at),
+            );
+        }
+    }
+    let (_dir, mut store) = fresh();
+    let done = import_scenes(&mut store, root.path());
+    let assumed = done.assumed.expect("assumed");
+    assert_eq!((done.added, assumed.as_str(), assumed.pictures), (120, "neighbours", 120));
+    let bursts = store.counts().expect("counts").bursts;
+    assert!(bursts == assumed.bursts && (8..=24).contains(&bursts), "{assumed}");
+    assert!(assumed.to_string().contains("that follow each other in a class are alike"), "{assumed}");
+    // The same folder again changes nothing.
+    let again = import_scenes(&mut store, root.path());
+    assert_eq!((again.added, again.duplicates, store.counts().expect("counts").bursts), (0, 120, bursts));
+    assert_eq!(store.undo(NOW).expect("undone").affected, 120);
+}
+
+#[test]
+fn names_say_what_was_taken_together_before_likeness_does() {
+    let root = tempfile::tempdir().expect("a folder");
+    for at in 0..12 {
+        for class in ["a", "b"] {
+            let text = format!("{at}.{}", if class == "a" { 50 + at } else { 90 + at });
+            write(root.path(), &format!("{class}/person{}_{at}.jpg", ["x", "y", "z"][at % 3]), &text);
+        }
+    }
+    let (_dir, mut store) = fresh();
+    let assumed = import_scenes(&mut store, root.path()).assumed.expect("assumed");
+    // A person is held out in all classes at once.
+    assert_eq!((assumed.as_str(), assumed.bursts, store.counts().expect("counts").bursts), ("names", 3, 3));
+    let mut bursts: Vec<_> = store
+        .samples(&Default::default(), 100, 0)
+        .expect("listed")
+        .iter()
+        .map(|row| row.burst.clone())
+        .collect();
+    bursts.dedup();
+    assert!(bursts.iter().all(|burst| burst.starts_with("files:")), "{bursts:?}");
+}
