@@ -37,7 +37,7 @@ pub use backbone_manifest::{BackboneManifest, BackboneManifestError};
 pub use class_name::ClassName;
 pub use command::{Command, Envelope, Op, parse};
 pub use error::{Code, Error};
-pub use head_file::{Dtype, HeadFile, HeadFileError, HeadMeta};
+pub use head_file::{Dtype, HeadFile, HeadFileError, HeadMeta, PictureRecipe};
 pub use keys::{Key, PublicKey};
 pub use manifest::{Expected, Manifest, ManifestError};
 pub use reply::{Reply, Status};

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-pub use metadata::{HeadMeta, is_line};
+pub use metadata::{HeadMeta, PictureRecipe, is_line};
 
 use graft_learn::{Head, Reject};
 
