@@ -1,6 +1,7 @@
 //! The first steps of README.md and the *Try it* of docs/reference/mqtt.md, typed as they stand, end with a head.
 
-use crate::support::{Board, block_on, broker, operator};
+use crate::support::{Board, PATIENCE, block_on, body, broker, operator};
+use graft_testing::operator::Message;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -100,7 +101,11 @@ fn what_mqtt_md_lets_people_try_ends_with_a_head() {
             else {
                 continue;
             };
+            let from = operator.now();
             operator.publish(topic, payload.to_owned(), false).await.unwrap();
+            let replied = |m: &Message| m.topic.contains("/reply/");
+            let reply = body(&operator.wait_for(from, PATIENCE, "the reply", replied).await.unwrap());
+            assert_eq!(reply["status"], "ok", "{topic} {payload}: {reply}");
             published += 1;
         }
     });

@@ -43,6 +43,8 @@ fn advice_suspects_and_a_black_camera_are_told_and_survive_a_power_cut() {
     board.set("camera.path", black.to_str().unwrap());
     board.set("camera.repeat", "true");
     board.set("capture.burst_gap_s", "0.5");
+    // Things fill more of the centred square: what is wrong then stands out in so few pictures.
+    board.set("backbone.crop", "center");
     board.start();
     let folder = board.path("lesson");
     let wrong: Vec<u64> = vec![5, 22, 39];
@@ -121,4 +123,47 @@ fn a_lost_camera_takes_its_label_with_it() {
         board.start();
         operator.wait_for(from, PATIENCE, "no label at the start", says("none")).await.unwrap();
     });
+}
+
+/// Samples are cut anew where their pictures show enough of the frame; otherwise they are set aside, and it is said.
+#[test]
+fn another_region_cuts_samples_anew_or_sets_them_aside() {
+    let mut board = Board::new();
+    board.set("camera.width", "320");
+    board.set("camera.height", "180");
+    board.start();
+    board.until("frames", |s| s["frame"]["id"].is_u64());
+    for class in ["a", "b"] {
+        board.label(class);
+        board.json(&["dataset", "seal"]);
+    }
+    let restart = |board: &mut Board, roi: &str, crop: &str| {
+        board.stop();
+        board.set("backbone.roi", roi);
+        board.set("backbone.crop", crop);
+        board.start();
+    };
+    let trains = |board: &Board| board.cli(&["--json", "train", "--wait"]).status.success();
+    let aside = |status: &serde_json::Value| status["dataset"]["set_aside"].as_u64();
+    assert!(trains(&board), "the whole frame");
+    // All of the frame is there: any part of it can be cut.
+    restart(&mut board, "[0.25, 0, 0.5, 1]", "whole");
+    board.until("a round", |_| trains(&board));
+    assert_eq!(aside(&board.json(&["status"])), None);
+    board.json(&["dataset", "clear", "--yes"]);
+    for class in ["a", "b"] {
+        board.label(class);
+        board.json(&["dataset", "seal"]);
+    }
+    assert!(trains(&board), "the region alone");
+    // What lies inside the region can be cut out of its pictures, what lies outside cannot.
+    restart(&mut board, "[0.5, 0, 0.25, 1]", "whole");
+    board.until("a round", |_| trains(&board));
+    restart(&mut board, "[0, 0, 0.5, 1]", "whole");
+    board.until("samples set aside", |s| aside(s) == Some(2));
+    assert!(!trains(&board), "nothing is left to learn from");
+    assert!(board.log().contains("2 samples are set aside"), "{}", board.log());
+    restart(&mut board, "[0.25, 0, 0.5, 1]", "center");
+    board.until("a round", |_| trains(&board));
+    assert_eq!(aside(&board.json(&["status"])), None);
 }

@@ -3,7 +3,7 @@
 
 use crate::service::published_head;
 use crate::support::{Board, PATIENCE, block_on, body, broker, operator, order};
-use graft_backbone::{Backbone, Card};
+use graft_backbone::{Backbone, Card, Crop};
 use graft_testing::operator::Message;
 use graft_testing::skip;
 use serde_json::json;
@@ -134,7 +134,8 @@ fn the_second_half_of_the_bottle_stream_is_predicted_from_labels_of_the_first() 
         assert!(by_head > 0);
         // Loaded elsewhere, the published head says the same.
         let (_, head) = published_head(&mut operator, by_head).await;
-        let mut backbone = Backbone::load(&onnx, &Card::read(&card).unwrap()).unwrap();
+        let card = Card { crop: Crop::Stretch, ..Card::read(&card).unwrap() };
+        let mut backbone = Backbone::load(&onnx, &card).unwrap();
         for message in operator.messages().iter().filter(|m| m.topic.ends_with("/prediction")).rev().take(12)
         {
             let prediction = body(message);

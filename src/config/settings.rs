@@ -1,6 +1,7 @@
 //! The settings of the daemon, whole and checked.
 
 use super::layers::{Effective, Sources};
+use graft_backbone::{Card, Crop};
 use graft_camera as camera;
 use graft_control::{Band, BudgetPolicy, GatePolicy, Policy, RoundPolicy};
 use graft_learn::{Choice, Method, Options};
@@ -69,6 +70,8 @@ pub struct Backbone {
     pub card: Option<PathBuf>,
     /// Cut tensor; `None`: the card's, else found.
     pub features: Option<String>,
+    /// What is seen of a frame without a region.
+    pub crop: FrameCrop,
     /// Left, top, width, height as fractions of the frame.
     pub roi: Option<[f64; 4]>,
     /// Threads that share a frame.
@@ -77,6 +80,27 @@ pub struct Backbone {
     pub max_hz: Option<f64>,
     /// Levels by which a part of the picture may differ to be embedded no second time; 0: off.
     pub change_gate: f32,
+}
+
+/// What is seen of a frame without a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FrameCrop {
+    /// All of it, squeezed to the network's square.
+    Whole,
+    /// The centred square, as networks are usually trained.
+    Center,
+}
+
+impl Backbone {
+    /// The card of a backbone, with the crop that is set.
+    pub fn as_set(&self, card: Card) -> Card {
+        let crop = match self.crop {
+            FrameCrop::Whole => Crop::Stretch,
+            FrameCrop::Center => Crop::Center,
+        };
+        Card { crop, ..card }
+    }
 }
 
 /// How frames become samples.

@@ -1,7 +1,7 @@
 //! What a background thread is given: the store's answers, the inference thread's embeddings, the loop's inbox.
 
 use super::event::Inbox;
-use super::frames::{Embedded, Order};
+use super::frames::{Embedded, NotEmbedded, Order, Shows};
 use super::store_thread::StoreClient;
 use graft_base::frame::Rgb;
 use std::sync::mpsc;
@@ -19,9 +19,9 @@ pub struct Access {
 
 impl Access {
     /// Has the inference thread embed a picture between two frames, and waits. `None`: the daemon is stopping.
-    pub fn embed(&self, picture: Box<Rgb>, crop: bool) -> Option<Result<Embedded, String>> {
+    pub fn embed(&self, picture: Box<Rgb>, shows: Shows) -> Option<Result<Embedded, NotEmbedded>> {
         let (answer, result) = mpsc::channel();
-        self.orders.send(Order::Embed { picture, crop, answer }).ok()?;
+        self.orders.send(Order::Embed { picture, shows, answer }).ok()?;
         result.recv().ok()
     }
 }

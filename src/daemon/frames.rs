@@ -145,10 +145,10 @@ pub enum Order {
     Embed {
         /// The picture.
         picture: Box<Rgb>,
-        /// Whether it is a crop already.
-        crop: bool,
+        /// What it shows.
+        shows: Shows,
         /// Who waits for it.
-        answer: mpsc::Sender<Result<Embedded, String>>,
+        answer: mpsc::Sender<Result<Embedded, NotEmbedded>>,
     },
     /// End the thread.
     Stop,
@@ -165,11 +165,33 @@ pub struct Installed {
     pub change: Option<PairChange>,
 }
 
+/// What a picture from outside shows.
+#[derive(Clone, Copy, Debug)]
+pub enum Shows {
+    /// A frame: it is cropped like the camera's.
+    Frame,
+    /// This part of its frame, in fractions; `None`: all of it.
+    Part(Option<[f64; 4]>),
+}
+
+/// Why a picture has no embedding.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotEmbedded {
+    /// What the backbone sees of a frame is not all in it.
+    #[error("it shows another part of its frame than backbone.crop and backbone.roi want now")]
+    OtherPart,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// A picture from outside, embedded: its crop as JPEG and the embedding.
 #[derive(Debug)]
 pub struct Embedded {
-    /// The crop as it is stored.
+    /// The crop as it is stored; empty for one that is stored already.
     pub jpeg: Vec<u8>,
+    /// The part of its frame that the stored picture shows, in fractions; `None`: all of it.
+    pub shown: Option<[f64; 4]>,
     /// `[width]`.
     pub embedding: Vec<f32>,
     /// [`Network::key`] of what made it.
@@ -195,6 +217,8 @@ pub struct SeenFrame {
     pub key: Arc<str>,
     /// The sample that a label made of it.
     pub sample: Option<i64>,
+    /// The part of the frame that the crop shows, in fractions; `None`: all of it.
+    pub shown: Option<[f64; 4]>,
 }
 
 /// What came of one frame.

@@ -2,7 +2,9 @@
 //! and the active head; a new head is sent to it and swapped between two frames.
 
 use super::event::{Done, Event, Inbox};
-use super::frames::{ActiveHead, Embedded, FRESH, Installed, Network, Observation, Order, SeenFrame};
+use super::frames::{
+    ActiveHead, Embedded, FRESH, Installed, Network, NotEmbedded, Observation, Order, SeenFrame, Shows,
+};
 use super::picture::{Picture, Promise};
 use graft_base::frame::{Frame, Rgb};
 use graft_camera::{self as camera, FrameCheck, Slot};
@@ -94,9 +96,9 @@ impl Inference {
                         memory.active = Some(head);
                         self.installed(Some(then));
                     }
-                    Ok(Order::Embed { picture, crop, answer }) => {
+                    Ok(Order::Embed { picture, shows, answer }) => {
                         // Nobody waits any more: nothing to tell.
-                        let _ = answer.send(self.embed_picture(&picture, crop));
+                        let _ = answer.send(self.embed_picture(&picture, shows));
                         break;
                     }
                     Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
@@ -172,6 +174,7 @@ impl Inference {
                 embedding,
                 key: Arc::clone(&self.network.key),
                 sample: None,
+                shown: self.network.backbone.shows(rgb.width, rgb.height, roi),
             },
             glance,
             kept: keep,
@@ -201,16 +204,19 @@ impl Inference {
         camera::encode_jpeg(&crop, self.crops.jpeg_quality)
     }
 
-    fn embed_picture(&mut self, picture: &Rgb, is_crop: bool) -> Result<Embedded, String> {
-        let key = Arc::clone(&self.network.key);
-        if is_crop {
+    fn embed_picture(&mut self, picture: &Rgb, shows: Shows) -> Result<Embedded, NotEmbedded> {
+        let failed = |e: graft_backbone::BackboneError| NotEmbedded::Failed(e.to_string());
+        let (key, roi) = (Arc::clone(&self.network.key), self.crops.roi);
+        let backbone = &mut self.network.backbone;
+        if let Shows::Part(shown) = shows {
             // Its bytes are stored as they came.
-            let embedding = self.network.backbone.embed_crop(picture).map_err(|e| e.to_string())?;
-            return Ok(Embedded { jpeg: Vec::new(), embedding, key });
+            let embedding = backbone.embed_shown(picture, shown, roi).map_err(failed)?;
+            let embedding = embedding.ok_or(NotEmbedded::OtherPart)?;
+            return Ok(Embedded { jpeg: Vec::new(), shown, embedding, key });
         }
-        let embedding = self.network.backbone.embed(picture, None).map_err(|e| e.to_string())?;
-        let crop = self.network.backbone.crop_image(picture, None, self.crops.max_side);
-        Ok(Embedded { jpeg: camera::encode_jpeg(&crop, self.crops.jpeg_quality), embedding, key })
+        let embedding = backbone.embed(picture, roi).map_err(failed)?;
+        let shown = backbone.shows(picture.width, picture.height, roi);
+        Ok(Embedded { jpeg: self.crop_jpeg(picture), shown, embedding, key })
     }
 }
 

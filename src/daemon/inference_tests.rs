@@ -81,7 +81,7 @@ fn a_scene_at_rest_is_embedded_every_two_seconds_and_each_change_at_once() {
         assert_eq!(jpeg.wait(), camera::encode_jpeg(&own, 90));
     }
     // An outside picture in between changes nothing.
-    inference.embed_picture(&other, false).unwrap();
+    inference.embed_picture(&other, Shows::Frame).unwrap();
     assert!(see(&mut inference, &one, 1950).0);
     assert!(!see(&mut inference, &one, 2000).0, "an embedding is as old as a label may be at most");
     let (reused, changed, _) = see(&mut inference, &other, 2100);

@@ -2,9 +2,9 @@
 //! say about where they come from.
 
 use crate::config::Settings;
-use graft_backbone::{Backbone, Card};
+use graft_backbone::{Backbone, Card, Crop};
 use graft_wire::messages::BackboneRef;
-use graft_wire::{Key, digest};
+use graft_wire::{Key, PictureRecipe, digest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct Provenance {
     pub width: usize,
     /// How pictures are fed.
     pub card: Card,
+    /// The region of interest.
+    pub roi: Option<[f64; 4]>,
     /// The ONNX file; `None`: the built-in one.
     pub file: Option<PathBuf>,
     /// Its id in the store; `None`: the configured one.
@@ -54,8 +56,25 @@ impl Provenance {
             embeddings: digest::sha256(named.as_bytes()).into(),
             width: backbone.width(),
             card: backbone.card().clone(),
+            roi: settings.backbone.roi,
             file,
             row,
+        }
+    }
+
+    /// What is done to a frame before the backbone.
+    pub fn pictures(&self) -> PictureRecipe {
+        let Card { size, resize, crop, mean, std, .. } = self.card.clone();
+        let crop = if self.roi.is_some() { Crop::Roi } else { crop };
+        PictureRecipe { size, resize, crop: crop.as_str().to_owned(), region: self.roi, mean, std }
+    }
+
+    /// Whether a stored picture that shows this part of its frame is what the backbone sees, without being cut.
+    pub fn sees_all_of(&self, shown: Option<[f64; 4]>) -> bool {
+        let near = |a: [f64; 4], b: [f64; 4]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.02);
+        match (self.roi, shown) {
+            (None, shown) => shown.is_none() == (self.card.crop != Crop::Center),
+            (Some(roi), shown) => near(roi, shown.unwrap_or([0.0, 0.0, 1.0, 1.0])),
         }
     }
 
@@ -72,6 +91,6 @@ impl Provenance {
 }
 
 /// Digest of the preprocessing, the region of interest included.
-pub fn preprocess(recipe: &str, roi: Option<[f64; 4]>) -> String {
+fn preprocess(recipe: &str, roi: Option<[f64; 4]>) -> String {
     roi.map_or_else(|| recipe.to_owned(), |roi| digest::sha256(format!("{recipe} roi {roi:?}").as_bytes()))
 }

@@ -80,8 +80,8 @@ impl StoreTask {
 pub enum Question {
     /// Samples that have no embedding of this name.
     Stale(Arc<str>, Sender<Result<Vec<i64>, StoreError>>),
-    /// The crop of a sample.
-    Image(i64, Sender<Result<Vec<u8>, StoreError>>),
+    /// The picture of a sample, and the part of its frame that it shows.
+    Image(i64, Sender<Result<(Vec<u8>, Option<[f64; 4]>), StoreError>>),
     /// The crop with this SHA-256.
     ImageOf(String, Sender<Result<Vec<u8>, StoreError>>),
     /// Keep an embedding of a sample under this name.
@@ -105,7 +105,10 @@ impl Question {
         // Whoever asked may have ended meanwhile.
         let _ = match self {
             Self::Stale(key, to) => to.send(store.stale(&key)).is_ok(),
-            Self::Image(id, to) => to.send(store.image(id)).is_ok(),
+            Self::Image(id, to) => {
+                let picture = store.image(id);
+                to.send(picture.and_then(|picture| Ok((picture, store.sample(id)?.roi)))).is_ok()
+            }
             Self::ImageOf(sha256, to) => to.send(store.image_of(&sha256)).is_ok(),
             Self::PutEmbedding(id, key, embedding, to) => {
                 to.send(store.put_embedding(id, &key, &embedding)).is_ok()

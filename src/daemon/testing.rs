@@ -55,6 +55,7 @@ pub fn backbone() -> Provenance {
         embeddings: digest::sha256(b"embeddings").into(),
         width: WIDTH,
         card,
+        roi: None,
         file: None,
         row: None,
     }
@@ -128,6 +129,7 @@ pub fn observation(now: Now, frame: u64, embedding: &[f32], head: Option<&Active
             embedding,
             key: backbone().embeddings,
             sample: None,
+            shown: None,
         },
     }
 }

@@ -37,6 +37,6 @@ pub use error::BackboneError;
 pub use file::{MAX_WIDTH, read_file};
 pub use inspect::{CutReport, Inspection, Timing, inspect};
 pub use plan::{Backbone, Identity};
-pub use preprocess::{Preprocessor, Rect, crop_rect, cut_out};
+pub use preprocess::{Preprocessor, Rect, crop_rect, cut_out, part_shown};
 pub use recipes::{recipes, tiny};
 pub use returned::{ReturnedError, same_interface};

@@ -58,6 +58,38 @@ pub fn crop_rect(card: &Card, width: u32, height: u32, roi: Option<[f64; 4]>) ->
     }
 }
 
+/// Pixels by which a stored picture may miss what the backbone sees: it has whole pixels.
+const SLACK: f64 = 1.5;
+
+/// Where what the backbone sees lies in a picture of `width` × `height` that shows only the part `shown` `[x, y, w, h]` of
+/// its frame, in fractions of the frame (`None`: all of it). `None`: not all of it is in the picture.
+pub fn part_shown(
+    card: &Card,
+    width: u32,
+    height: u32,
+    shown: Option<[f64; 4]>,
+    roi: Option<[f64; 4]>,
+) -> Option<Rect> {
+    let [x, y, w, h] = shown.unwrap_or([0.0, 0.0, 1.0, 1.0]);
+    let (frame_w, frame_h) = (f64::from(width) / w, f64::from(height) / h);
+    // A part that is no part, or of a frame that cannot be.
+    let frame = |length: f64| (1.0..=f64::from(u32::MAX)).contains(&length).then(|| length.round() as u32);
+    let wanted = crop_rect(card, frame(frame_w)?, frame(frame_h)?, roi);
+    let span = |start: f64, length: f64, full: u32| {
+        let (full, end) = (f64::from(full), start + length);
+        let whole = start.abs() <= SLACK && (end - full).abs() <= SLACK;
+        let inside = start >= -SLACK && end <= full + SLACK;
+        if whole {
+            Some((0.0, full))
+        } else {
+            inside.then(|| (start.max(0.0), end.min(full) - start.max(0.0)))
+        }
+    };
+    let (x, w) = span(wanted.x - x * frame_w, wanted.w, width)?;
+    let (y, h) = span(wanted.y - y * frame_h, wanted.h, height)?;
+    (w >= 1.0 && h >= 1.0).then_some(Rect { x, y, w, h })
+}
+
 /// SHA-256 (`sha256:<hex>`) over the recipe's canonical text. Equal digests mean equal pixels for equal frames.
 pub fn digest(card: &Card) -> String {
     let resize = if card.crop == Crop::Center { card.resize } else { card.size };
@@ -237,6 +269,25 @@ mod tests {
         );
         let roi = crop_rect(&card, 200, 100, Some([0.5, 0.5, 0.9, 0.25]));
         assert_eq!(roi, Rect { x: 100.0, y: 50.0, w: 100.0, h: 25.0 });
+    }
+
+    #[test]
+    fn what_is_seen_is_found_again_in_a_picture_of_a_part_of_the_frame() {
+        let whole = Card { crop: Crop::Stretch, ..card() };
+        let center = Card { size: 224, resize: 256, crop: Crop::Center, ..card() };
+        let region = [0.25, 0.5, 0.5, 0.25];
+        let frame = Rect::whole(640, 360);
+        // All of the frame: everything can be cut out of it.
+        assert_eq!(part_shown(&whole, 640, 360, None, None), Some(frame));
+        assert_eq!(part_shown(&center, 640, 360, None, None), Some(crop_rect(&center, 640, 360, None)));
+        let cut = Rect { x: 160.0, y: 180.0, w: 320.0, h: 90.0 };
+        assert_eq!(part_shown(&whole, 640, 360, None, Some(region)), Some(cut));
+        // The region alone: itself, and a part of it, but not the frame.
+        assert_eq!(part_shown(&whole, 320, 90, Some(region), Some(region)), Some(Rect::whole(320, 90)));
+        let inner = part_shown(&whole, 320, 90, Some(region), Some([0.5, 0.5, 0.25, 0.125]));
+        assert_eq!(inner, Some(Rect { x: 160.0, y: 0.0, w: 160.0, h: 45.0 }));
+        assert_eq!(part_shown(&whole, 320, 90, Some(region), None), None);
+        assert_eq!(part_shown(&whole, 320, 90, Some([0.0, 0.0, 0.0, f64::NAN]), None), None);
     }
 
     #[test]

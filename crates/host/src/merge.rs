@@ -68,6 +68,7 @@ pub fn merge(files: &[(String, Vec<u8>)], lambda: f64, host: &str) -> Result<Hea
         backbone: first.meta.backbone.clone(),
         tensor: first.meta.tensor.clone(),
         preprocess: first.meta.preprocess.clone(),
+        pictures: None,
         snapshot: sha256(digests.as_bytes()),
         method: "ridge".into(),
         metrics,

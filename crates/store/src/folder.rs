@@ -131,6 +131,11 @@ impl Folder {
         Ok(Picture::Crop(bytes))
     }
 
+    /// The part of its frame that an exported picture shows, in fractions; `None`: all of it.
+    pub fn shown(&self, at: usize) -> Option<[f64; 4]> {
+        self.entries.get(at)?.line.as_ref()?.roi
+    }
+
     /// The sample of a picture that was read, cropped and embedded.
     pub fn sample(
         &self,

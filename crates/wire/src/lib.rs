@@ -39,7 +39,7 @@ pub use class_name::ClassName;
 pub use command::{Command, Envelope, Op, parse};
 pub use error::{Code, Error};
 pub use fields::{BadField, Malformed};
-pub use head_file::{Dtype, HeadFile, HeadFileError, HeadMeta};
+pub use head_file::{Dtype, HeadFile, HeadFileError, HeadMeta, PictureRecipe};
 pub use keys::{Key, PublicKey};
 pub use manifest::{Expected, Manifest, ManifestError};
 pub use reply::{Reply, Status};

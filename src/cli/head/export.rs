@@ -6,7 +6,7 @@ use crate::config;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use graft_backbone::{self as backbone, Card, export as onnx};
-use graft_wire::{HeadFile, digest, head_file};
+use graft_wire::{HeadFile, PictureRecipe, digest, head_file};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -100,7 +100,15 @@ fn convert(file: &[u8], args: &ExportArgs, common: &Common) -> Result<(u64, Vec<
                 return Err(NotVerified(format!("{text}; give the right one with --backbone")).into());
             }
             (card.features, card.width) = (Some(head.meta.tensor.clone()), head.head.width);
-            onnx::merged_onnx(&backbone, &card, &parts)?
+            // What the board did to its pictures, not what the card would have it do.
+            let mut region = None;
+            if let Some(PictureRecipe { size, resize, crop, region: of, mean, std }) =
+                head.meta.pictures.clone()
+            {
+                let crop = backbone::Crop::parse(&crop).unwrap_or(card.crop);
+                (card, region) = (Card { size, resize, crop, mean, std, ..card }, of);
+            }
+            onnx::merged_onnx(&backbone, &card, region, &parts)?
         }
     };
     Ok((head.meta.version, bytes))

@@ -127,6 +127,7 @@ mod tests {
             backbone: BackboneRef { name: "tiny".into(), digest: sha256(b"b") },
             tensor: "features".into(),
             preprocess: sha256(b"p"),
+            pictures: None,
             snapshot: sha256(b"s"),
             method: "ridge".into(),
             metrics: serde_json::Map::new(),

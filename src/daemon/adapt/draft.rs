@@ -136,6 +136,7 @@ pub fn store(tx: &Tx<'_>, from: &Provenance, mut draft: Draft, now_ms: i64) -> R
         backbone: from.backbone.clone(),
         tensor: from.tensor.clone(),
         preprocess: from.preprocess.clone(),
+        pictures: Some(from.pictures()),
         snapshot: draft.snapshot.clone(),
         method: draft.method.clone(),
         metrics: draft.metrics.clone(),

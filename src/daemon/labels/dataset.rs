@@ -1,9 +1,11 @@
 //! The stored samples as the daemon last saw them.
 
+use crate::daemon::clock::Now;
+use crate::daemon::effects::Effects;
 use graft_control::ClassTally;
 use graft_store::{ClassCount, Filter, SampleRow, Store, StoreError};
-use graft_wire::messages::DatasetState;
-use graft_wire::timestamp;
+use graft_wire::messages::{DatasetState, EventType};
+use graft_wire::{Code, Error, timestamp};
 use serde_json::{Value, json};
 
 /// What is stored, by class.
@@ -15,6 +17,8 @@ pub struct DatasetView {
     pub classes: Vec<ClassCount>,
     /// Bytes of the images.
     pub bytes: u64,
+    /// Samples that rounds leave out, because their pictures show another part of the frame than is looked at now.
+    pub aside: usize,
 }
 
 impl DatasetView {
@@ -24,7 +28,7 @@ impl DatasetView {
     /// The store fails.
     pub fn read(store: &mut Store) -> Result<Self, StoreError> {
         let counts = store.counts()?;
-        Ok(Self { rev: counts.rev, classes: store.classes()?, bytes: counts.image_bytes })
+        Ok(Self { rev: counts.rev, classes: store.classes()?, bytes: counts.image_bytes, aside: 0 })
     }
 
     /// Live samples.
@@ -50,8 +54,22 @@ impl DatasetView {
             counts: self.classes.iter().map(|c| (c.name.clone(), c.samples as u64)).collect(),
             bursts: self.classes.iter().map(|c| (c.name.clone(), c.bursts as u64)).collect(),
             bytes: self.bytes,
+            set_aside: self.aside as u64,
         }
     }
+}
+
+/// Tells that so many samples show too little of their frames, if there are any.
+pub fn tell_set_aside(now: &Now, aside: usize, fx: &mut Effects) {
+    if aside == 0 {
+        return;
+    }
+    let text = format!(
+        "{aside} samples are set aside: their pictures show another part of the frame than backbone.crop and \
+         backbone.roi want now; label new ones, or set these keys back"
+    );
+    let error = Error::new(Code::Incompatible, text);
+    fx.event(now, EventType::Error, |e| e.with("set_aside", aside).because(error));
 }
 
 /// Samples and bursts of each class, for the state machine.

@@ -5,6 +5,7 @@ use super::tasks::Done;
 use crate::daemon::access::Access;
 use crate::daemon::cancel::Cancel;
 use crate::daemon::event;
+use crate::daemon::frames::Shows;
 use crate::daemon::store_thread::Question;
 use graft_camera as camera;
 use graft_control::JobId;
@@ -89,13 +90,18 @@ fn stopping() -> StoreError {
 
 fn embed(access: &Access, folder: &Folder, at: usize, picture: &Picture) -> Result<NewSample, Skipped> {
     let (Picture::Crop(bytes) | Picture::Photo(bytes)) = picture;
+    let shows = match picture {
+        Picture::Crop(_) => Shows::Part(folder.shown(at)),
+        Picture::Photo(_) => Shows::Frame,
+    };
     let embedded = camera::decode_image(bytes).map_err(|e| e.to_string()).and_then(|rgb| {
-        let crop = matches!(picture, Picture::Crop(_));
-        access.embed(Box::new(rgb), crop).unwrap_or_else(|| Err("the daemon is stopping".to_owned()))
+        let embedded = access.embed(Box::new(rgb), shows).ok_or("the daemon is stopping")?;
+        embedded.map_err(|e| e.to_string())
     });
     let path = || folder.path(at).unwrap_or(Path::new("")).to_owned();
     let embedded = embedded.map_err(|reason| Skipped { path: path(), reason })?;
-    Ok(folder.sample(at, picture, embedded.jpeg, embedded.embedding, &embedded.key))
+    let sample = folder.sample(at, picture, embedded.jpeg, embedded.embedding, &embedded.key);
+    Ok(NewSample { roi: embedded.shown, ..sample })
 }
 
 impl Work<'_> {

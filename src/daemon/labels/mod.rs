@@ -139,7 +139,7 @@ impl Labels {
         let wanted = self.recording.as_mut().is_some_and(|r| r.wants(seen.taken, &seen.embedding));
         if let Some(recording) = self.recording.as_ref().filter(|_| wanted) {
             let (class, burst, by) = (&recording.class, &recording.burst, &recording.by);
-            let sample = self.sample(cx, &seen, class, burst, by);
+            let sample = self.sample(&seen, class, burst, by);
             fx.store(StoreTask::Labels(Task::Keep(Box::new(sample), cx.now.wall_ms)));
             if let Some(recording) = self.recording.take_if(|recording| recording.full()) {
                 self.end_recording(&recording, None, fx);
@@ -148,7 +148,7 @@ impl Labels {
         self.ring.push(seen);
     }
 
-    fn sample(&self, cx: &Context, seen: &SeenFrame, class: &str, burst: &str, by: &str) -> FrameSample {
+    fn sample(&self, seen: &SeenFrame, class: &str, burst: &str, by: &str) -> FrameSample {
         let camera = &self.camera;
         let sample = NewSample {
             class: class.to_owned(),
@@ -160,7 +160,7 @@ impl Labels {
             taken_ms: seen.wall_ms,
             source: seen.name.as_deref().map_or_else(|| camera.clone(), |name| format!("{camera} {name}")),
             by: by.to_owned(),
-            roi: cx.settings.backbone.roi,
+            roi: seen.shown,
         };
         FrameSample { sample, picture: seen.picture.clone() }
     }
@@ -209,7 +209,7 @@ impl Labels {
             Err(error) => return fx.finish(asked.token, Err(error)),
         };
         let burst = burst.unwrap_or_else(|| self.bursts.of(class, seen.taken));
-        let frame = Box::new(self.sample(cx, &seen, class, &burst, &asked.by.to_string()));
+        let frame = Box::new(self.sample(&seen, class, &burst, &asked.by.to_string()));
         let edit = Edit::Label { frame, earlier: seen.sample };
         change(cx, asked, Some(EventType::Labelled), edit, fx);
     }
@@ -344,7 +344,11 @@ impl Labels {
                 }
                 fx.tell(Note::Job(job, transfer::imported(*result)));
             }
-            Done::Reembedded(count, view) => self.samples_changed(view, count, fx),
+            Done::Reembedded { made, aside, view } => {
+                self.dataset.aside = aside;
+                self.samples_changed(view, made, fx);
+                dataset::tell_set_aside(&cx.now, aside, fx);
+            }
         }
     }
 
@@ -370,7 +374,7 @@ impl Labels {
         match view {
             Ok(view) => {
                 fx.tell(Note::Samples { touched, classes: view.classes.clone() });
-                self.dataset = view;
+                self.dataset = DatasetView { aside: self.dataset.aside, ..view };
             }
             Err(error) => tracing::warn!(%error, "the samples could not be counted"),
         }

@@ -84,6 +84,7 @@ mod tests {
             embedding: Arc::from([]),
             key: "k".into(),
             sample: None,
+            shown: None,
         }
     }
 

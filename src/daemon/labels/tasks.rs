@@ -172,8 +172,15 @@ pub enum Done {
         /// The samples now; `None`: the daemon is stopping.
         view: Option<Result<DatasetView, StoreError>>,
     },
-    /// So many stored crops were embedded anew.
-    Reembedded(usize, Result<DatasetView, StoreError>),
+    /// Stored crops were embedded anew.
+    Reembedded {
+        /// So many.
+        made: usize,
+        /// So many show another part of the frame than is looked at now.
+        aside: usize,
+        /// The samples now.
+        view: Result<DatasetView, StoreError>,
+    },
 }
 
 impl Task {

@@ -67,6 +67,8 @@ impl Gathering {
         let mut seen = HashSet::new();
         let samples: Vec<Sample> = rows
             .iter()
+            // A host squeezes pictures whole: one that shows more than is looked at would be another picture there.
+            .filter(|row| self.from.sees_all_of(row.roi))
             // One picture under two classes would teach nothing.
             .filter(|row| seen.insert(row.sha256.clone()))
             .map(|row| Sample {

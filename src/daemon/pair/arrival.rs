@@ -117,7 +117,7 @@ impl Arrivals {
             source,
             settings: Arc::clone(&cx.settings),
             key: Arc::clone(&cx.backbone.key),
-            preprocess: cx.backbone.preprocess.clone(),
+            present: cx.backbone.card.clone(),
             cancel,
         })));
     }

@@ -3,19 +3,19 @@
 
 use super::configured::Configured;
 use super::files::{self, Files};
-use super::reembed::embed_stale;
+use super::reembed::{Embeddings, embed_stale};
 use super::tasks::{Done, Ready, Source, Stop};
 use crate::config::Settings;
 use crate::daemon::access::Access;
 use crate::daemon::adapt::trainer::nice;
 use crate::daemon::cancel::Cancel;
 use crate::daemon::event;
-use crate::daemon::frames::LoadedNetwork;
+use crate::daemon::frames::{LoadedNetwork, NotEmbedded};
 use crate::daemon::offload::dataset;
-use crate::daemon::provenance::{self, Provenance};
-use graft_backbone::Backbone;
+use crate::daemon::provenance::Provenance;
 use graft_backbone::admission::{self, Admission, Refusal};
 use graft_backbone::fetch::{self, FetchError};
+use graft_backbone::{Backbone, Card, Crop};
 use graft_base::whole_file;
 use graft_control::JobId;
 use graft_control::backoff::Backoff;
@@ -46,8 +46,8 @@ pub struct Arriving {
     pub settings: Arc<Settings>,
     /// The device's key.
     pub key: Arc<Key>,
-    /// Digest of the preprocessing in use.
-    pub preprocess: String,
+    /// How pictures are fed to the backbone in use.
+    pub present: Card,
     /// Ends it.
     pub cancel: Cancel,
 }
@@ -94,6 +94,7 @@ impl Work<'_> {
         let ours = |why: String| Stop::Broke(Error::internal(why));
         let refused = |e: graft_backbone::BackboneError| Refusal::new(e.reason(), e.to_string());
         let card = here.card().map_err(|e| Refusal::new("bad_card", e))?;
+        let card = settings.backbone.as_set(card);
         let proof = admission.inspection.proof.as_deref();
         let mut backbone = Backbone::load_again(&here.onnx, &card, proof).map_err(refused)?;
         let provenance =
@@ -174,8 +175,14 @@ impl Work<'_> {
                 format!("it is cut at {cut} with {seen} numbers, its manifest says {tensor} with {width}");
             return Err(Refusal::new("wrong_interface", message));
         }
-        let preprocess = provenance::preprocess(&found.identity.preprocess, self.of.settings.backbone.roi);
-        if preprocess != self.of.preprocess {
+        // Crop and region are this board's, whatever the card says.
+        let card = here.card().map_err(|e| Refusal::new("bad_card", e))?;
+        let card = self.of.settings.backbone.as_set(card);
+        let fed = |card: &Card| {
+            let resize = if card.crop == Crop::Center { card.resize } else { card.size };
+            (card.size, resize, card.mean, card.std)
+        };
+        if fed(&card) != fed(&self.of.present) {
             return Err(Refusal::new(
                 "wrong_preprocess",
                 "its card prepares pictures otherwise than the present backbone's does",
@@ -187,8 +194,11 @@ impl Work<'_> {
     fn embed(&self, backbone: &mut Backbone, key: &Arc<str>) -> Result<(), Stop> {
         // Samples that come meanwhile have their turn in the next pass.
         loop {
-            let mut embed = |picture: Box<graft_base::frame::Rgb>| {
-                Some(backbone.embed_crop(&picture).map_err(|e| e.to_string()))
+            let roi = self.of.settings.backbone.roi;
+            let mut embed = |picture: Box<graft_base::frame::Rgb>, shown: Option<[f64; 4]>| {
+                let embedded = backbone.embed_shown(&picture, shown, roi);
+                let embedded = embedded.map_err(|e| NotEmbedded::Failed(e.to_string()));
+                Some(embedded.and_then(|embedding| embedding.ok_or(NotEmbedded::OtherPart)))
             };
             let mut progress = |done: usize, total: usize| {
                 if done.is_multiple_of(16) {
@@ -197,7 +207,7 @@ impl Work<'_> {
                 if self.go_on().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
             match embed_stale(&self.access.store, key, &mut embed, &mut progress) {
-                Some(0) => return Ok(()),
+                Some(Embeddings { made: 0, .. }) => return Ok(()),
                 Some(_) => {}
                 None => {
                     self.go_on()?;

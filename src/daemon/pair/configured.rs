@@ -48,6 +48,7 @@ impl Configured {
         if let Some(features) = &settings.backbone.features {
             card.features = Some(features.clone());
         }
+        let card = settings.backbone.as_set(card);
         let digest = digest::sha256(format!("{}\n{}", digest::sha256(&bytes), card.to_toml()).as_bytes());
         Ok(Self { file: settings.backbone.file.clone(), card, digest })
     }
@@ -122,7 +123,7 @@ pub fn load(
     };
     let row = store.backbone(id).map_err(|e| e.to_string())?;
     let files = Files::of(&settings.store.dir, &row.manifest)?;
-    let card = files.card()?;
+    let card = settings.backbone.as_set(files.card()?);
     let loaded = load_known(store, &format!("row {id}"), None, |proof| {
         Backbone::load_again(&files.onnx, &card, proof).map_err(|e| e.to_string())
     })?;

@@ -80,7 +80,7 @@ fn convert(file: Vec<u8>, format: &str, from: &Provenance) -> Result<Vec<u8>, Er
         "onnx" => export::head_onnx(&parts),
         "merged-onnx" => {
             let bytes = from.onnx().map_err(Error::internal)?;
-            export::merged_onnx(&bytes, &from.card, &parts)
+            export::merged_onnx(&bytes, &from.card, from.roi, &parts)
         }
         other => {
             let message =

@@ -65,6 +65,7 @@ impl Rig {
                 embedding: shown.embedding.clone(),
                 key: Arc::from(""),
                 sample: None,
+                shown: None,
             },
             kept: false,
             reused: false,

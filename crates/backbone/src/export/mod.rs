@@ -8,7 +8,7 @@ use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 use super::BackboneError;
-use super::card::Card;
+use super::card::{Card, Crop};
 use super::file::MAX_WIDTH;
 use super::load::{CutGraph, cut_graph};
 use super::onnx::{fresh, int, node, port, rename, tensor};
@@ -53,11 +53,17 @@ impl HeadParts<'_> {
 }
 
 /// One ONNX file from normalised pixels to `logits` = W·x + b and `probabilities` = softmax(logits / temperature).
-/// The class names and the preprocessing stand in its metadata.
+/// The class names and the preprocessing stand in its metadata: `roi` is the region of the frame that was looked at, in
+/// fractions, if there was one.
 ///
 /// # Errors
 /// When the backbone is refused, or the head does not fit it.
-pub fn merged_onnx(backbone: &[u8], card: &Card, head: &HeadParts<'_>) -> Result<Vec<u8>, BackboneError> {
+pub fn merged_onnx(
+    backbone: &[u8],
+    card: &Card,
+    roi: Option<[f64; 4]>,
+    head: &HeadParts<'_>,
+) -> Result<Vec<u8>, BackboneError> {
     let width = head.width()?;
     let CutGraph { mut proto, tensor, input, width: found, float32, cut, any_batch, .. } =
         cut_graph(backbone, card)?;
@@ -93,12 +99,15 @@ pub fn merged_onnx(backbone: &[u8], card: &Card, head: &HeadParts<'_>) -> Result
     proto.producer_version = env!("CARGO_PKG_VERSION").into();
     describe(&mut proto, head);
     let list = |values: [f32; 3]| values.map(|value| value.to_string()).join(",");
+    let crop = if roi.is_some() { Crop::Roi } else { card.crop };
+    let region = roi.unwrap_or([0.0, 0.0, 1.0, 1.0]).map(|value| value.to_string()).join(",");
     for (key, value) in [
         ("graft.backbone", sha256(backbone)),
         ("graft.tensor", cut.tensor),
         ("graft.size", card.size.to_string()),
         ("graft.resize", card.resize.to_string()),
-        ("graft.crop", card.crop.as_str().into()),
+        ("graft.crop", crop.as_str().into()),
+        ("graft.region", region),
         ("graft.mean", list(card.mean)),
         ("graft.std", list(card.std)),
         ("graft.licence", card.licence.clone()),

@@ -8,8 +8,9 @@ use tract_onnx::prelude::*;
 use super::super::graphs::{card, classifier, file, weights};
 use super::super::onnx::{ints, node, port};
 use super::super::parity_tests::{card as real_card, cosine, shared};
-use super::super::{Backbone, Card};
+use super::super::{Backbone, Card, Crop};
 use super::*;
+use graft_base::frame::Rgb;
 
 struct Head {
     weight: Vec<f32>,
@@ -80,7 +81,7 @@ fn the_merged_file_gives_the_logits_of_backbone_and_head() {
         // The softmax of old operator sets.
         (file(classifier(), 9), card(), [1, 3, 16, 16]),
     ] {
-        let merged = merged_onnx(&bytes, &card, &head.parts()).unwrap();
+        let merged = merged_onnx(&bytes, &card, None, &head.parts()).unwrap();
         let planes = pixels(768);
         let wanted =
             head.logits(&Backbone::from_bytes(&bytes, &card).unwrap().embed_pixels(&planes).unwrap());
@@ -102,7 +103,7 @@ fn an_inner_tensor_that_bears_the_outputs_name_is_renamed() {
     graph.node[5].input[0] = "old".into();
     let bytes = file(graph, 13);
     let head = Head::new(3, 8);
-    let merged = merged_onnx(&bytes, &card(), &head.parts()).unwrap();
+    let merged = merged_onnx(&bytes, &card(), None, &head.parts()).unwrap();
     let wanted =
         head.logits(&Backbone::from_bytes(&bytes, &card()).unwrap().embed_pixels(&pixels(768)).unwrap());
     close(&run(&merged, &pixels(768), &[1, 3, 16, 16])[0], &wanted, 1e-5);
@@ -114,7 +115,7 @@ fn the_file_carries_its_classes_and_only_the_picture_as_input() {
     let mut old = classifier();
     old.input.push(port("w2", &[Some(8), Some(5)]));
     old.input.push(port("w1", &[Some(8), Some(3), Some(3), Some(3)]));
-    let merged = merged_onnx(&file(old, 9), &card(), &head.parts()).unwrap();
+    let merged = merged_onnx(&file(old, 9), &card(), None, &head.parts()).unwrap();
     let proto = ModelProto::decode(&merged[..]).unwrap();
     let entry = |key: &str| proto.metadata_props.iter().find(|entry| entry.key == key).unwrap().value.clone();
     assert_eq!(serde_json::from_str::<Vec<String>>(&entry("graft.classes")).unwrap(), head.classes);
@@ -139,7 +140,7 @@ fn the_head_alone_gives_the_same_logits() {
 fn heads_that_do_not_fit_are_refused() {
     let head = Head::new(3, 9);
     assert!(
-        merged_onnx(&file(classifier(), 13), &card(), &head.parts())
+        merged_onnx(&file(classifier(), 13), &card(), None, &head.parts())
             .unwrap_err()
             .to_string()
             .contains("9 numbers")
@@ -205,7 +206,7 @@ fn onnxruntime_gives_the_logits_that_tract_gives() {
         let head = Head::new(6, backbone.width());
         let size = card.size as usize;
         let planes = pixels(3 * size * size);
-        let merged = merged_onnx(&bytes, &card, &head.parts()).unwrap();
+        let merged = merged_onnx(&bytes, &card, None, &head.parts()).unwrap();
         let wanted = head.logits(&backbone.embed_pixels(&planes).unwrap());
         let Some([logits, probabilities]) = onnxruntime(folder.path(), &merged, &planes, &[1, 3, size, size])
         else {
@@ -217,5 +218,44 @@ fn onnxruntime_gives_the_logits_that_tract_gives() {
         close(&logits, &wanted, bound * largest);
         assert!(cosine(&logits, &wanted) > 0.98);
         close(&probabilities, &softmax(&logits, 1.7), 1e-5);
+    }
+}
+
+/// A reader of the file knows its metadata alone; a frame of 16:9 must give it what it gives the board.
+#[test]
+fn who_follows_the_metadata_gets_the_answers_of_the_board() {
+    let head = Head::new(3, 8);
+    let bytes = file(classifier(), 13);
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut frame = Rgb::black(320, 180);
+    frame.bytes.iter_mut().for_each(|byte| *byte = random.u8(..));
+    for (crop, roi) in [
+        (Crop::Stretch, None),
+        (Crop::Stretch, Some([0.125, 0.25, 0.5, 0.5])),
+        (Crop::Center, Some([0.125, 0.25, 0.5, 0.5])),
+        (Crop::Center, None),
+    ] {
+        let own = Card { crop, resize: 20, mean: [0.4, 0.5, 0.6], ..card() };
+        let mut board = Backbone::from_bytes(&bytes, &own).unwrap();
+        let wanted = head.logits(&board.embed(&frame, roi).unwrap());
+        let merged = merged_onnx(&bytes, &own, roi, &head.parts()).unwrap();
+        let proto = ModelProto::decode(&merged[..]).unwrap();
+        let entry = |key: &str| &proto.metadata_props.iter().find(|entry| entry.key == key).unwrap().value;
+        let numbers = |key: &str| entry(key).split(',').map(|n| n.parse().unwrap()).collect::<Vec<f64>>();
+        let three = |key: &str| {
+            <[f32; 3]>::try_from(numbers(key).iter().map(|n| *n as f32).collect::<Vec<_>>()).unwrap()
+        };
+        let region = <[f64; 4]>::try_from(numbers("graft.region")).unwrap();
+        let followed = Card {
+            size: numbers("graft.size")[0] as u32,
+            resize: numbers("graft.resize")[0] as u32,
+            crop: Crop::parse(entry("graft.crop")).unwrap(),
+            mean: three("graft.mean"),
+            std: three("graft.std"),
+            ..card()
+        };
+        let region = (followed.crop == Crop::Roi).then_some(region);
+        let pixels = Backbone::from_bytes(&bytes, &followed).unwrap().pixels(&frame, region).unwrap();
+        close(&run(&merged, &pixels, &[1, 3, 16, 16])[0], &wanted, 1e-5);
     }
 }

@@ -24,7 +24,7 @@ use super::change::differ;
 use super::contain::contained;
 use super::file::read_file;
 use super::load::{Loaded, load};
-use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest};
+use super::preprocess::{Preprocessor, Rect, crop_rect, cut_out, digest, part_shown};
 use graft_base::frame::Rgb;
 use graft_wire::digest::sha256;
 pub use profile::OperatorTime;
@@ -214,6 +214,29 @@ impl Backbone {
             self.embedded.clear();
         }
         embedding.map(Some)
+    }
+
+    /// The part of a frame that its [`Backbone::crop_image`] shows, in fractions; `None`: all of it.
+    pub fn shows(&self, width: u32, height: u32, roi: Option<[f64; 4]>) -> Option<[f64; 4]> {
+        let Rect { x, y, w, h } = self.crop_rect(width, height, roi);
+        let (full_w, full_h) = (f64::from(width.max(1)), f64::from(height.max(1)));
+        let part = [x / full_w, y / full_h, w / full_w, h / full_h];
+        (part != [0.0, 0.0, 1.0, 1.0]).then_some(part)
+    }
+
+    /// The embedding `[width]` of a picture that shows only the part `shown` of its frame; see [`part_shown`]. `None`: not
+    /// all that it would see of the frame is in the picture.
+    ///
+    /// # Errors
+    /// As [`Backbone::embed`].
+    pub fn embed_shown(
+        &mut self,
+        picture: &Rgb,
+        shown: Option<[f64; 4]>,
+        roi: Option<[f64; 4]>,
+    ) -> Result<Option<Vec<f32>>, BackboneError> {
+        let part = part_shown(&self.card, picture.width, picture.height, shown, roi);
+        part.map(|part| self.embed_part(picture, part)).transpose()
     }
 
     /// The embedding `[width]` of a stored crop, which is stretched whole to the input's square.

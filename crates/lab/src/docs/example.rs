@@ -38,6 +38,7 @@ pub fn example_file() -> HeadFile {
             backbone: BackboneRef { name: "example".into(), digest: sha256(b"example backbone") },
             tensor: "features".into(),
             preprocess: sha256(b"example preprocessing"),
+            pictures: None,
             snapshot: sha256(b"example snapshot"),
             method: "ridge".into(),
             metrics: metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),

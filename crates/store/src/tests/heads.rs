@@ -132,3 +132,34 @@ fn old_files_go_but_never_those_that_serve_or_are_pinned() {
     assert_eq!(store.pin(None).expect("unpinned").pinned, None);
     assert!(matches!(store.pin(Some(20)), Err(StoreError::NotFound(_))));
 }
+
+#[test]
+fn a_head_knows_its_classes_whatever_they_are_called_later() {
+    let (_dir, mut store) = fresh();
+    for class in ["ok", "bad"] {
+        store.add_class(class, NOW).expect("added");
+    }
+    let version = promote(&mut store);
+    let names = |store: &mut Store| {
+        let classes = store.head_classes(version).expect("there");
+        assert!(classes.iter().map(|class| class.taught.as_str()).eq(["ok", "bad"]));
+        classes.into_iter().map(|class| class.now).collect::<Vec<_>>()
+    };
+    let some = |name: &str| Some(name.to_owned());
+    assert_eq!(names(&mut store), [some("ok"), some("bad")]);
+    store.rename_class("ok", "fine", NOW).expect("renamed");
+    assert_eq!(names(&mut store), [some("fine"), some("bad")]);
+    store.remove_class("bad", false, NOW).expect("removed");
+    store.add_class("bad", NOW).expect("another one");
+    assert_eq!(names(&mut store), [some("fine"), None]);
+    for _ in 0..3 {
+        store.undo(NOW).expect("undone");
+    }
+    assert_eq!(names(&mut store), [some("ok"), some("bad")]);
+    // One of another board, with classes that nobody knows here, says what its file says.
+    let version = store.next_head_version().expect("a version");
+    let other = NewHead { classes: vec!["x".into(), "y".into()], held_out: Vec::new(), ..head(version) };
+    store.put_head(&other, NOW).expect("stored");
+    let classes = store.head_classes(version).expect("there");
+    assert!(classes.into_iter().map(|class| class.now).eq([some("x"), some("y")]));
+}

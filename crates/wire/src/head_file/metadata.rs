@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Dtype, HeadFileError};
@@ -25,6 +26,8 @@ pub struct HeadMeta {
     pub tensor: String,
     /// Digest of the preprocessing recipe.
     pub preprocess: String,
+    /// The recipe itself: what was done to a frame before the backbone; absent in files of earlier versions.
+    pub pictures: Option<PictureRecipe>,
     /// Digest of the samples it was trained on.
     pub snapshot: String,
     /// `imprint`, `ridge` or `softmax`; `random` for a head that was never trained.
@@ -41,6 +44,25 @@ pub struct HeadMeta {
     pub version: u64,
     /// When it was made, RFC 3339 by the clock of the device.
     pub created: String,
+}
+
+/// From a frame to the pixels that a backbone is given: cut, resized to a square with a triangle filter that widens when it
+/// shrinks, divided by 255, normalised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PictureRecipe {
+    /// Side of the square, in pixels.
+    pub size: u32,
+    /// Short side of the frame before a centre crop, in pixels.
+    pub resize: u32,
+    /// `stretch`: the whole frame. `roi`: the region. `center`: the centred square of side short side · size / resize.
+    pub crop: String,
+    /// Left, top, width, height of the region as fractions of the frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<[f64; 4]>,
+    /// Subtracted from red, green, blue.
+    pub mean: [f32; 3],
+    /// Divides what is left.
+    pub std: [f32; 3],
 }
 
 impl HeadMeta {
@@ -82,6 +104,9 @@ impl HeadMeta {
             ("version", self.version.to_string()),
             ("created", self.created.clone()),
         ]);
+        if let Some(pictures) = &self.pictures {
+            entries.insert("pictures", serde_json::json!(pictures).to_string());
+        }
         if let Some(parent) = &self.parent {
             entries.insert("parent", parent.clone());
         }
@@ -121,6 +146,10 @@ impl HeadMeta {
             backbone: BackboneRef { name: text("backbone")?, digest: text("backbone_digest")? },
             tensor: text("tensor")?,
             preprocess: text("preprocess")?,
+            pictures: match entries.get("pictures") {
+                Some(pictures) => Some(serde_json::from_str(pictures).map_err(|e| json("pictures", e))?),
+                None => None,
+            },
             snapshot: text("snapshot")?,
             method: text("method")?,
             metrics: serde_json::from_str(&text("metrics")?).map_err(|e| json("metrics", e))?,

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::BadField;
-pub use metadata::HeadMeta;
+pub use metadata::{HeadMeta, PictureRecipe, is_line};
 
 use graft_learn::{Head, Reject};
 

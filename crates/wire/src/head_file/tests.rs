@@ -13,6 +13,7 @@ fn meta(classes: &[&str]) -> HeadMeta {
         backbone: BackboneRef { name: "tiny".into(), digest: sha256(b"backbone") },
         tensor: "features".into(),
         preprocess: sha256(b"preprocess"),
+        pictures: None,
         snapshot: sha256(b"snapshot"),
         method: "ridge".into(),
         metrics: metrics.as_object().unwrap().clone(),

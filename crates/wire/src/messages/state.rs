@@ -182,4 +182,12 @@ pub struct DatasetState {
     pub bursts: BTreeMap<String, u64>,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Samples that rounds leave out, because their pictures show another part of the frame than is looked at now.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_aside: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
