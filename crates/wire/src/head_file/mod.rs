@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::BadField;
-pub use metadata::{HeadMeta, PictureRecipe, is_line};
+pub use metadata::{HeadMeta, PictureRecipe};
 
 use graft_learn::{Head, Reject};
 
