@@ -52,10 +52,12 @@ impl Rig {
 
     /// The error that the newest command is answered with.
     fn error(&mut self) -> Option<Error> {
-        match self.fx.next_note() {
-            Some(Note::Finish(_, result)) => result.err(),
-            _ => None,
+        while let Some(note) = self.fx.next_note() {
+            if let Note::Finish(_, result) = note {
+                return result.err();
+            }
         }
+        None
     }
 }
 

@@ -136,9 +136,6 @@ fn old_files_go_but_never_those_that_serve_or_are_pinned() {
 #[test]
 fn a_head_knows_its_classes_whatever_they_are_called_later() {
     let (_dir, mut store) = fresh();
-    for class in ["ok", "bad"] {
-        store.add_class(class, NOW).expect("added");
-    }
     let version = promote(&mut store);
     let names = |store: &mut Store| {
         let classes = store.head_classes(version).expect("there");
