@@ -212,9 +212,13 @@ fn a_job_is_offered_by_itself_when_a_round_advises_it() {
     let (folder, scene) = (board.path("pictures"), scene());
     for (number, n) in (0u64..80 * 40).step_by(40).enumerate() {
         let class = CLASSES[(scene.truth(n) + usize::from(number % 4 == 3)) % CLASSES.len()];
-        std::fs::create_dir_all(folder.join(class)).unwrap();
-        let jpeg = graft_camera::encode_jpeg(&scene.render(n), 90);
-        std::fs::write(folder.join(class).join(format!("{n}.jpg")), jpeg).unwrap();
+        // A folder is a burst.
+        let burst = folder.join(class).join(format!("{n}"));
+        std::fs::create_dir_all(&burst).unwrap();
+        for frame in 0..2 {
+            let jpeg = graft_camera::encode_jpeg(&scene.render(n + frame), 90);
+            std::fs::write(burst.join(format!("{frame}.jpg")), jpeg).unwrap();
+        }
     }
     board.start();
     board.json(&["dataset", "import", "--wait", folder.to_str().unwrap()]);

@@ -18,7 +18,7 @@ pub fn group(files: &[&Path], classes: &[usize]) -> Option<Vec<usize>> {
         of_class.entry(*class).or_default().insert(group);
         first.push(group);
     }
-    let large = files.len() >= 2 * first_of.len();
+    let large = !files.is_empty() && files.len() >= 2 * first_of.len();
     (large && of_class.values().all(|groups| groups.len() > 1)).then_some(first)
 }
 

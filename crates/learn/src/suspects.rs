@@ -13,7 +13,7 @@ const MATES: usize = 3;
 const BURSTS: usize = 10;
 const EXCEPTIONS: f64 = 0.15;
 /// And only if it is at least this much as surely another class as the usual burst is its own.
-const SURE: f64 = 0.5;
+const SURE: f64 = 0.6;
 
 /// A sample whose label is probably wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
