@@ -75,13 +75,16 @@ impl StoreTask {
     }
 }
 
+/// A picture as it is stored, and the part of its frame that it shows (left, top, right, bottom, 0…1; `None`: all).
+pub type Pictured = (Vec<u8>, Option<[f64; 4]>);
+
 /// A question of a thread that waits for the answer. Never to be asked on the loop's thread.
 #[derive(Debug)]
 pub enum Question {
     /// Samples that have no embedding of this name.
     Stale(Arc<str>, Sender<Result<Vec<i64>, StoreError>>),
     /// The picture of a sample, and the part of its frame that it shows.
-    Image(i64, Sender<Result<(Vec<u8>, Option<[f64; 4]>), StoreError>>),
+    Image(i64, Sender<Result<Pictured, StoreError>>),
     /// The crop with this SHA-256.
     ImageOf(String, Sender<Result<Vec<u8>, StoreError>>),
     /// Keep an embedding of a sample under this name.

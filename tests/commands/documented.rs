@@ -208,6 +208,15 @@ fn two_settings(reply: &mut Value) {
     });
 }
 
+/// Which label is the most suspect depends on what the camera showed at each moment.
+fn any_suspect(suspect: &mut Value) {
+    for (field, shown) in
+        [("by", "<name>"), ("class", "<class>"), ("said", "<class>"), ("source", "<source>")]
+    {
+        suspect[field] = json!(shown);
+    }
+}
+
 fn text(reply: &Value) -> String {
     let reply: Reply = serde_json::from_value(reply.clone()).unwrap();
     reply.to_json().replace("\"<n>\"", "<n>").replace("\"…\":true", "…")
@@ -235,6 +244,9 @@ fn every_documented_command_gets_the_reply_that_its_page_shows() {
             let mut reply = guide.reply(&example).await;
             if example.op == Op::Config && reply["data"].get("camera").is_some() {
                 two_settings(&mut reply);
+            }
+            if let Some(suspect) = reply.pointer_mut("/data/suspects/0") {
+                any_suspect(suspect);
             }
             replies.examples.push(text(&reply));
         }

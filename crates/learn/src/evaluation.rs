@@ -213,7 +213,7 @@ fn estimate(
     let of_burst: Vec<(f64, f64)> = bursts.iter().map(sums).collect();
     let total = of_burst.iter().fold((0.0, 0.0), |sum, burst| (sum.0 + burst.0, sum.1 + burst.1));
     let m = bursts.len() as f64;
-    if !(total.1 > 0.0) {
+    if total.1 <= 0.0 || total.1.is_nan() {
         return Estimate { value: 0.0, low: 0.0, high: 1.0 };
     }
     let error = total.0 / total.1;
@@ -256,7 +256,7 @@ pub(crate) fn percentiles(draws: &mut [f64]) -> Option<(f64, f64)> {
 
 /// Wilson's score interval for a fraction of `n` independent observations; 0…1 without any.
 pub(crate) fn wilson(fraction: f64, n: f64) -> (f64, f64) {
-    if !(n > 0.0) {
+    if n <= 0.0 || n.is_nan() {
         return (0.0, 1.0);
     }
     let spread = Z * (fraction * (1.0 - fraction) / n + Z * Z / (4.0 * n * n)).sqrt();

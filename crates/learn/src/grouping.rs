@@ -231,9 +231,7 @@ fn join(bursts: &[u64], first: &mut [usize]) {
         let other = find(&to, *of_burst.entry(*burst).or_insert(own));
         to[own.max(other)] = own.min(other);
     }
-    for at in 0..first.len() {
-        first[at] = find(&to, first[at]);
-    }
+    first.iter_mut().for_each(|first| *first = find(&to, *first));
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub(crate) struct Task {
     pub start: Linear,
 }
 
+/// The samples that a task does not see, and the centre of the others.
+type Unseen = (Range<usize>, Vec<f32>);
+
 /// Solves every task at one λ; asks `proceed` before each piece of work.
 pub(crate) fn fit(
     samples: &Samples,
@@ -51,7 +54,7 @@ pub(crate) fn fit(
     let all: f64 = samples.weights.iter().sum();
     let mut tasks = tasks.into_iter().zip(centres).peekable();
     while tasks.peek().is_some() {
-        let (seen, mut solvers): (Vec<(Range<usize>, Vec<f32>)>, Vec<Lbfgs>) = tasks
+        let (seen, mut solvers): (Vec<Unseen>, Vec<Lbfgs>) = tasks
             .by_ref()
             .take(batch)
             .map(|(task, centre)| {

@@ -47,7 +47,8 @@ pub fn beside(python: &str, set: &Set, situation: &'static str, draws: &[Taught]
         write(set, judging, &mut body);
     }
     let found: Vec<Found> = converse(python, SCRIPT, &head, &body)?;
-    let peers: [(&'static str, fn(&Found) -> &Recalls); 3] =
+    type Of = fn(&Found) -> &Recalls;
+    let peers: [(&'static str, Of); 3] =
         [("logistic", |found| &found.logistic), ("lda", |found| &found.lda), ("mlp", |found| &found.mlp)];
     let beside = peers.into_iter().filter_map(|(peer, recalls)| {
         let both =

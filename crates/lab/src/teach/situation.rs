@@ -230,7 +230,7 @@ fn other_light(draw: &mut Draw, n: usize) -> Option<Vec<Step>> {
     if !draw.gives(1, 2) || later.iter().any(|later| later.len() < 2) {
         return None;
     }
-    let steps = vec![more(draw, n), Step::new()];
+    let steps = [more(draw, n), Step::new()];
     let mut later: Vec<_> = later.into_iter().filter_map(|mut later| later.pop()).collect();
     later.iter().for_each(|shown| draw.show(shown));
     let dark = later.drain(..).map(|shown| Act::Teach(Burst::of(set, shown))).collect();
