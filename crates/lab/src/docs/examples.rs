@@ -202,6 +202,13 @@ pub fn examples() -> Vec<Example> {
         text(Op::Head, "Go back to a certain head", Head, r#"{"action":"rollback","to":1}"#),
         text(Op::Head, "Keep the active head whatever rounds bring", Head, "pin"),
         text(Op::Head, "Let go of it", Head, r#"{"action":"pin","on":false}"#),
+        // Before any host gives one.
+        text(
+            Op::Backbone,
+            "Go back to the backbone before; this board has had no other",
+            Nothing,
+            "rollback",
+        ),
         text(Op::Offload, "Offer the samples to a training host", Head, "start"),
         text(
             Op::Offload,
@@ -248,7 +255,6 @@ pub fn examples() -> Vec<Example> {
                 manifest: Box::new(facts.fleet.clone()),
             }))
         }),
-        text(Op::Backbone, "Go back to the backbone before; this board has had no other", Ended, "rollback"),
         text(
             Op::Config,
             "Change settings, all or none",
