@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::classes::check_name;
-use super::grouping::ALONE;
+use super::samples::ALONE;
 use super::{NewSample, StoreError};
 
 pub(super) const LABELS: &str = "labels.txt";

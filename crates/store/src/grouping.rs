@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use graft_base::names;
 use graft_learn::{Likeness, Snapshot};
 
+use super::samples::ALONE;
 use super::{NewSample, StoreError};
 
 /// Numbers of embeddings that are kept until the end of an import: 100 MB.
 const MOST_NUMBERS: usize = 50 << 20;
-/// The burst of a picture that came without: its digest follows.
-pub(super) const ALONE: &str = "file:";
 /// The burst of several such pictures: the digest of the first one follows.
 const TOGETHER: &str = "files:";
 

@@ -4,9 +4,11 @@ use half::f16;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::grouping::ALONE;
 use super::journal::{Change, ChangeKind, Written};
 use super::{StoreError, Tx, classes};
+
+/// The burst of a picture that came without one: its digest follows.
+pub(super) const ALONE: &str = "file:";
 
 /// The largest image of one sample.
 pub(super) const MOST_IMAGE_BYTES: usize = 16 << 20;

@@ -1,10 +1,8 @@
 //! The stored samples as the daemon last saw them.
 
-use crate::daemon::clock::Now;
-use crate::daemon::effects::Effects;
 use graft_control::ClassTally;
 use graft_store::{ClassCount, Filter, SampleRow, Store, StoreError};
-use graft_wire::messages::{DatasetState, EventType};
+use graft_wire::messages::DatasetState;
 use graft_wire::{Code, Error, timestamp};
 use serde_json::{Value, json};
 
@@ -59,17 +57,13 @@ impl DatasetView {
     }
 }
 
-/// Tells that so many samples show too little of their frames, if there are any.
-pub fn tell_set_aside(now: &Now, aside: usize, fx: &mut Effects) {
-    if aside == 0 {
-        return;
-    }
+/// That so many samples show another part of their frames than is looked at, if there are any.
+pub fn set_aside(aside: usize) -> Option<Error> {
     let text = format!(
         "{aside} samples are set aside: their pictures show another part of the frame than backbone.crop and \
          backbone.roi want now; label new ones, or set these keys back"
     );
-    let error = Error::new(Code::Incompatible, text);
-    fx.event(now, EventType::Error, |e| e.with("set_aside", aside).because(error));
+    (aside > 0).then(|| Error::new(Code::Incompatible, text))
 }
 
 /// Samples and bursts of each class, for the state machine.

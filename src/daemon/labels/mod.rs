@@ -347,7 +347,9 @@ impl Labels {
             Done::Reembedded { made, aside, view } => {
                 self.dataset.aside = aside;
                 self.samples_changed(view, made, fx);
-                dataset::tell_set_aside(&cx.now, aside, fx);
+                if let Some(error) = dataset::set_aside(aside) {
+                    fx.event(&cx.now, EventType::Error, |e| e.with("set_aside", aside).because(error));
+                }
             }
         }
     }

@@ -205,7 +205,7 @@ impl Teacher {
             no_head: f64::from(u8::from(self.first.is_none())),
             asked: f64::from(u8::from(self.asked)),
             truth,
-            truth_balanced: super::rows::mean(recalls),
+            truth_balanced: super::truth::mean(recalls),
             told,
             within5: both.map(|(truth, told)| f64::from(u8::from((truth - told).abs() <= 0.05))),
             covered: held.map(|held| f64::from(u8::from(held))),

@@ -27,13 +27,14 @@ use graft::config::{Settings, Sources, Surroundings, load as read_settings};
 use graft::lab::{Output, table};
 use graft_backbone::Card;
 use peers::Beside;
-use rows::{Row, Taught, mean};
+use rows::{Row, Taught};
 use serde::Serialize;
 use set::Set;
 use situation::{SITUATIONS, Situation};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use truth::mean;
 
 /// Teach like people do, and compare what the board says of its heads with the truth
 ///

@@ -1,8 +1,9 @@
 //! scikit-learn, taught the same samples.
 
-use super::rows::{Taught, mean};
+use super::rows::Taught;
 use super::set::Set;
 use super::truth::Recalls;
+use super::truth::mean;
 use crate::bench::peers::{bytes, converse};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::draw::Draw;
 use super::plan::Plan;
 use super::set::Set;
 use super::situation::Situation;
-use super::truth::Truth;
+use super::truth::{Truth, mean};
 use graft::config::Settings;
 use graft_learn::Estimate;
 use serde::Serialize;
@@ -99,12 +99,6 @@ pub struct Row {
     pub labels: Option<f64>,
     /// Why rounds gave nothing.
     pub failures: Vec<String>,
-}
-
-/// The mean, unless there is nothing.
-pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.into_iter().fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| sum / count as f64)
 }
 
 fn share(of: impl IntoIterator<Item = bool>) -> Option<f64> {

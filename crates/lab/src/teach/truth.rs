@@ -1,6 +1,5 @@
 //! How often a head is right on pictures that were never taught.
 
-use super::rows::mean;
 use super::set::Set;
 use graft::lab::ActiveHead;
 use serde::Deserialize;
@@ -59,6 +58,12 @@ impl Recalls {
     pub fn balanced(&self) -> f64 {
         mean(self.0.iter().flatten().copied()).unwrap_or(0.0)
     }
+}
+
+/// The mean, unless there is nothing.
+pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.into_iter().fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
 }
 
 #[cfg(test)]
