@@ -101,17 +101,12 @@ pub fn is_judged(report: &Report) -> bool {
 /// What is missing before figures of this report say anything, with the remedy; `None`: they do. A number without
 /// evidence is not told.
 pub fn missing(report: &Report, classes: &[String]) -> Option<String> {
-    let named = |which: &dyn Fn(usize) -> bool| {
-        let named = classes.iter().enumerate().filter(|(at, _)| which(*at)).map(|(_, class)| class.as_str());
-        named.collect::<Vec<_>>().join(", ")
-    };
-    let has = |counts: &[usize], at: usize| counts.get(at).copied().unwrap_or_default();
-    let few = |at: usize| has(&report.class_samples, at) > 0 && has(&report.class_bursts, at) < JUDGED_BURSTS;
     match &report.evidence {
         Evidence::OneBurst(lone) => {
-            Some(format!("capture a second burst of {}", named(&|at| lone.contains(&(at as u32)))))
+            let lone: Vec<&str> =
+                lone.iter().filter_map(|class| classes.get(*class as usize)).map(String::as_str).collect();
+            Some(format!("capture a second burst of {}", lone.join(", ")))
         }
-        _ if !is_judged(report) => Some(format!("capture a second burst of {}", named(&few))),
         Evidence::Wide => Some(format!(
             "capture more bursts: so far the accuracy is only known to lie between {:.0} % and {:.0} %",
             points(report.accuracy.low),

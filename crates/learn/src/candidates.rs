@@ -164,8 +164,8 @@ pub(crate) fn go_on(
     Ok(())
 }
 
-/// Goes on with the chosen softmax head without the samples that are surely mislabelled. (Without all suspects it was worse
-/// on sets of right labels by one to four points: hard samples are what a head learns most from.)
+/// Goes on with the chosen softmax head without the samples that are surely mislabelled. Other suspects stay: hard samples
+/// are what a head learns most from.
 pub(crate) fn without(
     problem: &Problem,
     own: &mut Trained,
@@ -187,7 +187,11 @@ pub(crate) fn without(
     let task = Task { held_out: 0..0, start: own.linear.clone() };
     let lambda = own.lambda * problem.len() as f64 / rest.len() as f64;
     let heads = softmax::fit(&samples, scatter.as_ref(), lambda, vec![task], ON, workers, proceed)?;
-    own.linear = Linear::mean(&heads);
+    let found = Linear::mean(&heads);
+    // Whether the head is sound was asked before.
+    if found.weight.iter().chain(&found.bias).all(|value| value.is_finite()) {
+        own.linear = found;
+    }
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Figures about a head, each with an interval that knows of bursts.
 //!
 //! A round judges by heads that were trained without some of the bursts, so by less than its own head was. Error falls
-//! about as a power of the number of samples (Hestness et al. 2017); with the power ½ the figures of two to twenty bursts
-//! a class are right in the mean (`lab teach`), and so they are told for the size that the head was trained with.
+//! about as a power of the number of samples (Hestness et al. 2017), and figures are told for the size that the head was
+//! trained with (decision 0039; `lab teach` prints how near they come).
 
 use std::collections::BTreeMap;
 
@@ -87,13 +87,6 @@ pub(crate) struct Judged<'a> {
     pub classes: usize,
 }
 
-/// How much of a set the heads had seen that judged it.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen {
-    /// Part of the bursts of a class that each of them was trained on, 0…1.
-    pub part: f64,
-}
-
 /// The error to be expected when the training set grows from this part of its bursts to all of them. What is no better
 /// than a guess among the classes stays so: there is nothing to learn.
 pub(crate) fn grown(error: f64, part: f64, classes: usize) -> f64 {
@@ -136,8 +129,9 @@ struct Cell {
     all: f64,
 }
 
-/// Figures for the whole set that the judging heads had `seen` a part of; none: the samples are independent of the head.
-pub(crate) fn report(judged: &Judged, seen: Option<Seen>) -> Report {
+/// Figures for a head that was trained on all bursts of a class, judged by heads that had seen this part of them, 0…1;
+/// `None`: the samples are independent of the head.
+pub(crate) fn report(judged: &Judged, seen: Option<f64>) -> Report {
     let classes = judged.classes;
     let samples = judged.labels.len();
     let mut confusion = vec![vec![0u32; classes]; classes];
@@ -163,7 +157,7 @@ pub(crate) fn report(judged: &Judged, seen: Option<Seen>) -> Report {
     let class_samples: Vec<usize> =
         confusion.iter().map(|row| row.iter().map(|&count| count as usize).sum()).collect();
     let known = class_samples.iter().filter(|&&count| count > 0).count();
-    let part = seen.map_or(1.0, |seen| seen.part);
+    let part = seen.unwrap_or(1.0);
     let recall = |class: usize| {
         let all = class_samples[class] as f64;
         (all > 0.0).then(|| 1.0 - grown(1.0 - f64::from(confusion[class][class]) / all, part, known))
@@ -187,7 +181,7 @@ pub(crate) fn report(judged: &Judged, seen: Option<Seen>) -> Report {
     }
 }
 
-fn evidence(class_bursts: &[usize], accuracy: Estimate, seen: Option<Seen>) -> Evidence {
+fn evidence(class_bursts: &[usize], accuracy: Estimate, seen: Option<f64>) -> Evidence {
     let lone = |class: &usize| seen.is_some() && class_bursts[*class] == 1;
     let lone: Vec<u32> = (0..class_bursts.len()).filter(lone).map(|class| class as u32).collect();
     if !lone.is_empty() {
@@ -202,7 +196,7 @@ fn estimate(
     bursts: &[Vec<Cell>],
     weight: impl Fn(usize) -> f64,
     classes: usize,
-    seen: Option<Seen>,
+    seen: Option<f64>,
 ) -> Estimate {
     let sums = |burst: &Vec<Cell>| {
         burst.iter().fold((0.0, 0.0), |(wrong, all), cell| {
@@ -225,12 +219,12 @@ fn estimate(
     let wrong = bursts.iter().filter(|burst| burst.iter().any(|cell| cell.right < cell.all)).count();
     let right = bursts.iter().filter(|burst| burst.iter().any(|cell| cell.right > 0.0)).count();
     // Where no burst differs from the others their spread is not known.
-    let known = if wrong.min(right) > 0 { m - 1.0 } else { 0.0 };
-    let variance = (known * spread / (m - 1.0) + PRIOR * largest) / (known + PRIOR);
+    let (spread, known) = if wrong.min(right) > 0 { (spread, m - 1.0) } else { (0.0, 0.0) };
+    let variance = (spread + PRIOR * largest) / (known + PRIOR);
     let mut more = 0.0;
-    if let Some(seen) = seen {
+    if let Some(part) = seen {
         let class_bursts = (m / classes.max(1) as f64).max(1.0);
-        more = middle / (1.0 - middle) * (POWER_SPREAD * seen.part.ln()).powi(2)
+        more = middle / (1.0 - middle) * (POWER_SPREAD * part.ln()).powi(2)
             + DRAW_SPREAD / (class_bursts * (classes as f64).sqrt());
     }
     let observations = 1.0 / (variance / (middle * (1.0 - middle)) + more);
@@ -241,7 +235,7 @@ fn estimate(
     if right <= FEW {
         high = 1.0;
     }
-    let part = seen.map_or(1.0, |seen| seen.part);
+    let part = seen.unwrap_or(1.0);
     let right = |error: f64| 1.0 - grown(error, part, classes);
     Estimate { value: right(error), low: right(high.max(error)), high: right(low.min(error)) }
 }

@@ -4,12 +4,11 @@ use std::ops::ControlFlow;
 
 use super::advice::{self, Advice};
 use super::calibration::largest;
-use super::cancel::Proceed;
 use super::candidates::{self, STEPS, Step, Trained};
 use super::coordinates::Coordinates;
 use super::curve::{Curve, CurvePoint};
 use super::drift::Reference;
-use super::evaluation::{Judged, Report, Seen, report};
+use super::evaluation::{Judged, Report, report};
 use super::head::{ABSENT_BIAS, Head};
 use super::held_out::HeldOut;
 use super::notes::Note;
@@ -111,13 +110,7 @@ pub fn train(
         trained.append(&mut imprint);
     }
     trained.sort_by_key(|trained| trained.method);
-    if !trained.is_empty() {
-        let best = choose(&problem, &trained);
-        let chosen = held_out(&problem, &trained[best]);
-        let wrong = mislabelled(&snapshot.labels, &snapshot.bursts, &chosen);
-        candidates::without(&problem, &mut trained[best], &wrong, workers, &mut step)?;
-    }
-    conclude(&problem, snapshot, options, trained, curve, notes, &mut || step("evaluation", 0))
+    conclude(&problem, snapshot, options, Tried { trained, curve, notes }, workers, &mut step)
 }
 
 /// Ridge, softmax and their blend, those that are wanted, judged in these coordinates or in all numbers; and the learning
@@ -164,14 +157,20 @@ fn leave_out_unsound(problem: &Problem, snapshot: &Snapshot, trained: &mut Vec<T
     trained.extract_if(.., unsound).map(|lost| Note::LeftOut(lost.method)).collect()
 }
 
+/// What the methods of a round gave, sound candidates only.
+struct Tried {
+    trained: Vec<Trained>,
+    curve: Option<Curve>,
+    notes: Vec<Note>,
+}
+
 fn conclude(
     problem: &Problem,
     snapshot: &Snapshot,
     options: &Options,
-    trained: Vec<Trained>,
-    curve: Option<Curve>,
-    mut notes: Vec<Note>,
-    proceed: Proceed,
+    Tried { mut trained, curve, mut notes }: Tried,
+    workers: &dyn Workers,
+    step: Step,
 ) -> Result<Round, LearnError> {
     if trained.is_empty() {
         return Err(LearnError::Diverged { samples: snapshot.len() });
@@ -179,6 +178,8 @@ fn conclude(
     let best = choose(problem, &trained);
     let chosen = held_out(problem, &trained[best]);
     let wrong = mislabelled(&snapshot.labels, &snapshot.bursts, &chosen);
+    candidates::without(problem, &mut trained[best], &wrong, workers, step)?;
+    let proceed = &mut || step("evaluation", 0);
     let mut candidates = Vec::with_capacity(trained.len());
     for trained in &trained {
         proceed()?;
@@ -269,7 +270,7 @@ fn judge(problem: &Problem, snapshot: &Snapshot, held_out: &[HeldOut], wrong: &[
         confidence: &confidence,
         classes: snapshot.classes,
     };
-    let report = report(&judged, Some(Seen { part: problem.part() }));
+    let report = report(&judged, Some(problem.part()));
     Report { left_out: snapshot.len() - kept.len(), ..report }
 }
 
@@ -317,6 +318,7 @@ fn head(problem: &Problem, snapshot: &Snapshot, trained: &Trained, reject: Optio
 #[cfg(test)]
 mod tests {
     use super::super::tests::{Recipe, clusters};
+    use super::super::workers::Alone;
     use super::*;
 
     type Spoil = fn(&mut Trained);
@@ -346,7 +348,8 @@ mod tests {
             ];
             which.iter().for_each(|&at| spoil(&mut all[at]));
             let notes = leave_out_unsound(&problem, &snapshot, &mut all);
-            conclude(&problem, &snapshot, &options, all, None, notes, &mut || Ok(()))
+            let tried = Tried { trained: all, curve: None, notes };
+            conclude(&problem, &snapshot, &options, tried, &Alone, step)
         };
         for spoil in SPOILS {
             for (bad, good) in [(0, Method::Ridge), (1, Method::Imprint)] {

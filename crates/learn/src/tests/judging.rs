@@ -144,7 +144,7 @@ proptest! {
 }
 
 /// Embeddings that have nothing to do with their labels, with so few bursts that any leak shows: the centre of all
-/// samples once told where the held-out ones lie, and noise was told as known to a hundred percent.
+/// samples tells where the held-out ones lie.
 #[test]
 fn noise_is_told_as_a_guess_however_few_bursts_there_are() {
     for (classes, bursts) in [(2, 2), (2, 3), (2, 5), (4, 2), (4, 4)] {
