@@ -3,6 +3,7 @@
 use graft_testing::broker::Broker;
 use graft_testing::operator::{Message, Operator};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -40,13 +41,20 @@ pub struct Board {
     pub child: Option<Child>,
     settings: Vec<(String, String)>,
     variables: Vec<(String, String)>,
+    /// The frame that was labelled last.
+    labelled: Cell<Option<u64>>,
 }
 
 impl Board {
     /// A board with the built-in scene as its camera and no broker.
     pub fn new() -> Self {
-        let mut board =
-            Self { dir: TempDir::new().unwrap(), child: None, settings: Vec::new(), variables: Vec::new() };
+        let mut board = Self {
+            dir: TempDir::new().unwrap(),
+            child: None,
+            settings: Vec::new(),
+            variables: Vec::new(),
+            labelled: Cell::new(None),
+        };
         for (key, value) in [
             ("device.id", "board"),
             ("camera.source", "pattern"),
@@ -110,6 +118,8 @@ impl Board {
     /// Starts the daemon and waits until it answers on its socket.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "it runs already");
+        // Frames are counted anew.
+        self.labelled.set(None);
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = self.graft();
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -177,16 +187,24 @@ impl Board {
         })
     }
 
-    /// Labels what the camera sees now; asks again while a busy machine has no fresh frame to label.
+    /// Labels what the camera sees now, another frame than the last that this labelled, since a second label of one
+    /// frame corrects the first. Asks again while a busy machine has no fresh frame to label.
     pub fn label(&self, class: &str) -> Value {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let output = self.cli(&["--json", "label", "set", class]);
-            match output.status.code() {
-                Some(0) => return serde_json::from_slice(&output.stdout).unwrap(),
-                Some(69) => std::thread::sleep(Duration::from_millis(50)),
+            let said: Value = match output.status.code() {
+                Some(0) => serde_json::from_slice(&output.stdout).unwrap(),
+                Some(69) => json!(null),
                 _ => panic!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
+            };
+            if let Some(frame) = said["data"]["frame"].as_u64() {
+                if self.labelled.replace(Some(frame)) != Some(frame) {
+                    return said;
+                }
+                self.json(&["label", "undo"]);
             }
+            std::thread::sleep(Duration::from_millis(50));
         }
         panic!("no fresh frame to label:\n{}", self.log());
     }
