@@ -1,13 +1,13 @@
 //! The gate: may a candidate become the active head?
 
-use graft_learn::{Comparison, Evidence, Report};
+use graft_learn::{Comparison, Evidence, News, Report};
 
 /// What a candidate may cost. Fractions, not points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatePolicy {
-    /// Largest loss of accuracy against the active head, paired over held-out bursts.
+    /// Largest loss of accuracy against the active head, on held-out bursts that it was trained on.
     pub max_loss: f64,
-    /// Largest loss of recall of one class.
+    /// Largest loss of recall of one class, on the same bursts.
     pub max_class_loss: f64,
     /// Classes with fewer bursts are not judged one by one, and speak for a first head, never against it.
     pub class_bursts: usize,
@@ -15,7 +15,7 @@ pub struct GatePolicy {
 
 impl Default for GatePolicy {
     fn default() -> Self {
-        Self { max_loss: 0.01, max_class_loss: 0.10, class_bursts: 5 }
+        Self { max_loss: 0.02, max_class_loss: 0.10, class_bursts: 5 }
     }
 }
 
@@ -48,7 +48,7 @@ fn points(fraction: f64) -> f64 {
 
 /// Judges a candidate by what it did on bursts that it never saw. `comparison` is its paired,
 /// burst-level comparison with the active head. Without one the alternative is no head at all, and a first head is
-/// promoted unless there is evidence that it is no better than chance (decision 0036).
+/// promoted; the reason says how good it is (decision 0042).
 pub fn judge(
     policy: &GatePolicy,
     report: &Report,
@@ -65,18 +65,28 @@ pub fn judge(
     }
     let Some(comparison) = comparison else { return first_head(policy, report, classes) };
     let difference = comparison.difference.value;
-    // A comparison that is not a number must not promote.
-    if difference.is_nan() || difference < -policy.max_loss {
+    if let Some(reason) = doubts(comparison, classes) {
+        return Verdict::Reject(reason);
+    }
+    let Comparison { known, known_part, other_backbone, .. } = *comparison;
+    let (change, most) = match known.filter(|_| difference.is_finite() && !other_backbone) {
+        // The more samples are new, the surer is the gain that a few known bursts cannot show.
+        Some(known) => (known * known_part * known_part, policy.max_loss),
+        None => (difference, policy.max_loss.min(MAX_BACKBONE_LOSS)),
+    };
+    // What is not a number must not promote.
+    if change.is_nan() || change < -most {
         return Verdict::Reject(format!(
             "{:+.1} points against the active head on held-out bursts (at most {:.1} may be lost)",
-            points(difference),
-            points(policy.max_loss)
+            points(known.filter(|_| !other_backbone).unwrap_or(difference)),
+            points(most)
         ));
     }
+    let weight = if other_backbone { 1.0 } else { known_part };
     let worst = comparison
         .classes
         .iter()
-        .filter(|c| c.bursts >= policy.class_bursts && c.difference < -policy.max_class_loss)
+        .filter(|c| c.bursts >= policy.class_bursts && c.difference * weight < -policy.max_class_loss)
         .min_by(|a, b| a.difference.total_cmp(&b.difference));
     if let Some(worst) = worst {
         return Verdict::Reject(format!(
@@ -88,6 +98,50 @@ pub fn judge(
         ));
     }
     Verdict::Promote(format!("{:+.1} points against the active head on held-out bursts", points(difference)))
+}
+
+/// Another backbone costs memory and a change of every embedding: more samples do not speak for it.
+const MAX_BACKBONE_LOSS: f64 = 0.01;
+/// With more than this part of the active head's samples gone, the candidate has to be better.
+const GONE: f64 = 0.2;
+/// By so much.
+const GONE_GAIN: f64 = 0.08;
+
+/// What speaks against a candidate of the active head's backbone before its figures do, with the remedy (decision 0042).
+fn doubts(comparison: &Comparison, classes: &[String]) -> Option<String> {
+    let name = |class: u32| classes.get(class as usize).map_or("something else", String::as_str);
+    let gain = comparison.difference.value;
+    if comparison.other_backbone {
+        return None;
+    }
+    match comparison.news {
+        News::Contradicted { label, said } => Some(format!(
+            "the new samples of {} look like {} to every head that did not see them: correct their label, or \
+             capture another burst that shows the same",
+            name(label),
+            name(said)
+        )),
+        News::Swapped(one, other) => Some(format!(
+            "the new samples of {one} look like {other}, and those of {other} like {one}: correct their labels, or \
+             capture more of both",
+            one = name(one),
+            other = name(other)
+        )),
+        News::Known(class) if gain.is_nan() || gain <= 0.0 => Some(format!(
+            "the active head is right on all new samples of {}, and the new head is no better: capture what it \
+             gets wrong, or other classes",
+            name(class)
+        )),
+        News::Known(_) | News::Plain if comparison.gone > GONE && (gain.is_nan() || gain <= GONE_GAIN) => {
+            Some(format!(
+                "{:.0} % of what the active head learned from was deleted, and the new head is not clearly \
+                 better ({:+.1} points): capture more",
+                points(comparison.gone),
+                points(gain)
+            ))
+        }
+        News::Known(_) | News::Plain => None,
+    }
 }
 
 /// Bursts that a class needs to be judged at all: one is held out, one is left to learn from.
@@ -124,7 +178,8 @@ fn balanced(report: &Report, bursts: usize) -> Option<f64> {
 }
 
 /// Balanced accuracy is compared with chance, because always saying a class that has many samples tells nothing. Only
-/// classes with enough bursts speak against the head: leaving one of two bursts out halves what a class was taught.
+/// classes with enough bursts speak against the head: leaving one of two bursts out halves what a class was taught. Even
+/// then it serves: labels that are partly wrong make held-out figures worse than the head.
 fn first_head(policy: &GatePolicy, report: &Report, classes: &[String]) -> Verdict {
     let taught = report.class_samples.iter().filter(|samples| **samples > 0).count();
     let chance = 1.0 / taught.max(1) as f64;
@@ -137,7 +192,10 @@ fn first_head(policy: &GatePolicy, report: &Report, classes: &[String]) -> Verdi
     };
     let evidence = balanced(report, policy.class_bursts.max(JUDGED_BURSTS));
     if let Some(value) = evidence.filter(|value| *value <= chance) {
-        return Verdict::Reject(figure(value, "is no better than"));
+        return Verdict::Promote(format!(
+            "first head: {}: check its labels, and whether the camera shows the difference",
+            figure(value, "is no better than")
+        ));
     }
     let few: Vec<&str> = classes
         .iter()

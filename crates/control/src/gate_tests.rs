@@ -1,6 +1,6 @@
 use super::super::tests::{comparison, report};
 use super::*;
-use graft_learn::ClassDifference;
+use graft_learn::{ClassDifference, News};
 
 #[test]
 fn the_gate() {
@@ -15,8 +15,31 @@ fn the_gate() {
         (verdict(f64::NAN, None, false), "reject: its held-out accuracy is not a number"),
         (verdict(0.9, Some(comparison(0.3, vec![])), true), "reject: the active head is pinned"),
         (
-            verdict(0.9, Some(comparison(-0.01, vec![])), false),
-            "promote: -1.0 points against the active head on held-out bursts",
+            verdict(0.9, Some(comparison(-0.02, vec![])), false),
+            "promote: -2.0 points against the active head on held-out bursts",
+        ),
+        (
+            verdict(0.9, Some(comparison(-0.03, vec![])), false),
+            "reject: -3.0 points against the active head on held-out bursts (at most 2.0 may be lost)",
+        ),
+        // What new bursts are worth does not make up for a loss on known ones.
+        (
+            verdict(0.9, Some(Comparison { known: Some(-0.06), ..comparison(0.2, vec![]) }), false),
+            "reject: -6.0 points against the active head on held-out bursts (at most 2.0 may be lost)",
+        ),
+        // But where most samples are new, a few known bursts do not speak against the head.
+        (
+            verdict(
+                0.9,
+                Some(Comparison { known: Some(-0.06), known_part: 0.5, ..comparison(0.2, vec![]) }),
+                false,
+            ),
+            "promote: +20.0 points against the active head on held-out bursts",
+        ),
+        // More samples do not speak for another backbone.
+        (
+            verdict(0.9, Some(Comparison { other_backbone: true, ..comparison(-0.02, vec![]) }), false),
+            "reject: -2.0 points against the active head on held-out bursts (at most 1.0 may be lost)",
         ),
         (
             verdict(0.9, Some(comparison(f64::NAN, vec![])), false),
@@ -35,9 +58,49 @@ fn the_gate() {
     }
 }
 
+#[test]
+fn the_gate_doubts_new_labels_that_nothing_else_speaks_for() {
+    let names = ["a".to_owned(), "b".to_owned()];
+    let verdict = |gain: f64, news, gone| {
+        let comparison = Comparison { news, gone, ..comparison(gain, vec![]) };
+        let verdict = judge(&GatePolicy::default(), &report(0.9), Some(&comparison), &names, false);
+        format!("{} {}", if verdict.promotes() { "promote:" } else { "reject:" }, verdict.reason())
+    };
+    for (got, expected) in [
+        (
+            verdict(0.1, News::Contradicted { label: 1, said: 0 }, 0.0),
+            "reject: the new samples of b look like a to every head that did not see them: correct their label, or \
+             capture another burst that shows the same",
+        ),
+        (
+            verdict(0.1, News::Swapped(0, 1), 0.0),
+            "reject: the new samples of a look like b, and those of b like a: correct their labels, or capture more \
+             of both",
+        ),
+        (
+            verdict(0.0, News::Known(0), 0.0),
+            "reject: the active head is right on all new samples of a, and the new head is no better: capture what \
+             it gets wrong, or other classes",
+        ),
+        (
+            verdict(0.01, News::Known(0), 0.0),
+            "promote: +1.0 points against the active head on held-out bursts",
+        ),
+        (
+            verdict(0.05, News::Plain, 0.5),
+            "reject: 50 % of what the active head learned from was deleted, and the new head is not clearly better \
+             (+5.0 points): capture more",
+        ),
+        (verdict(0.09, News::Plain, 0.5), "promote: +9.0 points against the active head on held-out bursts"),
+        (verdict(-0.02, News::Plain, 0.2), "promote: -2.0 points against the active head on held-out bursts"),
+    ] {
+        assert_eq!(got, expected);
+    }
+}
+
 /// Recalls and bursts of each class, and what the gate says of such a first head.
 #[test]
-fn a_first_head_is_refused_on_evidence_alone() {
+fn a_first_head_serves_and_its_reason_says_how_good_it_is() {
     let say = |classes: &[(f64, usize)]| {
         let mut report = report(classes[0].0);
         report.recall = classes.iter().map(|(recall, _)| Some(*recall)).collect();
@@ -58,7 +121,8 @@ fn a_first_head_is_refused_on_evidence_alone() {
         ),
         (
             &[(1.0, 6), (0.0, 6)],
-            "reject: 50.0 % balanced accuracy on held-out bursts is no better than chance (50.0 %)",
+            "promote: first head: 50.0 % balanced accuracy on held-out bursts is no better than chance (50.0 %): check \
+             its labels, and whether the camera shows the difference",
         ),
         (
             &[(0.0, 2), (0.0, 2)],

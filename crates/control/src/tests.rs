@@ -1,5 +1,5 @@
 use super::*;
-use graft_learn::{Advice, ClassDifference, Estimate, Evidence, Next};
+use graft_learn::{Advice, ClassDifference, Estimate, Evidence, News, Next};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -25,7 +25,17 @@ pub(super) fn report(accuracy: f64) -> Report {
 }
 
 pub(super) fn comparison(difference: f64, classes: Vec<ClassDifference>) -> Comparison {
-    Comparison { samples: 40, bursts: 8, difference: estimate(difference), classes }
+    Comparison {
+        samples: 40,
+        bursts: 8,
+        difference: estimate(difference),
+        known: Some(difference),
+        known_part: 1.0,
+        news: News::Plain,
+        gone: 0.0,
+        other_backbone: false,
+        classes,
+    }
 }
 
 fn outcome(accuracy: f64, difference: Option<f64>) -> Box<RoundOutcome> {
@@ -141,7 +151,7 @@ fn a_worse_candidate_is_kept_but_not_used() {
         &mut control,
         vec![
             (0, Event::Train(1, None)),
-            (1, Event::RoundFinished(7, outcome(0.8, Some(-0.02)))),
+            (1, Event::RoundFinished(7, outcome(0.8, Some(-0.03)))),
             (2, Event::Stored(Origin::Round(7), 4)),
         ],
     );
@@ -150,9 +160,9 @@ fn a_worse_candidate_is_kept_but_not_used() {
          -> Job(7, Started)
          -> Reply(Command(1), Accepted(7))
   1 s  RoundFinished(7)
-         -> Store { job: 7, verdict: Reject("-2.0 points against the active head on held-out bursts (at most 1.0 may be lost)") }
+         -> Store { job: 7, verdict: Reject("-3.0 points against the active head on held-out bursts (at most 2.0 may be lost)") }
   2 s  Stored(Round(7), 4)
-         -> Job(7, Rejected(4, "-2.0 points against the active head on held-out bursts (at most 1.0 may be lost)"))
+         -> Job(7, Rejected(4, "-3.0 points against the active head on held-out bursts (at most 2.0 may be lost)"))
 "#;
     assert_eq!(text, expected);
     assert_eq!(control.active(), Some(3));

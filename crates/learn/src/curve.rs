@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::calibration::largest;
 use super::candidates::{Step, Trained};
-use super::evaluation::{Estimate, grown, percentiles, wilson};
+use super::evaluation::{Estimate, careful, grown, percentiles, wilson};
 use super::problem::{Problem, mix};
 use super::ridge::Ridge;
 use super::snapshot::LearnError;
@@ -160,7 +160,8 @@ impl Curve {
         let (wrong, [own, all]) = sums.split_at_mut(self.sizes.len()) else { return Vec::new() };
         // The folds' heads saw a part of the bursts.
         let whole = |wrong: &mut f64, all: f64| {
-            *wrong = all * grown(*wrong / all.max(1.0), problem.part(), problem.classes());
+            let error = careful(*wrong / all.max(1.0), self.groups.len() as f64);
+            *wrong = all * grown(error, problem.part(), problem.classes());
         };
         let all = *all;
         wrong.last_mut().into_iter().chain([&mut *own]).for_each(|wrong| whole(wrong, all));

@@ -19,6 +19,10 @@ const POWER_SPREAD: f64 = 0.3;
 const DRAW_SPREAD: f64 = 0.2;
 /// Observed variance between bursts counts against the largest that is possible as this many bursts.
 const PRIOR: f64 = 8.0;
+/// Few bursts that are all right do not make a head perfect: a figure of a round counts so many bursts more …
+const PRIOR_BURSTS: f64 = 2.0;
+/// … with this error, about the mean of the heads that `lab teach` measures (decision 0043).
+const PRIOR_ERROR: f64 = 0.2;
 /// With at most so many bursts that show an error (or a right answer) there might be none (or nothing else).
 const FEW: usize = 2;
 /// A figure whose interval is wider than this is no evidence.
@@ -93,6 +97,11 @@ pub(crate) fn grown(error: f64, part: f64, classes: usize) -> f64 {
     let guess = 1.0 - 1.0 / classes.max(2) as f64;
     let hopeless = (error / guess).min(1.0).powi(8);
     error * (hopeless + (1.0 - hopeless) * part.powf(POWER))
+}
+
+/// The error to be expected where so many bursts show this one: few bursts without errors do not make a head perfect.
+pub(crate) fn careful(error: f64, bursts: f64) -> f64 {
+    error.max((error * bursts + PRIOR_ERROR * PRIOR_BURSTS) / (bursts + PRIOR_BURSTS))
 }
 
 /// Judges a head on an independent validation set. A snapshot that does not fit the head (or is broken) gives a
@@ -235,9 +244,12 @@ fn estimate(
     if right <= FEW {
         high = 1.0;
     }
-    let part = seen.unwrap_or(1.0);
+    let Some(part) = seen else {
+        return Estimate { value: 1.0 - error, low: 1.0 - high.max(error), high: 1.0 - low.min(error) };
+    };
+    let expected = careful(error, m);
     let right = |error: f64| 1.0 - grown(error, part, classes);
-    Estimate { value: right(error), low: right(high.max(error)), high: right(low.min(error)) }
+    Estimate { value: right(expected), low: right(high.max(expected)), high: right(low.min(expected)) }
 }
 
 /// The 2.5th and 97.5th percentile.

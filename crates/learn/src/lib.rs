@@ -50,7 +50,7 @@ mod train;
 mod workers;
 
 pub use advice::{Advice, Next};
-pub use comparison::{ClassDifference, Comparison, Pairs, compare};
+pub use comparison::{ClassDifference, Comparison, News, Pairs, compare};
 pub use curve::CurvePoint;
 pub use drift::{Assessment, Burst, Drift, Reference, Tally, WINDOW as DRIFT_WINDOW};
 pub use evaluation::{Estimate, Evidence, Report, evaluate};

@@ -169,6 +169,9 @@ fn compare(assignment: &Assignment, round: &Round, opponent: &Opponent) -> Compa
             itself.push(said_itself);
         }
     }
+    let here: HashSet<i64> = assignment.ids.iter().copied().collect();
+    let gone = opponent.held_out.keys().filter(|id| !here.contains(id)).count();
+    let new = here.iter().filter(|id| !opponent.held_out.contains_key(id)).count();
     let pairs = Pairs {
         labels: &labels,
         bursts: &bursts,
@@ -176,6 +179,8 @@ fn compare(assignment: &Assignment, round: &Round, opponent: &Opponent) -> Compa
         active: &by_active,
         itself: &itself,
         part: round.part,
+        gone: gone.saturating_sub(new) as f64 / opponent.held_out.len().max(1) as f64,
+        other_backbone: opponent.embedded.is_some(),
         classes: snapshot.classes,
     };
     learn::compare(&pairs, assignment.options.bootstrap, assignment.options.seed)

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Recipe, clusters, round};
 use crate::calibration::Scored;
 use crate::evaluation::{Judged, report, wilson};
-use crate::{Head, Options, Pairs, Snapshot, compare, evaluate};
+use crate::{Head, News, Options, Pairs, Snapshot, compare, evaluate};
 
 fn judged<'a>(
     labels: &'a [u32],
@@ -76,9 +76,13 @@ fn a_comparison_is_paired_by_bursts() {
         active: &active,
         itself: &[false; 100],
         part: 0.8,
+        gone: 0.25,
+        other_backbone: false,
         classes: 2,
     };
     let found = compare(&pairs, 500, 1);
+    assert_eq!((found.known.map(|known| (known * 100.0).round()), found.gone), (Some(25.0), 0.25));
+    assert_eq!(found.news, News::Plain);
     assert_eq!((found.samples, found.bursts), (100, 20));
     assert!((found.difference.value - 0.25).abs() < 1e-12);
     assert!(found.difference.low >= 0.0 && found.difference.high <= 0.5, "{:?}", found.difference);
@@ -93,7 +97,60 @@ fn a_comparison_is_paired_by_bursts() {
     // Where the active head had all of its samples and the candidate's folds had four fifths, a tenth of their errors goes.
     let whole = Pairs { itself: &[true; 100], ..pairs };
     let expected = 0.25 + 0.1 * (1.0 - 0.8f64.sqrt());
-    assert!((compare(&whole, 500, 1).difference.value - expected).abs() < 1e-6);
+    let whole = compare(&whole, 500, 1);
+    assert!((whole.difference.value - expected).abs() < 1e-6);
+    assert_eq!((whole.known, whole.classes.len()), (None, 0), "the active head was trained on none of them");
+}
+
+/// What is said of new bursts, two samples each: label, what the active head says, what the candidate's folds say.
+fn news_of(known: usize, new: &[(u32, u32, u32)]) -> News {
+    let (mut labels, mut bursts, mut active, mut candidate) = (vec![], vec![], vec![], vec![]);
+    let mut itself = Vec::new();
+    let old = (0..known).flat_map(|_| [0u32, 1, 2]).map(|class| (class, class, class, false));
+    let new = new.iter().map(|&(label, by_active, by_candidate)| (label, by_active, by_candidate, true));
+    for (burst, (label, by_active, by_candidate, is_new)) in old.chain(new).enumerate() {
+        for _ in 0..2 {
+            labels.push(label);
+            bursts.push(burst as u64);
+            active.push(by_active);
+            candidate.push(by_candidate);
+            itself.push(is_new);
+        }
+    }
+    let pairs = Pairs {
+        labels: &labels,
+        bursts: &bursts,
+        candidate: &candidate,
+        active: &active,
+        itself: &itself,
+        part: 0.8,
+        gone: 0.0,
+        other_backbone: false,
+        classes: 3,
+    };
+    compare(&pairs, 50, 1).news
+}
+
+#[test]
+fn new_bursts_that_every_head_contradicts_are_told_apart_from_hard_ones() {
+    let wrong_button = News::Contradicted { label: 1, said: 0 };
+    for (known, new, expected) in [
+        (4, &[(1, 0, 0)][..], wrong_button),
+        // A second burst of the same kind speaks for the first.
+        (4, &[(1, 0, 1), (1, 0, 1)], News::Plain),
+        // One of several is hard, as some are.
+        (4, &[(1, 0, 0), (0, 0, 0), (2, 2, 2)], News::Plain),
+        // One burst is no base to contradict from, nor is none.
+        (1, &[(1, 0, 0)], News::Plain),
+        (0, &[(1, 0, 0)], News::Plain),
+        (4, &[(1, 0, 1), (0, 1, 0), (2, 2, 2)], News::Swapped(0, 1)),
+        (4, &[(1, 0, 1), (0, 2, 0), (2, 1, 2)], News::Plain),
+        (4, &[(2, 2, 2), (2, 2, 0)], News::Known(2)),
+        (4, &[(2, 2, 2), (1, 1, 1)], News::Plain),
+        (4, &[], News::Plain),
+    ] {
+        assert_eq!(news_of(known, new), expected, "{new:?} beside {known} known bursts of each class");
+    }
 }
 
 #[test]
