@@ -32,7 +32,7 @@ demo-offload: deps-build ## fine-tuning from offer to promoted pair: board, host
 	cargo build $(BOTH)
 	$(LAB) demo-offload --python /usr/bin/python3
 
-test: deps-test lint forget-skipped ## every check that fits into half an hour on two cores
+test: forget-skipped deps-test lint ## every check that fits into half an hour on two cores
 	$(TESTING) OMP_NUM_THREADS=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	$(TESTING) cargo test $(ALL) --lib --bins --test graft
 	@scripts/skipped.sh
@@ -73,8 +73,7 @@ test-aarch64: ## learning core, wire, store, backbone kernels and the whole job,
 
 lint: deps-build ## format, clippy
 	@scripts/install.sh lint
-	cargo fmt --check
-	cargo clippy $(ALL) --all-targets -- -D warnings
+	@scripts/lint.sh $(ALL)
 
 bench: deps-bench ## the learning core beside its peers on this machine (an hour; BENCH=--quick: minutes), criterion benches
 	cargo run --release -p graft-lab -- bench head $(BENCH)
