@@ -79,6 +79,17 @@ fn dead_ends(name: &str, text: &str, exists: &dyn Fn(&str) -> bool) -> Vec<Strin
 }
 
 /// What a decision lacks: a title with its number, a status, and the three parts that a reader looks for.
+/// Lines of prose with more than 100 characters: no table, code block, heading, nor one word that cannot be broken.
+fn wide_prose(name: &str, text: &str) -> Vec<String> {
+    let mut code = false;
+    let wide = text.lines().enumerate().filter(|(_, line)| {
+        code ^= line.trim_start().starts_with("```");
+        let table = line.trim_start().starts_with(['|', '#', '<', '`']) || line.starts_with('[');
+        !code && !table && line.chars().count() > 100 && !line.starts_with("    ")
+    });
+    wide.map(|(at, line)| format!("{name}:{}: {} columns", at + 1, line.chars().count())).collect()
+}
+
 fn missing_in_decision(file: &str, text: &str) -> Vec<&'static str> {
     let number: String = file.chars().take(4).collect();
     let mut missing = Vec::new();
@@ -226,6 +237,20 @@ fn documents_point_at_what_is_there() {
     assert_eq!(dead("docs/x.md", "[a](strore.md)"), 1);
     assert_eq!(dead("x.md", "[a](store.md)"), 1);
     assert_eq!(dead("ARCHITECTURE.md", "`docs/store.md` and `src/gone.rs`, `crates/*/src`"), 1);
+}
+
+#[test]
+fn prose_of_documents_has_at_most_100_columns() {
+    let mut documents = texts(&["docs"], &[".md"]);
+    for name in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        documents.push((name.into(), read(name)));
+    }
+    let offences: Vec<String> = documents.iter().flat_map(|(name, text)| wide_prose(name, text)).collect();
+    complain("a line of prose is too wide", &offences);
+    let wide = "word ".repeat(30);
+    assert_eq!(wide_prose("a.md", &format!("{wide}\n")).len(), 1);
+    let fine = format!("| {wide} |\n# {wide}\n```sh\n{wide}\n```\n{}\n", "ä".repeat(100));
+    assert_eq!(wide_prose("a.md", &fine), Vec::<String>::new());
 }
 
 #[test]

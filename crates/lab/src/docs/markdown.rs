@@ -43,6 +43,22 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{line}");
 }
 
+/// A paragraph in lines of at most 100 characters.
+fn wrapped(paragraph: &str) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in paragraph.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 {
+            let fits = column + 1 + length <= 100;
+            text.push(if fits { ' ' } else { '\n' });
+            column = if fits { column + 1 } else { 0 };
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text
+}
+
 fn topics() -> String {
     let mut text = String::new();
     for topic in &Topic::ALL {
@@ -77,13 +93,14 @@ fn messages(schemas: &Map<String, Value>) -> String {
     for topic in Topic::ALL.iter().filter(|topic| **topic != Topic::REPLY) {
         let Payload::Json(name) = topic.payload else { continue };
         let schema = &schemas[name];
-        line(&mut text, format_args!("#### {name}\n\n{}\n\n{}", about(schema), fields(schemas, schema)));
+        let said = wrapped(&about(schema));
+        line(&mut text, format_args!("#### {name}\n\n{said}\n\n{}", fields(schemas, schema)));
         // Objects within it that have fields of their own.
         for inner in references(schema) {
             let inner_schema = &schemas[inner.as_str()];
             if inner_schema.get("properties").is_some() && !["BackboneRef", "Error"].contains(&inner.as_str())
             {
-                let heading = format!("*{inner}*: {}", about(inner_schema));
+                let heading = wrapped(&format!("*{inner}*: {}", about(inner_schema)));
                 line(&mut text, format_args!("{heading}\n\n{}", fields(schemas, inner_schema)));
             }
         }
