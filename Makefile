@@ -21,7 +21,7 @@ export GRAFT_SKIPPED
 .PHONY: help demo demo-offload test test-full test-bare test-vm test-vm-short test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test forget-skipped clean
 
 help: ## what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: deps-build ## the main job, start to end, with embedded defaults: no camera, no broker of yours
 	cargo build $(BOTH)

@@ -6,6 +6,7 @@ use crate::web::ClientError;
 use graft_backbone::{BackboneError, admission::Refusal, fetch::FetchError};
 use graft_learn::LearnError;
 use graft_wire::error::{self, Exit};
+use serde_json::{Value, json};
 use std::io;
 
 /// Wrong use of a command. Exit code 2, as clap's.
@@ -36,7 +37,11 @@ pub fn codes_help() -> String {
 
 /// The exit code of an error: that of the innermost cause that has one.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().rev().find_map(exit_of).unwrap_or(Exit::Failed).code()
+    exit_of_error(error).code()
+}
+
+fn exit_of_error(error: &anyhow::Error) -> Exit {
+    error.chain().rev().find_map(exit_of).unwrap_or(Exit::Failed)
 }
 
 /// Of an error of the connection, or one that the daemon answered.
@@ -99,6 +104,26 @@ fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     })
 }
 
+/// The error as `--json` prints it: as the daemon answers, with the exit code.
+pub fn json(error: &anyhow::Error) -> Value {
+    let exit = exit_of_error(error);
+    let told = match error.chain().rev().find_map(of_daemon) {
+        Some(found) => json!(found),
+        None => {
+            let again = matches!(exit, Exit::NoDaemon | Exit::Unavailable | Exit::TryAgain);
+            json!({"code": <&str>::from(exit), "message": text(error), "retryable": again})
+        }
+    };
+    json!({"status": "error", "error": told, "exit": exit.code()})
+}
+
+fn of_daemon<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a error::Error> {
+    match cause.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused { error, .. }) => Some(error),
+        _ => cause.downcast_ref(),
+    }
+}
+
 /// The error and its causes in one line; a cause that the line above already tells is left out.
 pub fn text(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
@@ -149,6 +174,16 @@ mod tests {
             assert_eq!(exit_code(&error), code, "{error:?}");
             assert!(Exit::ALL.iter().any(|known| known.code() == code));
         }
+    }
+
+    #[test]
+    fn json_tells_an_error_as_the_daemon_does() {
+        let refused = Error::new(Code::Busy, "job 3 is running").with("job", "3");
+        let told = json(&Err::<(), _>(refused.clone()).context("outer").unwrap_err());
+        assert_eq!(told, json!({"status": "error", "error": refused, "exit": 4}));
+        let told = json(&Usage("give a class".into()).into());
+        let own = json!({"code": "wrong_use", "message": "give a class", "retryable": false});
+        assert_eq!(told, json!({"status": "error", "error": own, "exit": 2}));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(super) fn advice(advice: &AdviceState) -> String {
     });
     let suspects = match advice.suspects {
         0 => String::new(),
+        1 => "; 1 suspect label, see `graft dataset suspects`".to_owned(),
         n => format!("; {n} suspect labels, see `graft dataset suspects`"),
     };
     let reached = match &advice.accuracy {
@@ -42,12 +43,17 @@ pub(super) fn drift(drift: &DriftState) -> String {
     }
     let class = drift.class.as_ref().map_or(String::new(), |class| format!(", least sure of {class}"));
     format!(
-        "{verdict}: {} of {} bursts unknown, {} as ever{class}, p = {:.2e}, since {since}",
+        "{verdict}: {} of {} bursts unknown, {} as ever{class}, p = {}, since {since}",
         drift.unknown,
         drift.bursts,
         percent(drift.as_ever),
-        drift.p
+        chance(drift.p)
     )
+}
+
+/// A probability for people.
+fn chance(p: f64) -> String {
+    if p < 0.001 { format!("{p:.0e}") } else { format!("{p:.3}") }
 }
 
 #[cfg(test)]
@@ -70,7 +76,7 @@ mod tests {
         assert_eq!(
             drift(&serde_json::from_value(told.clone()).unwrap()),
             "something new comes along: label it as a class of its own: 9 of 40 bursts unknown, 70.0 % as ever, \
-             least sure of ok, p = 1.00e-4, since 2026-03-01T12:00:00Z"
+             least sure of ok, p = 1e-4, since 2026-03-01T12:00:00Z"
         );
         (told["verdict"], told["fault"]) = (json!("camera_fault"), json!("frozen"));
         assert_eq!(

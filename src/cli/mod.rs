@@ -46,7 +46,7 @@ use std::process::ExitCode;
 
 /// Teaches a camera on the spot: trains, checks and publishes the last layer of a frozen network on the board itself
 #[derive(Parser, Debug)]
-#[command(name = "graft", version, disable_help_subcommand = true)]
+#[command(name = "graft", version)]
 #[command(after_help = failure::codes_help())]
 pub struct Cli {
     #[command(flatten)]
@@ -136,12 +136,17 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()) * 2);
         }
     };
-    match choose_instructions().and_then(|()| dispatch(cli.command, &cli.common)) {
+    let begun = choose_instructions().and_then(|()| check_options(&cli));
+    match begun.and_then(|()| dispatch(cli.command, &cli.common)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = exit_code(&error);
             if code != 0 && !error.is::<Silent>() {
                 eprintln!("graft: {}", failure::text(&error));
+                if cli.common.json {
+                    // Programs read standard output; nobody reads it where this fails.
+                    let _ = cli.common.output().line(&failure::json(&error).to_string());
+                }
             }
             ExitCode::from(code)
         }
@@ -158,6 +163,16 @@ pub fn choose_instructions() -> Result<()> {
             .map_err(|error| failure::Usage(format!("GRAFT_ISA: {error}")))?;
     }
     Ok(())
+}
+
+/// A client that only looks for its socket refuses options that the daemon would refuse.
+fn check_options(cli: &Cli) -> Result<()> {
+    // The host has keys of its own.
+    #[cfg(feature = "host")]
+    if matches!(cli.command, Command::Host(_)) {
+        return Ok(());
+    }
+    Ok(crate::config::check_options(&cli.common.set)?)
 }
 
 fn dispatch(command: Command, common: &Common) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::Common;
 use super::client::word;
 use super::findings;
-use super::output::{percent, table};
+use super::output::{confusion, percent, table};
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -11,6 +11,9 @@ use graft_wire::Command;
 use graft_wire::command::{Method, Train};
 use graft_wire::messages::JobMessage;
 use serde_json::{Map, Value, json};
+
+/// Classes of the widest confusion matrix that is printed.
+const WIDEST: usize = 12;
 
 /// Train a head on the samples there are; the gate decides whether it becomes active
 #[derive(Args, Clone, Debug)]
@@ -43,10 +46,34 @@ pub(super) fn request(args: &TrainArgs) -> Command {
     })
 }
 
-/// What a round brought: figures on bursts that the heads had not seen.
+/// What a round brought: figures on bursts that the heads had not seen, then what became of its head.
 pub(super) fn figures(job: &JobMessage) -> String {
     let metrics = Value::Object(job.metrics.clone());
     let result = Value::Object(job.result.clone());
+    let mut text = measured(&metrics);
+    let ms =
+        metrics.get("train_ms").and_then(Value::as_f64).map_or(String::new(), |ms| format!(" in {ms:.0} ms"));
+    let promoted = result.get("promoted") == Some(&Value::Bool(true));
+    let fate = if promoted { "is active now" } else { "was rejected" };
+    let (samples, bursts) = (word(&metrics, "/samples"), word(&metrics, "/bursts"));
+    text.push_str(&format!(
+        "\nhead {} ({}) of {samples} samples in {bursts} bursts{ms} {fate}: {}",
+        word(&result, "/version"),
+        word(&metrics, "/method"),
+        word(&result, "/reason")
+    ));
+    let advice = metrics.get("advice").and_then(|advice| serde_json::from_value(advice.clone()).ok());
+    if let Some(advice) = advice {
+        text.push_str(&format!("\nadvice: {}", findings::advice(&advice)));
+    }
+    for note in metrics.get("notes").and_then(Value::as_array).into_iter().flatten() {
+        text.push_str(&format!("\nwarning: {}", note.as_str().unwrap_or_default()));
+    }
+    text
+}
+
+/// Figures on bursts that the head of these metrics, and the active one before it, had not seen.
+pub(super) fn measured(metrics: &Value) -> String {
     let number = |pointer: &str| metrics.pointer(pointer).and_then(Value::as_f64);
     let share = |pointer: &str| number(pointer).map_or("-".to_owned(), percent);
     let interval = |name: &str| {
@@ -72,25 +99,22 @@ pub(super) fn figures(job: &JobMessage) -> String {
     if let Some(classes) = metrics.get("classes").and_then(Value::as_object) {
         text.push('\n');
         text.push_str(&per_class(classes));
-    }
-    let ms = number("/train_ms").map_or(String::new(), |ms| format!(" in {ms:.0} ms"));
-    let promoted = result.get("promoted") == Some(&Value::Bool(true));
-    let fate = if promoted { "is active now" } else { "was rejected" };
-    let (samples, bursts) = (word(&metrics, "/samples"), word(&metrics, "/bursts"));
-    text.push_str(&format!(
-        "\nhead {} ({}) of {samples} samples in {bursts} bursts{ms} {fate}: {}",
-        word(&result, "/version"),
-        word(&metrics, "/method"),
-        word(&result, "/reason")
-    ));
-    let advice = metrics.get("advice").and_then(|advice| serde_json::from_value(advice.clone()).ok());
-    if let Some(advice) = advice {
-        text.push_str(&format!("\nadvice: {}", findings::advice(&advice)));
-    }
-    for note in metrics.get("notes").and_then(Value::as_array).into_iter().flatten() {
-        text.push_str(&format!("\nwarning: {}", note.as_str().unwrap_or_default()));
+        text.push_str(&confused(metrics));
     }
     text
+}
+
+/// The confusion matrix, where something was confused and it fits a terminal.
+fn confused(metrics: &Value) -> String {
+    let matrix = metrics.get("confusion").and_then(|matrix| serde_json::from_value(matrix.clone()).ok());
+    let matrix: Vec<Vec<u32>> = matrix.unwrap_or_default();
+    let names = metrics.get("class_names").and_then(|list| serde_json::from_value(list.clone()).ok());
+    let names: Vec<String> = names.unwrap_or_default();
+    let wrong = |(at, row): (usize, &Vec<u32>)| row.iter().enumerate().any(|(said, n)| said != at && *n > 0);
+    if matrix.len() != names.len() || names.len() > WIDEST || !matrix.iter().enumerate().any(wrong) {
+        return String::new();
+    }
+    format!("\n{}", confusion(&names, &matrix))
 }
 
 fn per_class(classes: &Map<String, Value>) -> String {
@@ -111,6 +135,7 @@ mod tests {
             "accuracy": {"value": 0.95, "low": 0.9, "high": 0.99}, "balanced_accuracy": {"value": 0.94, "low": 0.9, "high": 1.0},
             "ece": 0.02, "majority": 0.5, "samples": 80, "bursts": 8, "train_ms": 12.4, "method": "ridge",
             "classes": {"ok": {"recall": 0.9, "samples": 40, "bursts": 4}, "new": {"recall": null, "samples": 0, "bursts": 0}},
+            "class_names": ["ok", "new"], "confusion": [[36, 4], [0, 0]],
             "against_active": {"active_accuracy": 0.6}, "notes": ["softmax was left out"]},
             "result": {"version": 3, "promoted": true, "reason": "+35.0 points"}});
         let job: JobMessage = serde_json::from_value(job).unwrap();
@@ -124,6 +149,10 @@ largest class alone  -       50.0 %
 class  recall  samples  bursts
 new    -       0        0
 ok     90.0 %  40       4
+
+truth \\ said  ok  new
+ok            36  4
+new           0   0
 
 head 3 (ridge) of 80 samples in 8 bursts in 12 ms is active now: +35.0 points
 warning: softmax was left out";

@@ -46,6 +46,16 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     Err(ConfigError { problems })
 }
 
+/// Checks options of the command line by themselves: names and values.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn check_options(set: &[String]) -> Result<(), ConfigError> {
+    let mut problems = Vec::new();
+    Effective::default().read_options(set, &mut problems);
+    if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+}
+
 /// The files to read, weak to strong.
 fn files(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let standard = sources.surroundings.config_file();

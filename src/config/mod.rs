@@ -16,7 +16,7 @@ mod tests;
 
 pub use kind::{bytes, bytes_text};
 pub use layers::{Effective, Entry, Origin, Sources};
-pub use load::load;
+pub use load::{check_options, load};
 pub use nearest::nearest;
 pub use places::Surroundings;
 pub use problem::{ConfigError, Problem};

@@ -25,14 +25,14 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         Ok(found) if !found.file_type().is_socket() => {
             return refuse(
                 io::ErrorKind::AlreadyExists,
-                "is not a socket: move it away or set web.socket to another path",
+                "is not a socket: move it away or set socket.path to another path",
             );
         }
         Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => {
                 return refuse(
                     io::ErrorKind::AddrInUse,
-                    "is in use by a running daemon: stop it first, or set web.socket to another path",
+                    "is in use by a running daemon: stop it first, or set socket.path to another path",
                 );
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -46,13 +46,13 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
                     .recursive(true)
                     .mode(0o750)
                     .create(dir)
-                    .map_err(|e| explain(e, "create its folder or set web.socket to another path"))?;
+                    .map_err(|e| explain(e, "create its folder or set socket.path to another path"))?;
             }
         }
-        Err(error) => return Err(explain(error, "set web.socket to another path")),
+        Err(error) => return Err(explain(error, "set socket.path to another path")),
     }
     let listener = UnixListener::bind(path)
-        .map_err(|error| explain(error, "set web.socket to another path (at most 107 bytes long)"))?;
+        .map_err(|error| explain(error, "set socket.path to another path (at most 107 bytes long)"))?;
     fs::set_permissions(path, Permissions::from_mode(MODE))
         .map_err(|e| explain(e, "its mode must be 0660"))?;
     Ok(listener)

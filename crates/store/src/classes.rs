@@ -57,10 +57,13 @@ pub(super) fn require(conn: &Connection, name: &str) -> Result<i64, StoreError> 
         return Ok(id);
     }
     let known: Vec<String> = list(conn)?.into_iter().map(|(_, name)| name).take(20).collect();
-    let known =
-        if known.is_empty() { "there is none yet".into() } else { format!("known: {}", known.join(", ")) };
+    let known = if known.is_empty() {
+        "there are none yet".into()
+    } else {
+        format!("there are {}", known.join(", "))
+    };
     let shown: String = name.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect();
-    Err(StoreError::NotFound(format!("no class \"{shown}\" ({known}): add it first with add_class")))
+    Err(StoreError::NotFound(format!("there is no class \"{shown}\": {known}")))
 }
 
 /// Ids and names of the live classes in their order.

@@ -11,7 +11,8 @@ use strum::{EnumString, IntoStaticStr};
 macro_rules! exits {
     ($($exit:ident = $code:literal, $meaning:literal;)*) => {
         /// How the command line ends, for scripts.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+        #[strum(serialize_all = "snake_case")]
         #[repr(u8)]
         pub enum Exit {
             $(#[doc = $meaning] $exit = $code,)*
@@ -249,9 +250,9 @@ impl Error {
         .with("rev", present)
     }
 
-    /// A thing that is not there, said as `what`, like `sample 12`.
+    /// There is no `what`, such as `sample 12`.
     pub fn not_found(what: impl fmt::Display) -> Self {
-        Self::new(Code::NotFound, format!("{what} is not there"))
+        Self::new(Code::NotFound, format!("there is no {what}"))
     }
 
     /// A fault of our own.

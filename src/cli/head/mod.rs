@@ -3,9 +3,9 @@
 mod export;
 mod verify;
 
-use super::Common;
 use super::client::word;
 use super::output::{percent, table};
+use super::{Common, train};
 use anyhow::Result;
 use clap::Subcommand;
 use graft_wire::Command;
@@ -122,17 +122,49 @@ fn list(data: &Value) -> String {
     table(&["version", "", "method", "accuracy", "restored", "created", "gate"], heads.iter().map(row))
 }
 
+/// What a head is, then the figures of its round; everything else is in `--json`.
 fn show(head: &Value) -> String {
-    let Some(fields) = head.as_object() else { return head.to_string() };
-    let row = |(name, value): (&String, &Value)| {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Array(list) if list.iter().all(Value::is_string) => {
-                list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-            }
-            other => other.to_string(),
-        };
-        vec![name.clone(), text]
-    };
-    table(&["what", "value"], fields.iter().map(row))
+    let part = |pointer| word(head, pointer);
+    let active = if head.get("active") == Some(&Value::Bool(true)) { ", active" } else { "" };
+    let classes = head.get("classes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let classes: Vec<&str> = classes.iter().filter_map(Value::as_str).collect();
+    let mut rows = vec![
+        vec!["head".to_owned(), format!("{}{active}, {}", part("/version"), part("/method"))],
+        vec!["classes".to_owned(), classes.join(", ")],
+        vec!["gate".to_owned(), part("/gate")],
+        vec!["created".to_owned(), part("/created")],
+        vec!["backbone".to_owned(), part("/manifest/backbone/name")],
+        vec!["file".to_owned(), format!("{} bytes, {}", part("/bytes"), part("/digest"))],
+    ];
+    if head.get("restored_from").is_some_and(Value::is_u64) {
+        rows.insert(1, vec!["restored".to_owned(), format!("from version {}", part("/restored_from"))]);
+    }
+    let metrics = head.get("metrics").cloned().unwrap_or_default();
+    let known = table(&["", ""], rows);
+    format!("{}\n{}", known.trim_start_matches('\n'), train::measured(&metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_head_is_shown_with_its_figures() {
+        let interval = json!({"value": 0.95, "low": 0.9, "high": 0.99});
+        let head = json!({"version": 3, "active": true, "method": "softmax", "classes": ["ok", "bad"],
+            "gate": "+2.0 points", "created": "2026-03-01T12:00:00Z", "bytes": 51000, "digest": "sha256:ab",
+            "restored_from": null, "manifest": {"backbone": {"name": "tiny"}},
+            "metrics": {"accuracy": interval, "balanced_accuracy": interval, "ece": 0.02, "majority": 0.5,
+                "classes": {"ok": {"recall": 0.9, "samples": 40, "bursts": 4},
+                    "bad": {"recall": 1.0, "samples": 20, "bursts": 2}},
+                "class_names": ["ok", "bad"], "confusion": [[36, 4], [0, 20]]}});
+        let text = show(&head);
+        for part in
+            ["3, active, softmax", "ok, bad", "tiny", "95.0 %  90.0 % to 99.0 %", "ok            36  4"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains(['{', '"']), "{text}");
+    }
 }

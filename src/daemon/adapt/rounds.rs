@@ -225,6 +225,7 @@ fn figures(report: &Report, classes: &[String]) -> Map<String, Value> {
     map.insert("samples".into(), report.samples.into());
     map.insert("bursts".into(), report.bursts.into());
     map.insert("classes".into(), Value::Object(per_class));
+    map.insert("class_names".into(), json!(classes));
     map.insert("confusion".into(), json!(report.confusion));
     map
 }

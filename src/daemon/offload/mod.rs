@@ -251,7 +251,7 @@ impl Offload {
     fn cancel(&mut self, cx: &Context, token: Token, job: Option<&str>, fx: &mut Effects) {
         let meant = |id: &JobId| job.is_none_or(|job| job == id.to_string());
         let Some(id) = self.job().or(cx.arrival).filter(meant) else {
-            let what = job.map_or("an offloaded job".to_owned(), |job| format!("an offloaded job {job}"));
+            let what = job.map_or("offload job".to_owned(), |job| format!("offload job {job}"));
             return fx.finish(token, Err(Error::not_found(what)));
         };
         if cx.arrival == Some(id) {

@@ -24,7 +24,7 @@ async fn a_left_over_socket_is_replaced_and_a_live_one_is_not() {
     assert!(error.contains("not a socket"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     let error = listen(&dir.path().join("x".repeat(200))).unwrap_err().to_string();
-    assert!(error.contains("web.socket"), "{error}");
+    assert!(error.contains("socket.path"), "{error}");
 }
 
 #[test]

@@ -324,7 +324,7 @@ mod tests {
         let missing = Settings { device: "/dev/no-such-camera".into(), ..Default::default() };
         let text = open(&missing).err().unwrap().to_string();
         assert!(
-            text.contains("/dev/no-such-camera is not there") && text.contains("camera.device"),
+            text.contains("/dev/no-such-camera does not exist") && text.contains("camera.device"),
             "{text}"
         );
         let file = tempfile::NamedTempFile::new().unwrap();

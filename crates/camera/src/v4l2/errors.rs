@@ -91,8 +91,8 @@ fn missing(device: &str) -> String {
     let mut there = names_in("/dev", "video");
     there.extend(names_in("/dev/v4l/by-id", ""));
     let there =
-        if there.is_empty() { "there is none".into() } else { format!("there are {}", there.join(", ")) };
-    format!("{device} is not there ({there}); plug the camera in, or set camera.device")
+        if there.is_empty() { "no video device found".into() } else { format!("found {}", there.join(", ")) };
+    format!("{device} does not exist ({there}); plug the camera in, or set camera.device")
 }
 
 /// Full paths of the entries of a folder whose names begin so, at most 8.
