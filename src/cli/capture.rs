@@ -25,7 +25,7 @@ pub enum CaptureCommand {
 /// Begin to keep frames, all in one burst
 #[derive(Args, Clone, Debug)]
 pub struct StartArgs {
-    /// Class of the samples; made if it is new
+    /// Class of the samples; created if new
     #[arg(long, value_name = "CLASS")]
     class: ClassName,
     /// End by itself after so many seconds, 0.1 to 600

@@ -34,16 +34,16 @@ pub enum DatasetCommand {
         /// Only of this class
         #[arg(long, value_name = "CLASS")]
         class: Option<ClassName>,
-        /// At most so many, 1 to 1000
+        /// Maximum rows, 1 to 1000
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: u32,
-        /// Skip so many
+        /// Rows to skip
         #[arg(long, value_name = "N", default_value_t = 0)]
         offset: u64,
     },
     /// List samples whose labels are probably wrong, worst first, as the latest round found them
     Suspects {
-        /// At most so many, 1 to 200
+        /// Maximum rows, 1 to 200
         #[arg(long, value_name = "N", default_value_t = 40)]
         limit: u32,
         /// Also write their pictures into this folder, to look at
@@ -74,7 +74,7 @@ pub enum DatasetCommand {
     RemoveClass {
         /// Its name
         class: ClassName,
-        /// Really do it
+        /// Confirm
         #[arg(long)]
         yes: bool,
     },
@@ -82,7 +82,7 @@ pub enum DatasetCommand {
     Seal,
     /// Delete all samples; the classes stay
     Clear {
-        /// Really do it
+        /// Confirm
         #[arg(long)]
         yes: bool,
     },

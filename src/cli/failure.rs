@@ -9,7 +9,7 @@ use graft_wire::error::{self, Exit};
 use serde_json::{Value, json};
 use std::io;
 
-/// Wrong use of a command. Exit code 2, as clap's.
+/// A usage error. Exit code 2, as clap's.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
@@ -56,7 +56,7 @@ fn of_client(error: &ClientError) -> Exit {
 
 fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<Usage>() {
-        return Some(Exit::WrongUse);
+        return Some(Exit::UsageError);
     }
     if cause.is::<NotFound>() {
         return Some(Exit::NotFound);
@@ -182,7 +182,7 @@ mod tests {
         let told = json(&Err::<(), _>(refused.clone()).context("outer").unwrap_err());
         assert_eq!(told, json!({"status": "error", "error": refused, "exit": 4}));
         let told = json(&Usage("give a class".into()).into());
-        let own = json!({"code": "wrong_use", "message": "give a class", "retryable": false});
+        let own = json!({"code": "usage_error", "message": "give a class", "retryable": false});
         assert_eq!(told, json!({"status": "error", "error": own, "exit": 2}));
     }
 

@@ -20,7 +20,7 @@ const CONFIG: &str = "/etc/graft/host.toml";
 pub enum HostCommand {
     /// Take jobs until told to stop
     Run,
-    /// What it has promised, what it has made, what groups are to have
+    /// Show claimed jobs, finished backbones and group assignments
     Status,
     /// The public key that boards pin (offload.host_keys); made at the first call
     #[command(alias = "keygen")]
@@ -63,7 +63,7 @@ pub struct MergeArgs {
 fn settings(common: &Common) -> Result<Settings> {
     let standard = Path::new(CONFIG);
     let file = common.config.as_deref().or_else(|| standard.exists().then_some(standard));
-    // Told as wrong use: the text names file and key.
+    // Told as a usage error: the text names file and key.
     Settings::read(file, &common.set).map_err(|error| Usage(format!("{error:#}")).into())
 }
 

@@ -8,12 +8,12 @@ use clap::Subcommand;
 use graft_wire::command::Label;
 use graft_wire::{ClassName, Command};
 
-/// Give, change or take back the class of frames and samples
+/// Add, change or undo labels
 #[derive(Subcommand, Clone, Debug)]
 pub enum LabelCommand {
     /// Store a frame as a sample of a class
     Set {
-        /// The class; made if it is new
+        /// The class; created if new
         class: ClassName,
         /// The frame, by its number in the predictions [default: the newest]
         #[arg(long, value_name = "N")]
@@ -26,7 +26,7 @@ pub enum LabelCommand {
     Relabel {
         /// The sample, by its number in `dataset ls`
         sample: i64,
-        /// Its new class; made if it is new
+        /// Its new class; created if new
         class: ClassName,
     },
     /// Delete a stored sample

@@ -23,12 +23,12 @@ pub enum OffloadCommand {
         #[arg(long)]
         wait: bool,
     },
-    /// Cancel it, wherever it is
+    /// Cancel the offload job
     Cancel {
         /// The job [default: the one there is]
         job: Option<String>,
     },
-    /// Show how far it is
+    /// Show its progress
     Status,
 }
 

@@ -41,20 +41,22 @@ fn text(state: &State, status: &Value) -> String {
             format!("{said} {}:{}", part("/mqtt/host"), part("/mqtt/port"))
         }
     };
-    let (camera, frame) = (part("/camera/description"), part("/frame/id"));
+    let camera = part("/camera/description");
     let adaptation = &state.adaptation;
     let backbone = state.backbone.as_ref().map_or("none", |backbone| backbone.name.as_str());
     let mut lines = vec![
         format!("device      {}, graft {}, up {uptime}", part("/device"), part("/version")),
         format!("mode        {}{reasons}, wanted {}", part("/mode"), part("/wanted")),
         format!(
-            "adaptation  {}, {} of {} new samples",
+            "adaptation  {}, {} new {} ({} {} a round)",
             part("/adaptation/phase"),
             adaptation.new_samples,
-            adaptation.needed
+            if adaptation.new_samples == 1 { "sample" } else { "samples" },
+            adaptation.needed,
+            if adaptation.needed == 1 { "starts" } else { "start" }
         ),
         adaptation.waiting_for.as_ref().map_or_else(String::new, |missing| format!("            {missing}")),
-        format!("camera      {camera}, newest frame {frame} is {} ms old", part("/frame/age_ms")),
+        format!("camera      {camera}, {}", newest_frame(status)),
         format!("broker      {broker}"),
         format!("backbone    {backbone}"),
         format!("head        {}", head(state)),
@@ -83,6 +85,20 @@ fn text(state: &State, status: &Value) -> String {
         lines.push(table(&["class", "samples", "bursts"], data.classes.iter().map(row)));
     }
     lines.join("\n")
+}
+
+/// The newest frame and its age.
+fn newest_frame(status: &Value) -> String {
+    let frame = status.pointer("/frame/id").and_then(Value::as_u64);
+    let age_ms = status.pointer("/frame/age_ms").and_then(Value::as_u64);
+    match frame.zip(age_ms) {
+        None => "no frame yet".to_owned(),
+        Some((frame, age_ms @ ..10_000)) => format!("newest frame {frame} is {age_ms} ms old"),
+        Some((frame, age_ms)) => {
+            let age = humantime::format_duration(Duration::from_secs(age_ms / 1000));
+            format!("newest frame {frame} is {age} old")
+        }
+    }
 }
 
 fn head(state: &State) -> String {
@@ -116,8 +132,8 @@ mod tests {
         let expected = "\
 device      line-3, graft 0.1.0, up 1m 5s
 mode        degraded (camera_lost), wanted adapt
-adaptation  suspended, 3 of 10 new samples
-camera      /dev/video0, newest frame - is - ms old
+adaptation  suspended, 3 new samples (10 start a round)
+camera      /dev/video0, no frame yet
 broker      NOT connected to 127.0.0.1:1883
 backbone    tiny
 head        4 ridge, 95.0 % (90.0 % to 100.0 %) on held-out bursts, pinned

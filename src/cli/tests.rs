@@ -54,7 +54,7 @@ fn the_lines_of_the_manual_are_understood() {
 }
 
 #[test]
-fn wrong_use_is_refused() {
+fn usage_error_is_refused() {
     let lines = [
         "",
         "nonsense",

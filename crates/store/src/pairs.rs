@@ -19,7 +19,7 @@ pub enum Stage {
     Pending,
     /// It served, or serves, on probation.
     Promoted,
-    /// It stood its probation.
+    /// It passed its probation.
     Confirmed,
     Refused,
     /// It served and was taken back.

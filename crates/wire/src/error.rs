@@ -40,7 +40,7 @@ macro_rules! exits {
 exits! {
     Done = 0, "done";
     Failed = 1, "failed";
-    WrongUse = 2, "wrong use";
+    UsageError = 2, "usage error";
     NoDaemon = 3, "no daemon at the socket";
     Changed = 4, "busy, or the state has changed meanwhile";
     NotFound = 5, "no such sample, class, head, job or file";
@@ -104,11 +104,11 @@ macro_rules! codes {
 }
 
 codes! {
-    BadRequest: exit WrongUse, http 400, final,
+    BadRequest: exit UsageError, http 400, final,
         "The request is not well-formed: no JSON, a missing field, a wrong type or value, an unknown \
          action.",
         "Correct the place that `detail.pointer` names; the message says what is expected.";
-    UnknownField: exit WrongUse, http 400, final,
+    UnknownField: exit UsageError, http 400, final,
         "A field that this command does not have. Nothing was applied.",
         "Correct the name; `detail.nearest` is the likely one.";
     Unsupported: exit Failed, http 501, final,
@@ -128,7 +128,7 @@ codes! {
     Expired: exit TryAgain, http 410, final,
         "The command arrived after its `expires` time and was not carried out.",
         "Send it again with a later time; check the clocks of both sides.";
-    RetainedCommand: exit WrongUse, http 400, final,
+    RetainedCommand: exit UsageError, http 400, final,
         "The command was published with the retain flag and was ignored: it would fire again at every \
          reconnect.",
         "Publish it without retain, and clear the retained one with a zero-length retained message.";

@@ -18,7 +18,7 @@ use {export::ExportArgs, verify::VerifyArgs};
 pub enum HeadCommand {
     /// List heads, newest first
     List {
-        /// At most so many
+        /// Maximum rows
         #[arg(long, value_name = "N", default_value_t = 10)]
         limit: usize,
     },

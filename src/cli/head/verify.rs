@@ -34,7 +34,7 @@ pub(super) fn verify(args: &VerifyArgs, output: Output) -> Result<()> {
         let part = |pointer: &str| word(told, pointer);
         let signed = match told.get("signed") {
             Some(Value::Bool(true)) => format!("signed by key {}", part("/key_id")),
-            _ => "NOT signed: give its manifest and --key to know who made it".to_owned(),
+            _ => "signature not checked: pass the manifest and --key".to_owned(),
         };
         let file = if told.get("file") == Some(&Value::Bool(true)) {
             "file ok"

@@ -116,7 +116,7 @@ pub enum Task {
         token: Token,
         /// Only this class.
         class: Option<String>,
-        /// At most so many.
+        /// Maximum rows.
         limit: usize,
         /// Left out from the start.
         offset: usize,

@@ -240,7 +240,7 @@ fn confirm(store: &mut Store, row: i64, mut floors: Floors, now_ms: i64) -> Resu
     *floor = manifest.version.max(*floor);
     let kept_floors = Json(floors);
     store.transaction(|tx| {
-        tx.set_stage(row, Stage::Confirmed, "stood its probation", now_ms)?;
+        tx.set_stage(row, Stage::Confirmed, "passed its probation", now_ms)?;
         kept::BACKBONE_FLOORS.put_in(tx, &kept_floors)?;
         kept::PAIR_PROBATION.drop_in(tx)
     })?;

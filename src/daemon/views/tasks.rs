@@ -20,7 +20,7 @@ pub enum Task {
     Samples {
         /// Only this class.
         class: Option<String>,
-        /// At most so many.
+        /// Maximum rows.
         limit: usize,
         /// Left out from the start.
         offset: usize,

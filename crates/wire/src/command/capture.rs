@@ -13,7 +13,7 @@ use crate::class_name::ClassName;
 pub enum Capture {
     /// Keep `hz` frames a second as samples of `class`, one burst, until `stop`, `seconds` or `max`.
     Start {
-        /// The class of the samples; made if it is new.
+        /// The class of the samples; created if new.
         class: ClassName,
         /// Frames kept a second, 0.1 to 30; absent: as configured (`capture.hz`, 4).
         #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Tenths<1, 300>>")]

@@ -52,16 +52,16 @@ pub enum Dataset {
         /// Only of this class.
         #[serde(skip_serializing_if = "Option::is_none")]
         class: Option<ClassName>,
-        /// At most so many, 1 to 1000.
+        /// Maximum rows, 1 to 1000.
         #[serde(default = "limit", with = "As::<Whole<u32, 1, 1000>>")]
         limit: u32,
-        /// Skip so many.
+        /// Rows to skip.
         #[serde(default, with = "As::<Count<u64>>")]
         offset: u64,
     },
     /// List the samples whose labels are probably wrong, found by the latest round, the worst first.
     Suspects {
-        /// At most so many, 1 to 200.
+        /// Maximum rows, 1 to 200.
         #[serde(default = "suspects", with = "As::<Whole<u32, 1, 200>>")]
         limit: u32,
     },

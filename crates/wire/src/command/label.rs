@@ -13,7 +13,7 @@ use crate::class_name::ClassName;
 pub enum Label {
     /// Store a frame as a sample of `class`. The bare word `ok` means this, with class `ok`.
     Set {
-        /// The class; made if it is new.
+        /// The class; created if new.
         class: ClassName,
         /// The frame, by its number in `prediction`; absent: the newest. Frames are kept for 30 seconds.
         #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Count<u64>>")]
@@ -27,7 +27,7 @@ pub enum Label {
         /// The sample.
         #[serde(with = "As::<Number<i64>>")]
         sample: i64,
-        /// Its new class; made if it is new.
+        /// Its new class; created if new.
         class: ClassName,
     },
     /// Delete a stored sample.

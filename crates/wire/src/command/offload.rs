@@ -19,7 +19,7 @@ pub enum Offload {
         #[serde(skip_serializing_if = "Option::is_none")]
         recipe: Option<Recipe>,
     },
-    /// Cancel it, wherever it is.
+    /// Cancel the offload job.
     Cancel {
         /// The job; absent: the one there is.
         #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<JobId>")]
