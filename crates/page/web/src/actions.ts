@@ -103,7 +103,7 @@ async function newest(): Promise<number> {
 export async function snap(name: string): Promise<void> {
   const reply = await act('capture', { action: 'snap', class: name });
   if (reply) {
-    note(t('hold.one', { class: name }), { undo: true });
+    note(t('hold.snap', { class: name }), { undo: true });
   }
 }
 

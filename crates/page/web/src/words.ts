@@ -1,27 +1,41 @@
-// The words of the page come from one catalogue a language: words/*.json. English is the one that is always there; a
-// missing word of another language is shown in English. A new file in that folder is a new language.
+// The words of the page come from one catalogue a language, words/*.json, and one of them is loaded. A word that a language
+// lacks is shown in English. A new file in that folder is a new language.
 import { signal } from '@preact/signals';
-import english from './words/en.json';
 
-export type Word = keyof typeof english;
+export type Word = keyof typeof import('./words/en.json');
 export type Values = Record<string, string | number>;
 type Catalogue = Record<string, string>;
 
-const others = import.meta.glob<Catalogue>(['./words/*.json', '!./words/en.json'], { import: 'default' });
+const files = import.meta.glob<Catalogue>('./words/*.json', { import: 'default' });
 const code = (file: string) => file.replace(/^.*\/|\.json$/g, '');
 
 /** Codes of the languages there are, such as `en`, `de`. */
-export const languages: string[] = ['en', ...Object.keys(others).map(code)].sort();
+export const languages: string[] = Object.keys(files).map(code).sort();
 
 export const language = signal('en');
-const catalogue = signal<Catalogue>(english);
+const catalogue = signal<Catalogue>({});
+const english = signal<Catalogue>({});
+let asked = false;
+
+async function load(wanted: string): Promise<Catalogue> {
+  return (await files[`./words/${wanted}.json`]?.()) ?? {};
+}
 
 export async function speak(wanted: string): Promise<void> {
-  const file = Object.keys(others).find((name) => code(name) === wanted);
-  const load = file === undefined ? undefined : others[file];
-  catalogue.value = load === undefined ? english : await load();
-  language.value = load === undefined ? 'en' : wanted;
-  document.documentElement.lang = language.value;
+  catalogue.value = await load(wanted);
+  language.value = wanted;
+  document.documentElement.lang = wanted;
+}
+
+/** A word that this language lacks. */
+function missing(word: string): string {
+  if (!asked) {
+    asked = true;
+    void load('en').then((words) => {
+      english.value = words;
+    });
+  }
+  return english.value[word] ?? '…';
 }
 
 /** The language that the browser asks for, if it is there. */
@@ -33,7 +47,7 @@ export function preferred(): string {
 
 /** The text of a word. `{name}` in it is replaced; with `n`, `word.one` or `word.other` is chosen by the number. */
 export function t(word: Word, values: Values = {}): string {
-  return fill(catalogue.value[word] ?? english[word], values);
+  return fill(catalogue.value[word] ?? missing(word), values);
 }
 
 type Counted<W> = W extends `${infer Stem}.other` ? Stem : never;
@@ -42,13 +56,13 @@ type Counted<W> = W extends `${infer Stem}.other` ? Stem : never;
 export function many(word: Counted<Word>, n: number, values: Values = {}): string {
   const rule = new Intl.PluralRules(language.value).select(n);
   const key = `${word}.${rule}` as Word;
-  const chosen = key in english ? key : (`${word}.other` as Word);
+  const chosen = key in catalogue.value ? key : (`${word}.other` as Word);
   return t(chosen, { n: number(n), ...values });
 }
 
 /** The words there may be none for, such as those of error codes that a later daemon has. */
 export function maybe(word: string, values: Values = {}): string | undefined {
-  return word in english ? t(word as Word, values) : undefined;
+  return word in catalogue.value || word in english.value ? t(word as Word, values) : undefined;
 }
 
 export function fill(text: string, values: Values): string {

@@ -80,7 +80,8 @@ function Scores() {
         </div>
       )}
       <p class="small quiet">
-        {t('answer.unknown.how')} {agreed.value !== null && t('answer.agreed', { label: agreed.value })}
+        {unknown !== undefined && t('answer.unknown.how')}{' '}
+        {agreed.value !== null && t('answer.agreed', { label: agreed.value })}
       </p>
     </div>
   );

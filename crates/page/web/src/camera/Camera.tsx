@@ -5,7 +5,7 @@ import { t } from '../words.ts';
 import { Answer } from './Answer.tsx';
 import { Classes } from './Classes.tsx';
 import { RegionLine } from './Region.tsx';
-import { Figures, Stage } from './Stage.tsx';
+import { Figures, Quality, Stage } from './Stage.tsx';
 import { Learning, States } from './States.tsx';
 import { Strip } from './Strip.tsx';
 
@@ -19,6 +19,7 @@ export function Camera() {
         <div class="stack tight under">
           <RegionLine />
           <Figures />
+          <Quality />
         </div>
         {classes.value.length > 0 && <Strip />}
       </div>

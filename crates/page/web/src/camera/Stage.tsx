@@ -88,6 +88,55 @@ export function Stage({ children }: { children?: ComponentChildren }) {
   );
 }
 
+const LOOK = 2000;
+const SIZE = 32;
+const DARK = 36;
+const BRIGHT = 232;
+const SMALL = 96;
+
+/** What a person would not notice on a small screen: the picture is dark, overexposed or small. */
+export function Quality() {
+  const [mean, setMean] = useState<number | null>(null);
+  useEffect(() => {
+    const canvas = document.createElement('canvas');
+    canvas.width = SIZE;
+    canvas.height = SIZE;
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    const timer = setInterval(() => {
+      const image = document.querySelector<HTMLImageElement>('.stage[data-live="true"] > img');
+      if (!image || !context || image.naturalWidth === 0) {
+        setMean(null);
+        return;
+      }
+      context.drawImage(image, 0, 0, SIZE, SIZE);
+      const { data } = context.getImageData(0, 0, SIZE, SIZE);
+      let sum = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        sum += 0.3 * (data[i] ?? 0) + 0.6 * (data[i + 1] ?? 0) + 0.1 * (data[i + 2] ?? 0);
+      }
+      setMean(sum / (SIZE * SIZE));
+    }, LOOK);
+    return () => clearInterval(timer);
+  }, []);
+  const seen = view.value;
+  const px = seen?.frame ? Math.round(seen.frame.width * (seen.shows?.[2] ?? 1)) : SMALL;
+  const told = [
+    mean !== null && mean < DARK && t('quality.dark'),
+    mean !== null && mean > BRIGHT && t('quality.bright'),
+    px < SMALL && t('quality.small', { px }),
+  ].filter((text) => text !== false);
+  return (
+    <>
+      {told.map((text) => (
+        <p key={text} class="hint">
+          <Icon name="warn" />
+          {text}
+        </p>
+      ))}
+    </>
+  );
+}
+
 /** How old, how fast, how warm. */
 export function Figures() {
   const age = Math.max(0, now.value - predictedAt.value) / 1000;

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { act, note } from '../actions.ts';
 import { base, get } from '../api.ts';
-import { jobs, round, state } from '../board.ts';
+import { counts, jobs, round, state } from '../board.ts';
 import { to } from '../address.ts';
 import { Act } from '../parts/Act.tsx';
 import { Commands } from '../parts/Commands.tsx';
@@ -19,6 +19,7 @@ export function Heads() {
   const head = state.value?.head ?? null;
   const advice = state.value?.advice;
   const [detail, setDetail] = useState<HeadDetail | null>(null);
+  const taught = Object.values(counts.value).filter((n) => n > 0).length;
   const training = jobs.value.find((job) => job.op === 'train' && ['init', 'executing'].includes(job.status));
 
   useEffect(() => {
@@ -36,6 +37,7 @@ export function Heads() {
             <Act onClick={() => void act('train', 'cancel')}>{t('train.cancel')}</Act>
           ) : (
             <Act
+              why={taught < 2 && t('show.two')}
               onClick={async () => {
                 if (await act('train', 'start')) {
                   note(t('train.started'));

@@ -5,7 +5,7 @@ import { classes, counts, empty, lost, state } from '../board.ts';
 import { Answer } from '../camera/Answer.tsx';
 import { Add, Balance, Hold, refused } from '../camera/Classes.tsx';
 import { RegionLine } from '../camera/Region.tsx';
-import { Figures, Stage } from '../camera/Stage.tsx';
+import { Figures, Quality, Stage } from '../camera/Stage.tsx';
 import { States } from '../camera/States.tsx';
 import { Latest } from '../heads/Round.tsx';
 import { Act, reason } from '../parts/Act.tsx';
@@ -37,10 +37,13 @@ export function Start() {
         </ol>
         <States />
         <Stage />
-        <div class="stack tight under">
-          <RegionLine />
-          <Figures />
-        </div>
+        {step === 'look' && (
+          <div class="stack tight under">
+            <RegionLine />
+            <Figures />
+            <Quality />
+          </div>
+        )}
       </div>
       <div class="column">
         {step === 'look' && <Look />}

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { at, between, kept, moved, shown } from '../src/strip.ts';
+
+test('a drag chooses the frames under it, in either direction and beyond the edges', () => {
+  assert.equal(at(0, 400, 100), 0);
+  assert.equal(at(399, 400, 100), 99);
+  assert.equal(at(-20, 400, 100), 0);
+  assert.equal(at(900, 400, 100), 99);
+  assert.equal(at(10, 0, 100), 0);
+  assert.equal(at(10, 400, 0), 0);
+  assert.deepEqual(between(30, 12), { from: 12, to: 30 });
+});
+
+test('the ends of a range move and never change places', () => {
+  const range = { from: 10, to: 20 };
+  assert.deepEqual(moved(range, 'from', -3, 100), { from: 7, to: 20 });
+  assert.deepEqual(moved(range, 'from', 50, 100), { from: 20, to: 20 });
+  assert.deepEqual(moved(range, 'to', -50, 100), { from: 10, to: 10 });
+  assert.deepEqual(moved(range, 'to', 500, 100), { from: 10, to: 99 });
+});
+
+test('frames that are gone by now are left out', () => {
+  const frames = [4, 5, 6, 7].map((frame) => ({ frame }));
+  assert.deepEqual(kept(frames, { from: 0, to: 2 }, 6), [{ frame: 6 }]);
+});
+
+test('as many pictures are shown as fit, spread over all frames', () => {
+  assert.deepEqual(shown(3, 10), [0, 1, 2]);
+  assert.deepEqual(shown(100, 4), [12, 37, 62, 87]);
+  assert.deepEqual(shown(0, 4), []);
+});
