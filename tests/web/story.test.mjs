@@ -58,8 +58,8 @@ test('from three classes to a mended label, a roll back and a second board', { t
     await teach(page, bench, things, 1);
     await learned(bench, before);
     const card = page.locator('.round');
-    await card.getByText('Before').waitFor();
-    await card.getByText('After').waitFor();
+    await card.getByText('Before', { exact: true }).waitFor();
+    await card.getByText('After', { exact: true }).waitFor();
     await card.getByText(/Rests on \d+ samples in \d+ bursts of 3 classes/).waitFor();
   });
 
@@ -150,7 +150,7 @@ test('from three classes to a mended label, a roll back and a second board', { t
   await t.test('one click goes back to an earlier head', async () => {
     await page.goto(`${bench.url}#/heads`);
     const version = (await bench.get('status')).head.version;
-    await page.getByRole('button', { name: /^Go back to head/ }).first().click();
+    await page.getByRole('button', { name: /^Use this one: head/ }).first().click();
     await until('another head serves', async () => (await bench.get('status')).head.version > version);
     await page.getByText(/from head \d+/).first().waitFor();
     await accessible(page, 'heads');

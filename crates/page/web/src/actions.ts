@@ -1,7 +1,7 @@
 // What people do, and how it is told: each action is a command, and its failure is explained where it happened.
 import { signal } from '@preact/signals';
 import { Refused, command, get } from './api.ts';
-import { admin, capture, state } from './board.ts';
+import { admin, capture, refresh, state } from './board.ts';
 import type { Capture, Reply, Status } from './shapes.ts';
 import { many, maybe, t } from './words.ts';
 
@@ -53,12 +53,19 @@ export async function act(op: string, body: object | string): Promise<Reply | un
     return undefined;
   }
   try {
-    return await command(op, body);
+    const reply = await command(op, body);
+    if (AT_ONCE.has(op)) {
+      await refresh();
+    }
+    return reply;
   } catch (error) {
     failed(error);
     return undefined;
   }
 }
+
+/** The board tells its state once a second; what these change is to be seen at once. */
+const AT_ONCE = new Set(['dataset', 'mode']);
 
 const revision = (reply: Reply | undefined) => Number(reply?.data?.rev ?? state.value?.dataset.rev ?? 0);
 
@@ -71,6 +78,14 @@ export async function change(op: string, body: object, done: string): Promise<Re
   return reply;
 }
 
+/** One after the other: what undo takes back has to be told first. */
+let last: Promise<unknown> = Promise.resolve();
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const next = last.then(work, work);
+  last = next.catch(() => undefined);
+  return next;
+}
+
 /** Begins to record; false if it could not. */
 export async function hold(name: string): Promise<boolean> {
   const reply = await act('capture', { action: 'start', class: name });
@@ -80,7 +95,11 @@ export async function hold(name: string): Promise<boolean> {
   return reply !== undefined;
 }
 
-export async function release(): Promise<Capture | undefined> {
+export function release(): Promise<Capture | undefined> {
+  return inTurn(stopped);
+}
+
+async function stopped(): Promise<Capture | undefined> {
   const reply = await act('capture', 'stop');
   capture.value = null;
   const ended = reply?.data as unknown as Capture | undefined;
@@ -100,7 +119,11 @@ async function newest(): Promise<number> {
 }
 
 /** One picture. */
-export async function snap(name: string): Promise<void> {
+export function snap(name: string): Promise<void> {
+  return inTurn(() => one(name));
+}
+
+async function one(name: string): Promise<void> {
   const reply = await act('capture', { action: 'snap', class: name });
   if (reply) {
     note(t('hold.snap', { class: name }), { undo: true });
@@ -108,7 +131,11 @@ export async function snap(name: string): Promise<void> {
 }
 
 /** Gives a class to frames that have passed, as one burst. */
-export async function label(frames: number[], name: string): Promise<number> {
+export function label(frames: number[], name: string): Promise<number> {
+  return inTurn(() => several(frames, name));
+}
+
+async function several(frames: number[], name: string): Promise<number> {
   const burst = `strip-${Date.now().toString(36)}`;
   let done = 0;
   let reply: Reply | undefined;
@@ -135,10 +162,14 @@ export async function label(frames: number[], name: string): Promise<number> {
 }
 
 /** Takes the last change back: all of a hold or of a strip, if nothing changed since. */
-export async function undo(): Promise<void> {
-  const last = steps[steps.length - 1];
-  const rev = last === undefined ? 0 : await newest();
-  const whole = last !== undefined && last.rev === rev ? steps.pop() : undefined;
+export function undo(): Promise<void> {
+  return inTurn(back);
+}
+
+async function back(): Promise<void> {
+  const newestStep = steps[steps.length - 1];
+  const rev = newestStep === undefined ? 0 : await newest();
+  const whole = newestStep !== undefined && newestStep.rev === rev ? steps.pop() : undefined;
   let left = whole?.many ?? 1;
   let taken = 0;
   let text = '';

@@ -211,5 +211,5 @@ export interface Session {
 
 export interface HeldOut {
   head: number | null;
-  rows: { id: number; class: string; said: string; confidence: number }[];
+  rows: { id: number; class: string; said: string; confidence?: number }[];
 }

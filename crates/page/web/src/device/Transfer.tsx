@@ -192,8 +192,7 @@ function Export() {
 
 interface Predicted {
   label: string | null;
-  score?: number;
-  unknown?: number;
+  score?: number | null;
   why?: string;
   top: { class: string; score: number }[];
 }
@@ -249,7 +248,7 @@ function Try() {
           <strong>
             {answer.why === 'no_head' ? t('answer.nothing') : (answer.label ?? t('answer.none'))}
           </strong>{' '}
-          {answer.score !== undefined && answer.why !== 'no_head' && percent(answer.score)}
+          {typeof answer.score === 'number' && answer.why !== 'no_head' && percent(answer.score)}
         </p>
       )}
     </section>

@@ -5,13 +5,16 @@ import { get, picture } from '../api.ts';
 import { classes, state } from '../board.ts';
 import { isTyping, keys, tint } from '../keys.ts';
 import { Commands } from '../parts/Commands.tsx';
-import { type Chosen, extended, nothing, toggled } from '../selection.ts';
+import { type Chosen, batches, extended, nothing, toggled } from '../selection.ts';
 import type { Burst } from '../shapes.ts';
 import { day, many, t } from '../words.ts';
 import { Filter } from './Filter.tsx';
 import { Tile, Tiles } from './Tiles.tsx';
 import { Toolbar } from './Toolbar.tsx';
 import { usePaged } from './paged.ts';
+
+/** A burst of which a part got another class is two tiles. */
+const name = (burst: Burst | undefined) => (burst ? `${burst.burst} ${burst.class}` : '');
 
 /** What was taken in one go is one tile, which opens; its pictures are alike, so it is labelled as one. */
 export function Bursts() {
@@ -31,11 +34,19 @@ export function Bursts() {
   );
   const [chosen, setChosen] = useState<Chosen<string>>(nothing());
   const total = paged.total ?? 0;
-  const order = () => Array.from({ length: total }, (_, i) => paged.rows.get(i)?.burst ?? '');
+  const order = () => Array.from({ length: total }, (_, i) => name(paged.rows.get(i)));
 
-  async function give(name: string | null, bursts: Iterable<string> = chosen.keys) {
-    for (const burst of bursts) {
-      if (!(await bulk({ burst }, name))) {
+  async function give(to: string | null, keys: ReadonlySet<string> = chosen.keys) {
+    const bursts = [...paged.rows.values()].filter((burst) => keys.has(name(burst)));
+    // All of them as one step that one undo takes back; a burst too long to list its samples goes by its name.
+    const listed = bursts.filter((burst) => burst.ids.length === burst.samples).flatMap((burst) => burst.ids);
+    for (const samples of batches(listed)) {
+      if (!(await bulk({ samples }, to))) {
+        return;
+      }
+    }
+    for (const { burst } of bursts.filter((burst) => burst.ids.length !== burst.samples)) {
+      if (!(await bulk({ burst }, to))) {
         return;
       }
     }
@@ -44,18 +55,18 @@ export function Bursts() {
   }
 
   function press(event: KeyboardEvent, index: number) {
-    const burst = paged.rows.get(index)?.burst;
-    const name = classes.value.find((one) => keys.value.get(one) === event.key);
-    if (isTyping(event) || event.ctrlKey || event.metaKey || burst === undefined) {
+    const burst = name(paged.rows.get(index));
+    const to = classes.value.find((one) => keys.value.get(one) === event.key);
+    if (isTyping(event) || event.ctrlKey || event.metaKey || burst === '') {
       return;
     }
     if (event.key === 'x' || event.key === ' ') {
       event.preventDefault();
       setChosen(toggled(chosen, burst));
-    } else if (name !== undefined) {
+    } else if (to !== undefined) {
       event.preventDefault();
       event.stopPropagation();
-      void give(name, chosen.keys.size > 0 ? chosen.keys : [burst]);
+      void give(to, chosen.keys.size > 0 ? chosen.keys : new Set([burst]));
     } else if (event.key === 'Escape') {
       setChosen(nothing());
     }
@@ -68,7 +79,7 @@ export function Bursts() {
       <Toolbar
         count={chosen.keys.size}
         what="bursts"
-        onGive={(name) => void give(name)}
+        onGive={(to) => void give(to)}
         onNone={() => setChosen(nothing())}
       />
       <Tiles
@@ -91,11 +102,11 @@ export function Bursts() {
                 time: day(burst.taken),
               })}
               stack={burst.samples > 1}
-              chosen={chosen.keys.has(burst.burst)}
+              chosen={chosen.keys.has(name(burst))}
               choosing={chosen.keys.size > 0}
-              onOpen={() => go(['samples', 'burst', burst.burst])}
+              onOpen={() => go(['samples', 'burst', burst.burst], { class: burst.class })}
               onChoose={(run) =>
-                setChosen(run ? extended(chosen, burst.burst, order()) : toggled(chosen, burst.burst))
+                setChosen(run ? extended(chosen, name(burst), order()) : toggled(chosen, name(burst)))
               }
             >
               <p class={tint(burst.class)}>

@@ -29,7 +29,7 @@ export function Pictures({ burst }: { burst?: string }) {
         const got = await get<{ samples: Sample[] }>('samples', { class: chosenClass ?? undefined, limit, offset });
         return { rows: got.samples };
       }
-      const found = await find(burst);
+      const found = await find(burst, chosenClass);
       setWhole(found);
       const rows = (found?.ids ?? []).map((id) => ({
         id,
@@ -149,9 +149,9 @@ export function Pictures({ burst }: { burst?: string }) {
 }
 
 /** The burst of this name: bursts are listed, not asked for one by one. */
-async function find(name: string): Promise<Burst | null> {
+async function find(name: string, of: string | null): Promise<Burst | null> {
   for (let offset = 0; ; offset += 100) {
-    const got = await get<{ bursts: Burst[]; total: number }>('bursts', { limit: 100, offset });
+    const got = await get<{ bursts: Burst[]; total: number }>('bursts', { class: of ?? undefined, limit: 100, offset });
     const found = got.bursts.find((one) => one.burst === name);
     if (found || got.bursts.length === 0 || offset + got.bursts.length >= got.total) {
       return found ?? null;

@@ -16,8 +16,8 @@ export function Worst() {
   if (held === null) {
     return <p class="quiet">{t('loading')}</p>;
   }
-  const wrong = held.rows.filter((row) => row.class !== row.said).sort((a, b) => b.confidence - a.confidence);
-  const right = held.rows.filter((row) => row.class === row.said).sort((a, b) => a.confidence - b.confidence);
+  const wrong = held.rows.filter((row) => row.class !== row.said).sort((a, b) => (b.confidence ?? 0) - (a.confidence ?? 0));
+  const right = held.rows.filter((row) => row.class === row.said).sort((a, b) => (a.confidence ?? 0) - (b.confidence ?? 0));
   return (
     <section class="stack" aria-label={t('samples.worst')}>
       <p class="quiet">{t(held.rows.length > 0 ? 'worst.how' : 'confusion.none')}</p>
@@ -25,6 +25,8 @@ export function Worst() {
     </section>
   );
 }
+
+const score = (value: number | undefined) => (value === undefined ? '' : `(${percent(value)})`);
 
 /** Pictures with what the head said of them. */
 export function Listed({ rows }: { rows: HeldOut['rows'] }) {
@@ -58,7 +60,7 @@ export function Listed({ rows }: { rows: HeldOut['rows'] }) {
             row && (
               <Tile
                 src={picture(row.id)}
-                alt={t('held.alt', { id: row.id, class: row.class, said: row.said, score: percent(row.confidence) })}
+                alt={t('held.alt', { id: row.id, class: row.class, said: row.said, score: score(row.confidence) })}
                 chosen={chosen.keys.has(row.id)}
                 choosing={chosen.keys.size > 0}
                 onOpen={() => setZoomed(index)}
@@ -74,8 +76,8 @@ export function Listed({ rows }: { rows: HeldOut['rows'] }) {
                 </p>
                 <p class="small quiet">
                   {row.class === row.said
-                    ? percent(row.confidence)
-                    : t('held.said', { said: row.said, score: percent(row.confidence) })}
+                    ? score(row.confidence)
+                    : t('held.said', { said: row.said, score: score(row.confidence) })}
                 </p>
               </Tile>
             )
