@@ -3,7 +3,6 @@ import { Help } from './Help.tsx';
 import { Login } from './Login.tsx';
 import { undo } from './actions.ts';
 import { address, go, to } from './address.ts';
-import { post } from './api.ts';
 import { admin, device, link, session, state } from './board.ts';
 import { Camera } from './camera/Camera.tsx';
 import { Device } from './device/Device.tsx';
@@ -76,18 +75,6 @@ export function App() {
           <Act class="bare" looks label={t('help')} onClick={() => setHelp(true)}>
             <Icon name="help" />
           </Act>
-          {session.value?.login && (
-            <Act
-              class="small"
-              looks
-              onClick={async () => {
-                await post('logout', {}).catch(() => undefined);
-                location.reload();
-              }}
-            >
-              {t('logout')}
-            </Act>
-          )}
         </div>
       </header>
       {place === 'start' ? (

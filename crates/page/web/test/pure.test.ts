@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { read as addressOf, to } from '../src/address.ts';
 import { read as answerOf } from '../src/answer.ts';
 import { mqtt, quote, shell } from '../src/commands.ts';
 import { drag } from '../src/region.ts';
 import { RUNTIME, parse } from '../src/settings.ts';
-import { folders, names } from '../src/zip.ts';
+import { crc32, folders, names, pack } from '../src/zip.ts';
 
 test('an address survives the way there and back', () => {
   const text = to(['samples', 'burst', 'a b/ü'], { class: 'ok & not' });
@@ -73,4 +77,21 @@ test('folders of a zip are what would become classes', async () => {
   const found = folders(await names(new Blob([...directory, new Uint8Array(end.buffer)] as BlobPart[])));
   assert.deepEqual([...found], [['ok', 1], ['bad', 1], ['', 1]]);
   assert.deepEqual(await names(new Blob(['no zip at all'])), []);
+});
+
+test('a zip of pictures is one that others read', async () => {
+  assert.equal(crc32(new TextEncoder().encode('123456789')), 0xcbf43926);
+  const files = [
+    { path: 'ok/ä.jpg', file: new Blob(['one']) },
+    { path: 'bad/2.jpg', file: new Blob(['three']) },
+  ];
+  const zip = await pack(files);
+  assert.deepEqual(await names(zip), ['ok/ä.jpg', 'bad/2.jpg']);
+  const folder = mkdtempSync(join(tmpdir(), 'graft-zip-'));
+  const path = join(folder, 'a.zip');
+  writeFileSync(path, Buffer.from(await zip.arrayBuffer()));
+  const script = 'import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(*[z.read(n).decode() for n in z.namelist()])';
+  const read = spawnSync('python3', ['-c', script, path], { encoding: 'utf8' });
+  rmSync(folder, { recursive: true });
+  assert.equal(read.stdout.trim(), 'one three', read.stderr);
 });

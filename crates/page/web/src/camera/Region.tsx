@@ -3,7 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { act, note } from '../actions.ts';
 import { refresh, view } from '../board.ts';
 import { Act } from '../parts/Act.tsx';
-import { Commands } from '../parts/Commands.tsx';
+import { Commands, Line } from '../parts/Commands.tsx';
 import { Icon } from '../parts/Icon.tsx';
 import { type Box, type Handle, drag, fraction, handles } from '../region.ts';
 import { percent, t, type Word } from '../words.ts';
@@ -145,7 +145,11 @@ export function RegionLine() {
         </Act>
       </div>
       <p class="small quiet">{t('region.effect')}</p>
-      <Commands op="config" body={body(box)} always={!changeable} />
+      {changeable ? (
+        <Commands op="config" body={body(box)} />
+      ) : (
+        <Line text={`backbone.roi = [${box.map((x) => x.toFixed(3)).join(', ')}]`} />
+      )}
     </div>
   );
 }

@@ -1,3 +1,6 @@
+import { post } from '../api.ts';
+import { session } from '../board.ts';
+import { Act } from '../parts/Act.tsx';
 import { theme, themes } from '../theme.ts';
 import { language, languages, speak, t, type Word } from '../words.ts';
 import { showing, toggle } from '../parts/Commands.tsx';
@@ -39,6 +42,19 @@ export function Look() {
         {t('page.commands')}
       </label>
       <p class="small quiet">{t('page.install')}</p>
+      {session.value?.login && (
+        <div class="row">
+          <Act
+            looks
+            onClick={async () => {
+              await post('logout', {}).catch(() => undefined);
+              location.reload();
+            }}
+          >
+            {t('logout')}
+          </Act>
+        </div>
+      )}
     </section>
   );
 }

@@ -1,13 +1,13 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { failed, note } from '../actions.ts';
-import { base, post, upload } from '../api.ts';
+import { Refused, base, post, upload } from '../api.ts';
 import { admin, classes, jobs } from '../board.ts';
 import { Act } from '../parts/Act.tsx';
 import { Commands } from '../parts/Commands.tsx';
 import { Icon } from '../parts/Icon.tsx';
 import { Bar } from '../parts/Meter.tsx';
 import { bytes, many, percent, t } from '../words.ts';
-import { folders, names } from '../zip.ts';
+import { folders, names, pack } from '../zip.ts';
 import { type Dropped, dropped, isZip } from './drop.ts';
 import { Row } from './Jobs.tsx';
 
@@ -46,17 +46,25 @@ function Import() {
     setFound(folders(paths));
   }
 
+  // A zip goes as it is; pictures go as one zip of one folder a class, so that they are one import.
   async function send() {
     try {
-      const total = files.reduce((sum, one) => sum + one.file.size, 0);
-      let before = 0;
       setPart(0);
-      for (const one of files) {
-        const folder = one.path.split('/').slice(-2, -1)[0] ?? '';
-        const target = folder || name.trim();
-        const query = target !== '' && (!isZip(one.file) || loose > 0) ? `?class=${encodeURIComponent(target)}` : '';
-        await upload(`import${query}`, one.file, (done) => setPart((before + done * one.file.size) / total));
-        before += one.file.size;
+      const loosely = name.trim();
+      const zips = files.filter((one) => isZip(one.file));
+      const pictures = files.filter((one) => !isZip(one.file) && folders([one.path]).size > 0);
+      const named = pictures.map(({ file, path }) => {
+        const parts = path.split('/');
+        return { file, path: `${parts[parts.length - 2] ?? loosely}/${parts[parts.length - 1] ?? file.name}` };
+      });
+      const bodies = zips.map((one) => one.file as Blob);
+      if (named.length > 0) {
+        bodies.push(await pack(named));
+      }
+      for (const [i, body] of bodies.entries()) {
+        const flat = i < zips.length && loose > 0 && found.size === 1;
+        const query = flat ? `?class=${encodeURIComponent(loosely)}` : '';
+        await patiently(() => upload(`import${query}`, body, (done) => setPart((i + done) / bodies.length)));
       }
       note(t('import.sent'));
       setFiles([]);
@@ -172,6 +180,21 @@ function Import() {
       <Commands op="dataset" body={{ action: 'import', path: 'FOLDER' }} />
     </section>
   );
+}
+
+/** One import runs at a time; the next one waits for its turn. */
+async function patiently(send: () => Promise<unknown>): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await send();
+      return;
+    } catch (error) {
+      if (!(error instanceof Refused && error.fault.code === 'busy') || tries > 120) {
+        throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
 }
 
 function Export() {

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { bulk } from '../actions.ts';
 import { command, picture } from '../api.ts';
-import { state } from '../board.ts';
+import { admin, state } from '../board.ts';
 import { tint } from '../keys.ts';
 import { Act } from '../parts/Act.tsx';
 import { Commands } from '../parts/Commands.tsx';
@@ -16,7 +16,10 @@ export function Suspects() {
   const rev = state.value?.dataset.rev;
   const round = state.value?.head?.version;
   useEffect(() => {
-    // It changes nothing, but is a command: a viewer has no list then.
+    // It changes nothing, but is a command, and a viewer may send none.
+    if (!admin.value) {
+      return;
+    }
     command('dataset', { action: 'suspects', limit: 200 }).then(
       (reply) => setList((reply.data?.suspects as Sample[] | undefined) ?? []),
       () => setList([]),
@@ -30,6 +33,9 @@ export function Suspects() {
     if (!kept.has(key)) {
       bursts.set(key, [...(bursts.get(key) ?? []), sample]);
     }
+  }
+  if (!admin.value) {
+    return <p class="quiet">{t('suspects.viewer')}</p>;
   }
   if (list === null) {
     return <p class="quiet">{t('loading')}</p>;
