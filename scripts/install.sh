@@ -98,9 +98,8 @@ pip_need() {
 # What the page's build and its tests in a browser need: optional, so a failure is told and is no error; the tests that are
 # left out then are listed by `make test`.
 need_web() {
-  local folder missing
-  missing="$(scripts/web-missing.sh)"
-  [ -n "$missing" ] || return 0
+  local folder here; here="$(dirname "$0")"
+  [ -n "$("$here/web-missing.sh")" ] || return 0
   if ! at_least "$(node --version 2>/dev/null | tr -d v)" 18 || ! command -v npm >/dev/null; then
     apt_update
     if at_least "$(apt_version nodejs)" 18; then
@@ -109,13 +108,13 @@ need_web() {
       say "apt has no node of version 18 or newer, and none is in PATH: the tests of the page will be skipped"
     fi
   fi
-  [ -n "$(scripts/web-missing.sh browser)" ] && {
+  [ -z "$("$here/web-missing.sh" browser)" ] || {
     (apt_need chromium) || say "chromium is not to be had here: the tests of the page in a browser will be skipped"
   }
   command -v npm >/dev/null || return 0
   for folder in crates/page/web tests/web; do
     say "installing with npm, from the lock file: $folder"
-    (cd "$folder" && npm ci --no-audit --no-fund --silent) \
+    (cd "$here/../$folder" && npm ci --no-audit --no-fund --silent) \
       || say "the packages of $folder are not to be had here: the tests of the page will be skipped"
   done
 }

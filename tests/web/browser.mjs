@@ -62,10 +62,14 @@ export async function accessible(page, what) {
   assert.deepEqual(serious, [], `${what}: ${JSON.stringify(found)}`);
 }
 
-/** Keeps a picture for the documents, when GRAFT_SHOTS=1 asks for it. */
+/** What the documents show. */
+const DOCUMENTS = ['camera', 'camera-lost', 'confusion', 'heads', 'phone'];
+
+/** Keeps a picture of a state: GRAFT_SHOTS=1, of those that the documents show; GRAFT_SHOTS_DIR=DIR, of all. */
 export async function shot(page, name) {
-  if (process.env.GRAFT_SHOTS === '1') {
-    const folder = process.env.GRAFT_SHOTS_DIR ?? join(rootFolder, 'docs/img');
+  const everything = process.env.GRAFT_SHOTS_DIR;
+  if (everything || (process.env.GRAFT_SHOTS === '1' && DOCUMENTS.includes(name))) {
+    const folder = everything ?? join(rootFolder, 'docs/img');
     mkdirSync(folder, { recursive: true });
     await page.screenshot({ path: join(folder, `${name}.png`), scale: 'css' });
   }

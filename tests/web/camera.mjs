@@ -34,7 +34,7 @@ function draw(name, tick) {
     for (let x = 0; x < WIDTH; x += 1) {
       const grain = 8 * Math.sin(x / 6 + 3 * Math.sin(y / 31));
       const colour = thing((x - left) / size, (y - top) / size) ?? [176 + grain, 158 + grain, 132 + grain];
-      const noise = 10 * random() - 5;
+      const noise = 6 * random() - 3;
       for (const part of colour) {
         picture[at] = Math.max(0, Math.min(255, part + noise));
         at += 1;

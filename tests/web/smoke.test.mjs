@@ -12,6 +12,8 @@ test('a first visit leads to a right answer within a minute', { timeout: 110_000
   await page.waitForURL(/#\/start/);
   await page.locator('.stage[data-live=true]').waitFor();
   await accessible(page, 'look');
+  const painted = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
+  t.diagnostic(`first paint after ${painted?.toFixed(0)} ms`);
   await shot(page, 'start-look');
   await page.getByRole('button', { name: 'Next' }).click();
   await page.getByLabel('Class 1').fill('disc');

@@ -1,6 +1,8 @@
 // What the page knows of the board, kept up to date by server-sent events.
 import { computed, signal } from '@preact/signals';
+import { read } from './answer.ts';
 import { Refused, base, get } from './api.ts';
+import { settings } from './settings.ts';
 import type { Capture, DeviceState, Happening, Job, Prediction, Session, Stats, Status, View } from './shapes.ts';
 
 export type Link = 'connecting' | 'open' | 'lost';
@@ -18,6 +20,8 @@ export const jobs = signal<Job[]>([]);
 export const happenings = signal<Happening[]>([]);
 export const view = signal<View | null>(null);
 export const capture = signal<Capture | null>(null);
+/** Frames of the last minute that it was not sure of, or that are like no class. */
+export const unsure = signal<number[]>([]);
 /** Counts up with each tick of a second, for ages. */
 export const now = signal(Date.now());
 
@@ -38,11 +42,21 @@ export function order(list: Job[]): Job[] {
   return [...list].sort((a, b) => Number(b.id) - Number(a.id));
 }
 
+const MOST_DOUBTS = 120;
+
+function doubt(newest: Prediction): void {
+  const { kind } = read(newest, Number(settings.value['predict.threshold'] ?? 0.5));
+  if (kind === 'unsure' || kind === 'none_of_these') {
+    unsure.value = [...unsure.value, newest.frame].slice(-MOST_DOUBTS);
+  }
+}
+
 function told(type: string, data: unknown): void {
   switch (type) {
     case 'prediction':
       prediction.value = data as Prediction;
       predictedAt.value = Date.now() - (prediction.value.age_ms ?? 0);
+      doubt(prediction.value);
       break;
     case 'label':
       agreed.value = data as string;

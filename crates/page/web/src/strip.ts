@@ -36,3 +36,13 @@ export function shown(count: number, places: number): number[] {
   const many = Math.min(count, Math.max(1, places));
   return Array.from({ length: many }, (_, i) => Math.min(count - 1, Math.floor(((i + 0.5) * count) / many)));
 }
+
+/** Where frames lie that may not be kept themselves: at the first kept one that is not older. */
+export function places(frames: { frame: number }[], wanted: number[]): number[] {
+  const oldest = frames[0]?.frame ?? Infinity;
+  const found = wanted
+    .filter((frame) => frame >= oldest)
+    .map((frame) => frames.findIndex((one) => one.frame >= frame))
+    .filter((index) => index >= 0);
+  return [...new Set(found)];
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, between, kept, moved, shown } from '../src/strip.ts';
+import { at, between, kept, moved, places, shown } from '../src/strip.ts';
 
 test('a drag chooses the frames under it, in either direction and beyond the edges', () => {
   assert.equal(at(0, 400, 100), 0);
@@ -29,4 +29,10 @@ test('as many pictures are shown as fit, spread over all frames', () => {
   assert.deepEqual(shown(3, 10), [0, 1, 2]);
   assert.deepEqual(shown(100, 4), [12, 37, 62, 87]);
   assert.deepEqual(shown(0, 4), []);
+});
+
+test('frames that it was not sure of are marked, as far as they are kept', () => {
+  const frames = [10, 13, 16, 19].map((frame) => ({ frame }));
+  assert.deepEqual(places(frames, [2, 10, 14, 15, 30]), [0, 2]);
+  assert.deepEqual(places([], [2]), []);
 });

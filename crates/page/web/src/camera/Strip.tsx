@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { label } from '../actions.ts';
 import { base, get } from '../api.ts';
-import { classes, lost } from '../board.ts';
+import { classes, lost, unsure } from '../board.ts';
 import { tint } from '../keys.ts';
 import { Act } from '../parts/Act.tsx';
 import { Commands } from '../parts/Commands.tsx';
 import type { RingFrame } from '../shapes.ts';
-import { type Range, at, between, moved, shown } from '../strip.ts';
+import { type Range, at, between, moved, places as placesOf, shown } from '../strip.ts';
 import { many, number, t } from '../words.ts';
 
 const EVERY = 2000;
@@ -104,11 +104,14 @@ export function Strip() {
   }
 
   const ago = (index: number) => number((frames[index]?.age_ms ?? 0) / 1000, 0);
+  const doubts = placesOf(frames, unsure.value);
   const chosen = range ? range.to - range.from + 1 : 0;
   return (
     <section class="card strip" aria-labelledby="passed">
       <h2 id="passed">{t('strip')}</h2>
-      <p class="small quiet">{there ? t('strip.how') : t('strip.off')}</p>
+      <p class="small quiet">
+        {there ? t('strip.how') : t('strip.off')} {doubts.length > 0 && many('strip.unsure', doubts.length)}
+      </p>
       <div class="film" ref={area} onPointerDown={begin} data-empty={count === 0 || lost.value}>
         {shown(count, places).map((index) => {
           const frame = frames[index];
@@ -125,6 +128,9 @@ export function Strip() {
             <Run key={run.from} {...run} count={count} />
           ))}
         </div>
+        {doubts.map((index) => (
+          <Doubt key={frames[index]?.frame} at={(index + 0.5) / count} />
+        ))}
         {range && (
           <div class="mark" ref={mark}>
             {(['from', 'to'] as const).map((end) => (
@@ -179,6 +185,16 @@ export function Strip() {
         </Act>
       )}
     </section>
+  );
+}
+
+function Doubt({ at: part }: { at: number }) {
+  const tag = useRef<HTMLSpanElement>(null);
+  useEffect(() => tag.current?.style.setProperty('left', `${part * 100}%`), [part]);
+  return (
+    <span ref={tag} class="doubt" aria-hidden="true">
+      ?
+    </span>
   );
 }
 
