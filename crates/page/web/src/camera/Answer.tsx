@@ -5,13 +5,24 @@ import { keys, tint } from '../keys.ts';
 import { Bar } from '../parts/Meter.tsx';
 import { number, percent, t } from '../words.ts';
 
+/** What a screen reader is told: the answer as it changes, without its figures. */
+const WORDS = {
+  unsure: 'answer.unsure',
+  none_of_these: 'answer.none',
+  no_head: 'answer.nothing',
+  waiting: 'answer.waiting',
+} as const;
+
 /** The answer, large, with what else it might be. */
 export function Answer({ short }: { short?: boolean }) {
   const newest = prediction.value;
   const answer = read(lost.value ? null : newest, Number(settings.value['predict.threshold'] ?? 0.5));
   return (
     <section class="card answer" data-kind={answer.kind} aria-label={t('answer')}>
-      <div aria-live="polite" aria-atomic="true">
+      <p class="unseen" role="status">
+        {answer.kind === 'class' ? answer.class : t(WORDS[answer.kind])}
+      </p>
+      <div>
         {answer.kind === 'class' && (
           <>
             <p class={`said ${tint(answer.class)}`}>

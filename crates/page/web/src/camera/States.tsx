@@ -89,7 +89,7 @@ export function Learning() {
           ))}
         </div>
       </div>
-      <p aria-live="polite">
+      <p>
         {training ? t('learning.now') : waits ? say(waits) : t('learning.soon')}
       </p>
       <Commands op="mode" body={board.wanted === 'adapt' ? 'infer' : 'adapt'} />

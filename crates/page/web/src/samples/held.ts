@@ -8,6 +8,6 @@ export function useHeldOut(): HeldOut | null {
   const [held, setHeld] = useState<HeldOut | null>(null);
   useEffect(() => {
     get<HeldOut>('held_out').then(setHeld, () => setHeld({ head: null, rows: [] }));
-  }, [round.value?.id, state.value?.head?.version]);
+  }, [round.value?.id, state.value?.head?.version, state.value?.dataset.rev]);
   return held;
 }

@@ -175,7 +175,7 @@ function Show() {
             </li>
           ))}
         </ul>
-        <p class="waits" aria-live="polite">
+        <p class="waits">
           {board?.adaptation.phase === 'training' ? t('learning.now') : waits ? say(waits) : t('learning.soon')}
         </p>
         {board && board.wanted !== 'adapt' && (
@@ -206,7 +206,7 @@ function Result() {
     <>
       <section class="card stack">
         <h1>{t(head ? 'result.title' : 'result.soon')}</h1>
-        <p aria-live="polite">{head ? t('result.how') : waits ? say(waits) : t('learning.soon')}</p>
+        <p>{head ? t('result.how') : waits ? say(waits) : t('learning.soon')}</p>
       </section>
       <Answer />
       <section class="card stack">
