@@ -106,6 +106,14 @@ test('from three classes to a mended label, a roll back and a second board', { t
     await page.waitForTimeout(500);
     await hold(page, 'cross', 2500);
     await learned(bench, before);
+    let held;
+    await until('a round judged the wrong burst', async () => {
+      held = await bench.get('held_out');
+      return held.rows.some((row) => row.class === 'cross' && row.said === 'disc');
+    }).catch(async (error) => {
+      const round = (await bench.get('jobs')).jobs.find((job) => job.op === 'train');
+      throw new Error(`${error.message}: ${JSON.stringify(round)} ${JSON.stringify(held)}`);
+    });
     await page.goto(`${bench.url}#/samples/confusion`);
     await accessible(page, 'confusion');
     const cell = page.getByRole('link', { name: /of cross, taken for disc/ });
@@ -120,7 +128,8 @@ test('from three classes to a mended label, a roll back and a second board', { t
     }
     await page.getByRole('toolbar').getByRole('button', { name: 'disc' }).click();
     await page.getByText(/(is|are) disc now/).waitFor();
-    await learned(bench, before + 1);
+    await until('the mistake is gone', async () =>
+      !(await bench.get('held_out')).rows.some((row) => row.class === 'cross' && row.said === 'disc'), 40);
     await page.goto(`${bench.url}#/samples/suspects`);
     await accessible(page, 'suspects');
   });

@@ -20,6 +20,8 @@ function options(body: Record<string, unknown>, names: string[]): string {
 export function shell(op: string, body: Body): string | undefined {
   const fields = typeof body === 'string' ? { action: body } : body;
   const action = String(fields.action ?? '');
+  // By their numbers; a whole burst has no command line.
+  const which = [fields.samples ?? fields.sample ?? []].flat().join(',');
   const word = (name: string) => quote(String(fields[name] ?? ''));
   switch (`${op} ${action}`) {
     case 'mode adapt':
@@ -33,9 +35,9 @@ export function shell(op: string, body: Body): string | undefined {
     case 'capture snap':
       return `graft capture snap${options(fields, ['class'])}`;
     case 'label relabel':
-      return fields.sample === undefined ? undefined : `graft label relabel ${word('sample')} ${word('class')}`;
+      return which === '' ? undefined : `graft label relabel ${which} ${word('class')}`;
     case 'label delete':
-      return fields.sample === undefined ? undefined : `graft label delete ${word('sample')}`;
+      return which === '' ? undefined : `graft label delete ${which}`;
     case 'label set':
       return `graft label set ${word('class')}${options(fields, ['frame', 'burst'])}`;
     case 'dataset add_class':

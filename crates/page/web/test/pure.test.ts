@@ -34,6 +34,8 @@ test('an action as a line for a shell and as a message', () => {
   assert.equal(quote(`it's; rm -rf`), `'it'\\''s; rm -rf'`);
   assert.equal(shell('capture', { action: 'start', class: 'no screw', seconds: 5 }), `graft capture start --class 'no screw' --seconds 5`);
   assert.equal(shell('mode', 'adapt'), 'graft start');
+  assert.equal(shell('label', { action: 'relabel', samples: [1, 2], class: 'ok' }), 'graft label relabel 1,2 ok');
+  assert.equal(shell('label', { action: 'delete', burst: 'b' }), undefined);
   assert.equal(shell('head', { action: 'pin', on: false }), 'graft head pin --off');
   assert.equal(shell('config', { action: 'set', values: { 'backbone.roi': [0.1, 0, 0.5, 1] } }), `graft config set 'backbone.roi=[0.1,0,0.5,1]'`);
   assert.equal(mqtt('cam-1', 'mode', 'adapt'), 'mosquitto_pub -h BROKER -q 1 -t graft/cam-1/cmd/mode -m adapt');

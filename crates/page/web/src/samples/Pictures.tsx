@@ -143,7 +143,7 @@ export function Pictures({ burst }: { burst?: string }) {
           onGive={(name) => void give(name, [open.id])}
         />
       )}
-      <Commands op="label" body={{ action: 'relabel', samples: [...chosen.keys].slice(0, 3), class: 'ok' }} />
+      <Commands op="label" body={{ action: 'relabel', samples: chosen.keys.size > 0 ? [...chosen.keys].slice(0, 20) : [814, 815], class: classes.value[0] ?? 'ok' }} />
     </section>
   );
 }

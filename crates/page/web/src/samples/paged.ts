@@ -59,11 +59,14 @@ export function usePaged<T>(
   useEffect(() => {
     generation.current += 1;
     asked.current = new Set();
+    void Promise.all(pages(seen.current[0], Math.max(1, seen.current[1]), SIZE).map(load));
+  }, [rev, round]);
+
+  useEffect(() => {
     if (known !== null) {
       setTotal(known);
     }
-    void Promise.all(pages(seen.current[0], Math.max(1, seen.current[1]), SIZE).map(load));
-  }, [rev, round]);
+  }, [known]);
 
   return { rows, total, error, want, reload: () => setRound((n) => n + 1) };
 }
