@@ -66,11 +66,14 @@ export async function accessible(page, what) {
 const DOCUMENTS = ['camera', 'camera-lost', 'confusion', 'heads', 'phone'];
 
 /** Keeps a picture of a state: GRAFT_SHOTS=1, of those that the documents show; GRAFT_SHOTS_DIR=DIR, of all. */
-export async function shot(page, name) {
+export async function shot(page, name, top = 0) {
   const everything = process.env.GRAFT_SHOTS_DIR;
   if (everything || (process.env.GRAFT_SHOTS === '1' && DOCUMENTS.includes(name))) {
     const folder = everything ?? join(rootFolder, 'docs/img');
     mkdirSync(folder, { recursive: true });
+    await page.evaluate((at) => window.scrollTo(0, at ?? 0), top);
+    // Notes go by themselves, and pictures come.
+    await page.waitForTimeout(6500);
     await page.screenshot({ path: join(folder, `${name}.png`), scale: 'css' });
   }
 }

@@ -50,7 +50,6 @@ test('from three classes to a mended label, a roll back and a second board', { t
       await answers(page, thing);
     }
     await accessible(page, 'camera');
-    await shot(page, 'camera');
   });
 
   await t.test('a round has a before and an after, and says what it rests on', async () => {
@@ -60,6 +59,7 @@ test('from three classes to a mended label, a roll back and a second board', { t
     const card = page.locator('.round');
     await card.getByText('Before', { exact: true }).waitFor();
     await card.getByText('After', { exact: true }).waitFor();
+    await shot(page, 'camera');
     await card.getByText(/Rests on \d+ samples in \d+ bursts of 3 classes/).waitFor();
   });
 
@@ -93,7 +93,6 @@ test('from three classes to a mended label, a roll back and a second board', { t
     await page.mouse.up();
     await page.getByText(/frames: from \d+ s to \d+ s ago/).waitFor();
     await accessible(page, 'strip');
-    await shot(page, 'strip');
     await page.locator('.strip').getByRole('button', { name: 'stripes' }).click();
     await page.getByText(/labelled as stripes/).waitFor();
     assert.ok((await count()) > before, 'frames became samples');
@@ -118,8 +117,8 @@ test('from three classes to a mended label, a roll back and a second board', { t
     await accessible(page, 'confusion');
     const cell = page.getByRole('link', { name: /of cross, taken for disc/ });
     await cell.waitFor();
-    await shot(page, 'confusion');
     await cell.click();
+    await shot(page, 'confusion');
     const boxes = page.locator('.tiles input[type=checkbox]');
     await boxes.first().check();
     wrong = await boxes.count();

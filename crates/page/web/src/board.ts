@@ -98,6 +98,8 @@ function listen(): void {
       again = window.setTimeout(() => void start(), 2000);
     }
   };
+  // Too slow a reader has missed something.
+  events.addEventListener('skipped', () => void refresh());
   for (const type of ['prediction', 'label', 'state', 'stats', 'job', 'event']) {
     events.addEventListener(type, (event) => {
       told(type, JSON.parse((event as MessageEvent<string>).data));

@@ -8,11 +8,25 @@ import { Region } from './Region.tsx';
 
 const AGAIN = 3000;
 
+/** Whether the stream was refused because enough people look: an image does not say why it failed. */
+async function isBusy(): Promise<boolean> {
+  const stop = new AbortController();
+  try {
+    const response = await fetch(`${base}/stream`, { signal: stop.signal });
+    return response.status === 503;
+  } catch {
+    return false;
+  } finally {
+    stop.abort();
+  }
+}
+
 /** The live picture of the whole frame, what the network looks at drawn over it, and what is wrong with it. */
 export function Stage({ children }: { children?: ComponentChildren }) {
   const figure = useRef<HTMLElement>(null);
   const image = useRef<HTMLImageElement>(null);
   const [seen, setSeen] = useState(false);
+  const [busy, setBusy] = useState(false);
   const frame = view.value?.frame;
   const gone = lost.value || link.value === 'lost';
 
@@ -33,14 +47,15 @@ export function Stage({ children }: { children?: ComponentChildren }) {
       element?.removeAttribute('src');
     };
     const failed = () => {
-      // No stream, or too many look: single pictures meanwhile.
       setSeen(false);
+      void isBusy().then(setBusy);
       clearTimeout(timer);
       timer = window.setTimeout(open, AGAIN);
     };
     const look = () => (document.visibilityState === 'visible' ? open() : close());
     const first = () => {
       setSeen(true);
+      setBusy(false);
       if (element && figure.current && element.naturalWidth > 0) {
         const ratio = element.naturalWidth / element.naturalHeight;
         figure.current.style.setProperty('--ratio', String(ratio));
@@ -82,7 +97,7 @@ export function Stage({ children }: { children?: ComponentChildren }) {
           <p>{t(link.value === 'lost' ? 'lost.link.todo' : 'lost.camera.todo')}</p>
         </div>
       )}
-      {!seen && !gone && <p class="veil quiet">{t('stage.waiting')}</p>}
+      {!seen && !gone && <p class="veil quiet">{t(busy ? 'stage.busy' : 'stage.waiting')}</p>}
       {children}
     </figure>
   );

@@ -117,7 +117,7 @@ function Row({ row }: { row: HeadRow }) {
           {row.accuracy
             ? `${percent(row.accuracy.value)} (${percent(row.accuracy.low)}–${percent(row.accuracy.high)})`
             : t('accuracy.none')}
-          {row.gate !== null && ` · ${say(row.gate)}`}
+          {row.gate !== null && row.restored_from === null && ` · ${say(row.gate)}`}
         </p>
       </div>
       <div class="row wrap">

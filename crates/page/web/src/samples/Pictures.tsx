@@ -29,7 +29,8 @@ export function Pictures({ burst }: { burst?: string }) {
         const got = await get<{ samples: Sample[] }>('samples', { class: chosenClass ?? undefined, limit, offset });
         return { rows: got.samples };
       }
-      const found = await find(burst, chosenClass);
+      // Its class may have changed since the link was made.
+      const found = (await find(burst, chosenClass)) ?? (await find(burst, null));
       setWhole(found);
       const rows = (found?.ids ?? []).map((id) => ({
         id,
