@@ -1,8 +1,8 @@
 // What people do, and how it is told: each action is a command, and its failure is explained where it happened.
 import { signal } from '@preact/signals';
-import { Refused, command, get } from './api.ts';
-import { admin, capture, refresh, state } from './board.ts';
-import type { Capture, Reply, Status } from './shapes.ts';
+import { Refused, command } from './api.ts';
+import { admin, capture, glance, refresh, state } from './board.ts';
+import type { Capture, Reply } from './shapes.ts';
 import { many, maybe, t } from './words.ts';
 
 export interface Note {
@@ -87,7 +87,11 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Begins to record; false if it could not. */
-export async function hold(name: string): Promise<boolean> {
+export function hold(name: string): Promise<boolean> {
+  return inTurn(() => started(name));
+}
+
+async function started(name: string): Promise<boolean> {
   const reply = await act('capture', { action: 'start', class: name });
   if (reply) {
     capture.value = { class: name, burst: String(reply.data?.burst ?? ''), kept: 0, skipped: 0, seconds: 0 };
@@ -114,7 +118,7 @@ async function stopped(): Promise<Capture | undefined> {
 }
 
 async function newest(): Promise<number> {
-  const status = await get<Status>('status').catch(() => undefined);
+  const status = await glance().catch(() => undefined);
   return status?.dataset.rev ?? 0;
 }
 

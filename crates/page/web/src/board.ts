@@ -107,6 +107,16 @@ function listen(): void {
   }
 }
 
+/** What the board does at this moment: what a round waits for changes more often than its state is told. */
+export async function glance(): Promise<Status> {
+  const whole = await get<Status>('status');
+  status.value = whole;
+  state.value = whole;
+  return whole;
+}
+
+const CHANGING = /^(a round starts when|a capture is running)/;
+
 /** Everything that no event tells. */
 export async function refresh(): Promise<void> {
   try {
@@ -156,6 +166,10 @@ export async function start(): Promise<void> {
 export function begin(): void {
   setInterval(() => {
     now.value = Date.now();
+    const waits = state.value?.adaptation.waiting_for ?? '';
+    if (link.value === 'open' && document.visibilityState === 'visible' && CHANGING.test(waits)) {
+      glance().catch(() => undefined);
+    }
   }, 1000);
   void start();
 }
