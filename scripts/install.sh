@@ -114,7 +114,8 @@ need_web() {
   command -v npm >/dev/null || return 0
   for folder in crates/page/web tests/web; do
     say "installing with npm, from the lock file: $folder"
-    (cd "$here/../$folder" && npm ci --no-audit --no-fund --silent) \
+    # npm does not look at the system's list of authorities by itself.
+    (cd "$here/../$folder" && NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" npm ci --no-audit --no-fund --silent) \
       || say "the packages of $folder are not to be had here: the tests of the page will be skipped"
   done
 }

@@ -388,6 +388,22 @@ test('a viewer looks and changes nothing', { timeout: 90_000 }, async (t) => {
   await until('an admin may teach', async () => (await page.locator('button.hold').first().getAttribute('aria-disabled')) === 'false');
 });
 
+test('a full disk and a pause are said in words, with the remedy', { timeout: 60_000 }, async (t) => {
+  const bench = await board(t, { 'store.free_floor': '50 TB' });
+  await bench.send('dataset', { action: 'add_class', class: 'disc' });
+  const page = await open(t, bench);
+  await page.goto(`${bench.url}#/camera`);
+  await page.locator('.stage[data-live=true]').waitFor();
+  await hold(page, 'disc', 60);
+  await page.getByRole('alert').getByText(/nothing was stored/).waitFor();
+  await page.getByText('The disk is full').waitFor();
+  await page.getByText(/Export and delete samples/).first().waitFor();
+  await accessible(page, 'disk full');
+  await shot(page, 'disk-full');
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByText('Learning is paused').first().waitFor();
+});
+
 test('settings change, and actions show their commands', { timeout: 90_000 }, async (t) => {
   const bench = await board(t);
   const page = await open(t, bench);
