@@ -5,6 +5,7 @@ import { ended, jobs } from '../board.ts';
 import { Act } from '../parts/Act.tsx';
 import { Commands } from '../parts/Commands.tsx';
 import { Bar } from '../parts/Meter.tsx';
+import { say } from '../sentences.ts';
 import type { Job } from '../shapes.ts';
 import { clock, many, maybe, number, t } from '../words.ts';
 import { RUNTIME } from '../settings.ts';
@@ -32,8 +33,15 @@ export function Row({ job }: { job: Job }) {
   const running = !ended(job);
   const part = progress && progress.total > 0 ? progress.done / progress.total : null;
   const facts = ['assumed', 'path', 'reason', 'samples', 'skipped', 'bursts']
-    .map((key) => job.result?.[key])
-    .filter((value) => ['string', 'number'].includes(typeof value) && value !== '')
+    .filter((key) => ['string', 'number'].includes(typeof job.result?.[key]) && job.result?.[key] !== '')
+    .map((key) => {
+      const value = job.result?.[key];
+      if (typeof value === 'string') {
+        return say(value);
+      }
+      const n = Number(value);
+      return key === 'samples' ? many('tally.samples', n) : key === 'bursts' ? many('tally.bursts', n) : many('job.skipped', n);
+    })
     .join(' · ');
   return (
     <li>

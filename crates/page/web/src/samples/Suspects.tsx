@@ -58,7 +58,7 @@ function Suspect({ samples, onKeep }: { samples: Sample[]; onKeep: () => void })
   const ids = samples.map((one) => one.id);
   return (
     <article class="card suspect" aria-label={t('sample.alt', { id: sample.id, class: sample.class })}>
-      <div class="row wrap top">
+      <div class="row wrap aligned">
         <figure class="big">
           <img src={picture(sample.id)} alt={t('sample.alt', { id: sample.id, class: sample.class })} />
           {samples.length > 1 && <figcaption class="small quiet">{many('suspects.burst', samples.length)}</figcaption>}
