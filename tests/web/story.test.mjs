@@ -98,39 +98,40 @@ test('from three classes to a mended label, a roll back and a second board', { t
     assert.ok((await count()) > before, 'frames became samples');
   });
 
-  let wrong = 0;
   await t.test('a burst with the wrong label is found by the round and mended', async () => {
     const before = await rounds(bench);
     bench.show('disc');
     await page.waitForTimeout(500);
     await hold(page, 'cross', 2500);
     await learned(bench, before);
-    let held;
-    await until('a round judged the wrong burst', async () => {
-      held = await bench.get('held_out');
-      return held.rows.some((row) => row.class === 'cross' && row.said === 'disc');
-    }).catch(async (error) => {
-      const round = (await bench.get('jobs')).jobs.find((job) => job.op === 'train');
-      throw new Error(`${error.message}: ${JSON.stringify(round)} ${JSON.stringify(held)}`);
-    });
-    await page.goto(`${bench.url}#/samples/confusion`);
-    await accessible(page, 'confusion');
-    const cell = page.getByRole('link', { name: /of cross, taken for disc/ });
-    await cell.waitFor();
-    await cell.click();
-    await shot(page, 'confusion');
-    const boxes = page.locator('.tiles input[type=checkbox]');
-    await boxes.first().check();
-    wrong = await boxes.count();
-    if (wrong > 1) {
-      await boxes.nth(wrong - 1).click({ modifiers: ['Shift'] });
-    }
-    await page.getByRole('toolbar').getByRole('button', { name: 'disc' }).click();
-    await page.getByText(/(is|are) disc now/).waitFor();
-    await until('the mistake is gone', async () =>
-      !(await bench.get('held_out')).rows.some((row) => row.class === 'cross' && row.said === 'disc'), 40);
+    const mistake = (rows) => rows.some((row) => row.class === 'cross' && row.said === 'disc');
+    const suspects = async () => (await bench.send('dataset', { action: 'suspects' })).data.suspects;
+    await until('a round found the wrong burst', async () => mistake(await suspects()));
     await page.goto(`${bench.url}#/samples/suspects`);
+    await page.getByText('Most alike in disc, as the head says').first().waitFor();
     await accessible(page, 'suspects');
+    await shot(page, 'suspects');
+    await page.goto(`${bench.url}#/samples/confusion`);
+    await page.locator('.confusion').waitFor();
+    await accessible(page, 'confusion');
+    // A round whose head was kept back has no matrix of its own.
+    if (mistake((await bench.get('held_out')).rows)) {
+      await page.getByRole('link', { name: /of cross, taken for disc/ }).click();
+      await shot(page, 'confusion');
+      const boxes = page.locator('.tiles input[type=checkbox]');
+      await boxes.first().check();
+      const wrong = await boxes.count();
+      if (wrong > 1) {
+        await boxes.nth(wrong - 1).click({ modifiers: ['Shift'] });
+      }
+      await page.getByRole('toolbar').getByRole('button', { name: 'disc' }).click();
+    } else {
+      t.diagnostic('the gate kept the head of the wrong burst back: mended among the suspects');
+      await page.goto(`${bench.url}#/samples/suspects`);
+      await page.getByRole('button', { name: 'It is disc' }).first().click();
+    }
+    await page.getByText(/(is|are) disc now/).waitFor();
+    await until('the mistake is gone', async () => !mistake(await suspects()), 40);
   });
 
   await t.test('bursts are tiles that open, and are relabelled as one', async () => {
@@ -153,6 +154,20 @@ test('from three classes to a mended label, a roll back and a second board', { t
     await page.getByRole('dialog').waitFor();
     await accessible(page, 'one sample');
     await page.keyboard.press('Escape');
+  });
+
+  await t.test('a class gets another name, and nothing has to be taught again', async () => {
+    await page.goto(`${bench.url}#/camera`);
+    bench.show('cross');
+    await answers(page, 'cross');
+    const { version } = (await bench.get('status')).head;
+    await page.getByRole('button', { name: 'Rename or remove cross' }).click();
+    await page.getByLabel('Name').fill('plus');
+    await page.getByRole('button', { name: 'Rename', exact: true }).click();
+    await answers(page, 'plus');
+    assert.equal((await bench.get('status')).head.version, version);
+    await page.keyboard.press('u');
+    await answers(page, 'cross');
   });
 
   await t.test('one click goes back to an earlier head', async () => {
@@ -407,6 +422,11 @@ test('a full disk and a pause are said in words, with the remedy', { timeout: 60
 test('settings change, and actions show their commands', { timeout: 90_000 }, async (t) => {
   const bench = await board(t);
   const page = await open(t, bench);
+  await page.goto(`${bench.url}#/heads`);
+  const train = page.getByRole('button', { name: 'Train now' });
+  await train.waitFor();
+  assert.equal(await train.getAttribute('aria-disabled'), 'true');
+  assert.match(await train.getAttribute('title'), /two classes first/, 'it says why it is off');
   await page.goto(`${bench.url}#/device/settings`);
   await page.getByRole('button', { name: 'Show the commands of actions' }).click();
   const field = page.getByLabel(/Frames in a row that must agree/);

@@ -1,22 +1,7 @@
 // Keys of the classes: 1 to 9 and then letters, in the order of the classes, unless somebody chose another one.
 import { computed, signal } from '@preact/signals';
+import { assign } from './assign.ts';
 import { classes } from './board.ts';
-
-/** Without `u`, which undoes, and `r`, which edits the region. */
-export const FREE = '123456789qwetzopasdfghjklyxcvbnm';
-
-export function assign(names: string[], chosen: Record<string, string>): Map<string, string> {
-  const taken = new Set(names.flatMap((name) => chosen[name] ?? []));
-  const free = [...FREE].filter((key) => !taken.has(key));
-  const keys = new Map<string, string>();
-  for (const name of names) {
-    const key = chosen[name] ?? free.shift();
-    if (key !== undefined) {
-      keys.set(name, key);
-    }
-  }
-  return keys;
-}
 
 function load(): Record<string, string> {
   try {

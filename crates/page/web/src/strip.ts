@@ -31,10 +31,30 @@ export function kept<F extends { frame: number }>(frames: F[], range: Range, old
   return frames.slice(range.from, range.to + 1).filter((frame) => frame.frame >= oldest);
 }
 
-/** Which of `count` frames are shown as pictures, if `places` fit. */
-export function shown(count: number, places: number): number[] {
-  const many = Math.min(count, Math.max(1, places));
-  return Array.from({ length: many }, (_, i) => Math.min(count - 1, Math.floor(((i + 0.5) * count) / many)));
+/** One picture that stands for `many` frames from index `first` on. */
+export interface Still {
+  first: number;
+  many: number;
+}
+
+/**
+ * Which frames are shown as pictures: the first one of each stretch of `seconds`, so that a picture stays the same while
+ * the strip moves on, and is fetched once.
+ */
+export function stills(frames: { ts: string }[], seconds: number): Still[] {
+  const found: Still[] = [];
+  let stretch: number | undefined;
+  frames.forEach(({ ts }, index) => {
+    const at = Math.floor(Date.parse(ts) / (seconds * 1000));
+    const last = found[found.length - 1];
+    if (last && at === stretch) {
+      last.many += 1;
+    } else {
+      found.push({ first: index, many: 1 });
+    }
+    stretch = at;
+  });
+  return found;
 }
 
 /** Where frames lie that may not be kept themselves: at the first kept one that is not older. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { read as addressOf, to } from '../src/address.ts';
 import { read as answerOf } from '../src/answer.ts';
+import { assign } from '../src/assign.ts';
 import { mqtt, quote, shell } from '../src/commands.ts';
 import { drag } from '../src/region.ts';
 import { RUNTIME, parse } from '../src/settings.ts';
@@ -96,4 +97,14 @@ test('a zip of pictures is one that others read', async () => {
   const read = spawnSync('python3', ['-c', script, path], { encoding: 'utf8' });
   rmSync(folder, { recursive: true });
   assert.equal(read.stdout.trim(), 'one three', read.stderr);
+});
+
+test('more than nine classes have keys, and a chosen one is kept free of the others', () => {
+  const names = Array.from({ length: 12 }, (_, i) => `c${i + 1}`);
+  assert.deepEqual([...assign(names, {}).values()].slice(7), ['8', '9', 'q', 'w', 'e']);
+  const keys = assign(names, { c5: '1' });
+  assert.equal(keys.get('c5'), '1');
+  assert.equal(keys.get('c1'), '2');
+  assert.equal(new Set(keys.values()).size, names.length);
+  assert.ok(![...assign(names, {}).values()].includes('u'), 'u undoes');
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { at, between, kept, moved, places, shown } from '../src/strip.ts';
+import { at, between, kept, moved, places, stills } from '../src/strip.ts';
 
 test('a drag chooses the frames under it, in either direction and beyond the edges', () => {
   assert.equal(at(0, 400, 100), 0);
@@ -25,10 +25,15 @@ test('frames that are gone by now are left out', () => {
   assert.deepEqual(kept(frames, { from: 0, to: 2 }, 6), [{ frame: 6 }]);
 });
 
-test('as many pictures are shown as fit, spread over all frames', () => {
-  assert.deepEqual(shown(3, 10), [0, 1, 2]);
-  assert.deepEqual(shown(100, 4), [12, 37, 62, 87]);
-  assert.deepEqual(shown(0, 4), []);
+test('a picture stands for the same stretch of time while the strip moves on', () => {
+  const frames = (from: number) =>
+    Array.from({ length: 40 }, (_, i) => ({ ts: new Date(from + i * 250).toISOString(), frame: i + from / 250 }));
+  const shown = (from: number) => stills(frames(from), 3).map(({ first }) => first + from / 250);
+  assert.deepEqual(stills(frames(0), 3).map(({ many }) => many), [12, 12, 12, 4]);
+  assert.deepEqual(shown(0), [0, 12, 24, 36]);
+  // Half a second later the same pictures are there, but for the first stretch, which is cut short.
+  assert.deepEqual(shown(500).slice(1), [12, 24, 36]);
+  assert.deepEqual(stills([], 3), []);
 });
 
 test('frames that it was not sure of are marked, as far as they are kept', () => {

@@ -6,11 +6,13 @@ import { tint } from '../keys.ts';
 import { Act } from '../parts/Act.tsx';
 import { Commands } from '../parts/Commands.tsx';
 import type { RingFrame } from '../shapes.ts';
-import { type Range, at, between, moved, places as placesOf, shown } from '../strip.ts';
+import { type Range, at, between, moved, places as placesOf, stills } from '../strip.ts';
 import { many, number, t } from '../words.ts';
 
 const EVERY = 2000;
 const WIDTH = 56;
+/** What the strip shows, if the board keeps as much: `capture.ring_s`. */
+const SECONDS = 30;
 
 /** The last half minute: drag over what has just passed, and say what it was. */
 export function Strip() {
@@ -113,15 +115,9 @@ export function Strip() {
         {there ? t('strip.how') : t('strip.off')} {doubts.length > 0 && many('strip.unsure', doubts.length)}
       </p>
       <div class="film" ref={area} onPointerDown={begin} data-empty={count === 0 || lost.value}>
-        {shown(count, places).map((index) => {
-          const frame = frames[index];
-          return (
-            frame && (
-              <div key={frame.frame} class="still">
-                <img src={`${base}/ring/${frame.frame}/image`} alt="" draggable={false} loading="lazy" />
-              </div>
-            )
-          );
+        {stills(frames, SECONDS / places).map(({ first, many: frameCount }) => {
+          const frame = frames[first];
+          return frame && <Picture key={frame.frame} frame={frame.frame} many={frameCount} />;
         })}
         <div class="labels" aria-hidden="true">
           {runs(frames).map((run) => (
@@ -185,6 +181,16 @@ export function Strip() {
         </Act>
       )}
     </section>
+  );
+}
+
+function Picture({ frame, many: frameCount }: { frame: number; many: number }) {
+  const still = useRef<HTMLDivElement>(null);
+  useEffect(() => still.current?.style.setProperty('flex-grow', String(frameCount)), [frameCount]);
+  return (
+    <div ref={still} class="still">
+      <img src={`${base}/ring/${frame}/image`} alt="" draggable={false} />
+    </div>
   );
 }
 

@@ -54,11 +54,11 @@ export function Bursts() {
     paged.reload();
   }
 
-  function press(event: KeyboardEvent, index: number) {
+  function press(event: KeyboardEvent, index: number): boolean {
     const burst = name(paged.rows.get(index));
     const to = classes.value.find((one) => keys.value.get(one) === event.key);
     if (isTyping(event) || event.ctrlKey || event.metaKey || burst === '') {
-      return;
+      return false;
     }
     if (event.key === 'x' || event.key === ' ') {
       event.preventDefault();
@@ -66,10 +66,13 @@ export function Bursts() {
     } else if (to !== undefined) {
       event.preventDefault();
       event.stopPropagation();
+      const alone = chosen.keys.size === 0;
       void give(to, chosen.keys.size > 0 ? chosen.keys : new Set([burst]));
+      return alone;
     } else if (event.key === 'Escape') {
       setChosen(nothing());
     }
+    return false;
   }
 
   return (

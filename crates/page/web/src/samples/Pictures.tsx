@@ -61,10 +61,10 @@ export function Pictures({ burst }: { burst?: string }) {
     paged.reload();
   }
 
-  function press(event: KeyboardEvent, index: number) {
+  function press(event: KeyboardEvent, index: number): boolean {
     const sample = paged.rows.get(index);
     if (isTyping(event) || event.ctrlKey || event.metaKey || !sample) {
-      return;
+      return false;
     }
     const ids = chosen.keys.size > 0 ? chosen.keys : [sample.id];
     const name = classes.value.find((one) => keys.value.get(one) === event.key);
@@ -79,7 +79,9 @@ export function Pictures({ burst }: { burst?: string }) {
       event.preventDefault();
       event.stopPropagation();
       void give(name, ids);
+      return chosen.keys.size === 0;
     }
+    return false;
   }
 
   const open = zoomed === null ? undefined : paged.rows.get(zoomed);

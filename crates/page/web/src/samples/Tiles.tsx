@@ -9,7 +9,8 @@ interface Props {
   size?: [number, number];
   tile: (index: number) => ComponentChildren;
   onRange?: (first: number, end: number) => void;
-  onKey?: (event: KeyboardEvent, index: number) => void;
+  /** A key on a tile; true if the next tile is to have the focus then. */
+  onKey?: (event: KeyboardEvent, index: number) => boolean | void;
 }
 
 /** Thousands of tiles, of which those in sight are in the document. Arrow keys go from tile to tile. */
@@ -56,11 +57,18 @@ export function Tiles({ total, label, size = [116, 128], tile, onRange, onKey }:
     const index = Number(item.dataset.index);
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -box.columns, ArrowDown: box.columns }[event.key];
     if (step === undefined) {
-      onKey?.(event, index);
+      // One key labels and goes on.
+      if (onKey?.(event, index) === true) {
+        to(index + 1);
+      }
       return;
     }
     event.preventDefault();
-    const next = list.current?.querySelector<HTMLElement>(`li[data-index="${index + step}"] .open`);
+    to(index + step);
+  }
+
+  function to(index: number) {
+    const next = list.current?.querySelector<HTMLElement>(`li[data-index="${index}"] .open`);
     next?.focus();
     next?.scrollIntoView({ block: 'nearest' });
   }

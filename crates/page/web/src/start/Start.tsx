@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { act } from '../actions.ts';
-import { address, go, to } from '../address.ts';
+import { address, go, read, to } from '../address.ts';
 import { classes, counts, empty, lost, state } from '../board.ts';
 import { Answer } from '../camera/Answer.tsx';
 import { Add, Balance, Hold, refused } from '../camera/Classes.tsx';
@@ -236,6 +236,7 @@ function Result() {
 
 /** The first visit begins with the four steps. */
 export function first(): boolean {
-  return empty.value && address.value.path.length === 0;
+  // Of the address as it is, which the page may not have heard of yet.
+  return empty.value && read(location.hash).path.length === 0;
 }
 
