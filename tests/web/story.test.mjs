@@ -162,7 +162,7 @@ test('from three classes to a mended label, a roll back and a second board', { t
     await answers(page, 'cross');
     const { version } = (await bench.get('status')).head;
     await page.getByRole('button', { name: 'Rename or remove cross' }).click();
-    await page.getByLabel('Name').fill('plus');
+    await page.getByLabel('Name', { exact: true }).fill('plus');
     await page.getByRole('button', { name: 'Rename', exact: true }).click();
     await answers(page, 'plus');
     assert.equal((await bench.get('status')).head.version, version);

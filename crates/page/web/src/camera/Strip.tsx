@@ -6,6 +6,7 @@ import { tint } from '../keys.ts';
 import { Act } from '../parts/Act.tsx';
 import { Commands } from '../parts/Commands.tsx';
 import type { RingFrame } from '../shapes.ts';
+import { settings } from '../settings.ts';
 import { type Range, at, between, moved, places as placesOf, stills } from '../strip.ts';
 import { many, number, t } from '../words.ts';
 
@@ -25,7 +26,7 @@ export function Strip() {
   const count = frames.length;
 
   useEffect(() => {
-    const element = area.current;
+    const element = area.current?.parentElement;
     if (!element) {
       return undefined;
     }
@@ -33,6 +34,13 @@ export function Strip() {
     watch.observe(element);
     return () => watch.disconnect();
   }, []);
+
+  // Before half a minute has passed the strip is as long as what there is.
+  const full = Number(settings.value['capture.ring_hz'] ?? 4) * Number(settings.value['capture.ring_s'] ?? SECONDS);
+  useEffect(() => {
+    const part = Math.min(1, Math.max(0.2, count / Math.max(1, full)));
+    area.current?.style.setProperty('width', `${part > 0.9 ? 100 : part * 100}%`);
+  }, [count, full]);
 
   // While something is chosen the strip stands still.
   useEffect(() => {
@@ -115,7 +123,7 @@ export function Strip() {
         {there ? t('strip.how') : t('strip.off')} {doubts.length > 0 && many('strip.unsure', doubts.length)}
       </p>
       <div class="film" ref={area} onPointerDown={begin} data-empty={count === 0 || lost.value}>
-        {stills(frames, SECONDS / places).map(({ first, many: frameCount }) => {
+        {stills(frames, Number(settings.value['capture.ring_s'] ?? SECONDS) / places).map(({ first, many: frameCount }) => {
           const frame = frames[first];
           return frame && <Picture key={frame.frame} frame={frame.frame} many={frameCount} />;
         })}
