@@ -18,7 +18,7 @@ TESTING = GRAFT_ALLOW_SKIP="$${GRAFT_ALLOW_SKIP-$$(scripts/allow-skip.sh)}"
 GRAFT_SKIPPED ?= $(abspath $(CARGO_TARGET_DIR))/skipped.txt
 export GRAFT_SKIPPED
 
-.PHONY: help demo demo-offload test test-full test-bare test-vm test-vm-short test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test forget-skipped clean
+.PHONY: help demo demo-offload page test test-web test-full test-bare test-vm test-vm-short test-vm-arm64 test-aarch64 lint bench fuzz backbone deb deb-check sbom cross-aarch64 deps-build deps-bench deps-test forget-skipped clean
 
 help: ## what can be made
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,14 +32,25 @@ demo-offload: deps-build ## fine-tuning from offer to promoted pair: board, host
 	cargo build $(BOTH)
 	$(LAB) demo-offload --python /usr/bin/python3
 
+page: ## the page anew from its sources, crates/page/web, into crates/page/dist (which is committed)
+	scripts/install.sh web
+	cd crates/page/web && npm run build
+
 test: forget-skipped deps-test lint ## every check that fits into half an hour on two cores
 	$(TESTING) OMP_NUM_THREADS=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	$(TESTING) cargo test $(ALL) --lib --bins --test graft
+	$(TESTING) scripts/web-test.sh
 	@scripts/skipped.sh
+
+test-web: deps-build ## all tests of the page: the whole story in a browser (GRAFT_SHOTS=1: its pictures into docs/img)
+	scripts/install.sh web
+	cargo build -p graft
+	$(TESTING) scripts/web-test.sh full
 
 test-full: test ## the slow ones too: more crashes, all pictures, fuzzing, the virtual machine (needs root for that)
 	GRAFT_TEST_FULL=1 $(TESTING) /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider trainer/tests
 	GRAFT_TEST_FULL=1 $(TESTING) cargo test $(ALL) --lib --test graft
+	$(TESTING) scripts/web-test.sh full
 	@scripts/skipped.sh
 	$(MAKE) fuzz
 	$(MAKE) test-bare
@@ -114,7 +125,7 @@ deps-bench: deps-build ## what the comparison with scikit-learn needs
 	@scripts/install.sh scikit-learn
 
 deps-test: deps-build ## what the tests need
-	@scripts/install.sh mosquitto onnxruntime trainer moto openssl strace systemd
+	@scripts/install.sh mosquitto onnxruntime trainer moto openssl strace systemd web
 
 # The list of tests that were left out begins anew.
 forget-skipped:

@@ -11,6 +11,8 @@ names=()
 # From PyPI, which not every machine reaches.
 python3 -c 'import onnxruntime' 2>/dev/null || names+=(onnxruntime)
 "${GRAFT_MOTO_PYTHON:-python3}" -c 'import moto.server' 2>/dev/null || names+=(moto)
+# A browser and npm's packages, which not every machine reaches.
+[ -z "$(scripts/web-missing.sh)" ] || names+=(web)
 # A test of what the trainer says where there is no GPU.
 /usr/bin/python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && names+=(no-cuda)
 (IFS=,; echo "${names[*]}")

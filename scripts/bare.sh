@@ -58,6 +58,11 @@ for suite in "$@"; do
   ! said 'installing' || failed "the second time there is nothing to do"
   passed "the second time there is nothing to do"
 
+  inside sh -c 'cd /graft && scripts/install.sh web && scripts/web-missing.sh' || failed "it gets what the page's tests need"
+  ! said '^the packages\|^node\|^npm\|^a browser' || failed "it gets what the page's tests need"
+  inside sh -c 'cd /graft/crates/page/web && npm test --silent && node --version' || failed "the page's parts are tested"
+  passed "it gets what the page's tests need, node $(grep -o '^v[0-9.]*' "$work/log")"
+
   anew
   inside sh -c 'apt-get update -qq && apt-get install -qq -y --no-install-recommends cargo' || failed "Debian's cargo"
   inside make -C /graft deps-build || failed "an old cargo is replaced"

@@ -95,6 +95,31 @@ pip_need() {
     || say "$3 is not to be had here: $4"
 }
 
+# What the page's build and its tests in a browser need: optional, so a failure is told and is no error; the tests that are
+# left out then are listed by `make test`.
+need_web() {
+  local folder here; here="$(dirname "$0")"
+  [ -n "$("$here/web-missing.sh")" ] || return 0
+  if ! at_least "$(node --version 2>/dev/null | tr -d v)" 18 || ! command -v npm >/dev/null; then
+    apt_update
+    if at_least "$(apt_version nodejs)" 18; then
+      (apt_need nodejs npm) || say "node is not to be had here: the tests of the page will be skipped"
+    else
+      say "apt has no node of version 18 or newer, and none is in PATH: the tests of the page will be skipped"
+    fi
+  fi
+  [ -z "$("$here/web-missing.sh" browser)" ] || {
+    (apt_need chromium) || say "chromium is not to be had here: the tests of the page in a browser will be skipped"
+  }
+  command -v npm >/dev/null || return 0
+  for folder in crates/page/web tests/web; do
+    say "installing with npm, from the lock file: $folder"
+    # npm does not look at the system's list of authorities by itself.
+    (cd "$here/../$folder" && NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" npm ci --no-audit --no-fund --silent) \
+      || say "the packages of $folder are not to be had here: the tests of the page will be skipped"
+  done
+}
+
 cargo_need() {
   command -v "$1" >/dev/null || { say "installing with cargo: $1"; cargo install -q "$1" --version "$2" --locked; }
 }
@@ -154,6 +179,8 @@ for what in "$@"; do
     trainer)
       apt_need python3-torch python3-onnx python3-numpy python3-pil python3-matplotlib python3-pytest python3-pip
       pip_need /usr/bin/python3 onnxruntime onnxruntime "the comparison with it will be skipped" ;;
+    # node and npm for the page, a browser for its tests.
+    web) need_web ;;
     cargo-fuzz) command -v cargo-fuzz >/dev/null || { say "installing with cargo: cargo-fuzz"; apt_need g++; cargo install -q cargo-fuzz --locked; } ;;
     *) say "unknown: $what"; exit 2 ;;
   esac

@@ -68,6 +68,7 @@ impl Board {
             ("store.free_floor", "0 B"),
             ("store.quota", "100 MB"),
             ("mqtt.enabled", "false"),
+            ("web.listen", ""),
         ] {
             board.set(key, value);
         }
@@ -137,6 +138,15 @@ impl Board {
             assert!(begun.elapsed() < PATIENCE, "the daemon does not come up:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Starts the daemon where it must not come up, and waits for its end.
+    pub fn run_to_its_end(&self) -> Output {
+        let mut command = self.graft();
+        for (key, value) in &self.settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        command.arg("run").stdin(Stdio::null()).output().unwrap()
     }
 
     /// As a power cut would.

@@ -10,6 +10,7 @@ mod honesty;
 mod host;
 mod offload;
 mod ops;
+mod page;
 mod service;
 mod stream;
 mod support;

@@ -22,17 +22,19 @@ pub enum LabelCommand {
         #[arg(long, value_name = "NAME")]
         burst: Option<String>,
     },
-    /// Give a stored sample another class
+    /// Give stored samples another class, as one change
     Relabel {
-        /// The sample, by its number in `dataset ls`
-        sample: i64,
-        /// Its new class; created if new
+        /// The samples, by their numbers in `dataset ls`, with commas between them
+        #[arg(value_delimiter = ',', num_args = 1, required = true)]
+        samples: Vec<i64>,
+        /// Their new class; created if new
         class: ClassName,
     },
-    /// Delete a stored sample
+    /// Delete stored samples, as one change
     Delete {
-        /// The sample, by its number in `dataset ls`
-        sample: i64,
+        /// The samples, by their numbers in `dataset ls`, with commas between them
+        #[arg(value_delimiter = ',', num_args = 1, required = true)]
+        samples: Vec<i64>,
     },
     /// Take back the last change of the data set; again for the one before
     Undo,
@@ -53,8 +55,21 @@ pub fn run(command: &LabelCommand, common: &Common) -> Result<()> {
 pub(super) fn request(command: &LabelCommand) -> Command {
     Command::Label(match command.clone() {
         LabelCommand::Set { class, frame, burst } => Label::Set { class, frame, burst },
-        LabelCommand::Relabel { sample, class } => Label::Relabel { sample, class },
-        LabelCommand::Delete { sample } => Label::Delete { sample },
+        LabelCommand::Relabel { samples, class } => {
+            let (sample, samples) = one_or_several(samples);
+            Label::Relabel { sample, samples, burst: None, class }
+        }
+        LabelCommand::Delete { samples } => {
+            let (sample, samples) = one_or_several(samples);
+            Label::Delete { sample, samples, burst: None }
+        }
         LabelCommand::Undo => Label::Undo,
     })
+}
+
+fn one_or_several(samples: Vec<i64>) -> (Option<i64>, Option<Vec<i64>>) {
+    match samples[..] {
+        [one] => (Some(one), None),
+        _ => (None, Some(samples)),
+    }
 }

@@ -32,6 +32,7 @@ mod status;
 mod tests;
 mod train;
 mod watch;
+mod web;
 
 pub use embedding::BackboneArgs;
 pub use failure::{NotFound, NotVerified, Silent, Usage, exit_code, text};
@@ -100,6 +101,8 @@ enum Command {
     Job(job::JobCommand),
     #[command(subcommand)]
     Offload(offload::OffloadCommand),
+    #[command(subcommand)]
+    Web(web::WebCommand),
     #[command(subcommand)]
     Camera(camera::CameraCommand),
     Doctor(doctor::DoctorArgs),
@@ -195,6 +198,7 @@ fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Backbone(command) => backbone::run(&command, common),
         #[cfg(feature = "host")]
         Command::Host(command) => host::run(&command, common),
+        Command::Web(command) => web::run(&command, common),
         Command::Camera(command) => camera::run(&command, common),
         Command::Doctor(args) => doctor::run(&args, common),
         Command::Embed(args) => embed::run(&args, output),

@@ -16,6 +16,8 @@ pub enum Kind {
     Name,
     /// An address and port of this machine alone, `127.0.0.1:9464`.
     Loopback,
+    /// An address and port of this machine, `0.0.0.0:8470`.
+    Address,
     /// The first part of MQTT topics.
     Topic,
     /// One of these words.
@@ -54,6 +56,7 @@ impl Kind {
             ["url", ..] => simple(Self::Url),
             ["name", ..] => simple(Self::Name),
             ["loopback", ..] => simple(Self::Loopback),
+            ["address", ..] => simple(Self::Address),
             ["topic", ..] => simple(Self::Topic),
             ["flag", ..] => simple(Self::Flag),
             ["mode", ..] => simple(Self::Mode),
@@ -92,6 +95,9 @@ impl Kind {
             (Self::Loopback, Value::String(s)) => {
                 let address: std::net::SocketAddr = s.parse().ok()?;
                 address.ip().is_loopback().then(|| value.clone())
+            }
+            (Self::Address, Value::String(s)) => {
+                s.parse::<std::net::SocketAddr>().is_ok().then(|| value.clone())
             }
             (Self::Topic, Value::String(s)) => {
                 let bad = |c: char| matches!(c, '+' | '#') || c.is_control();
@@ -175,6 +181,9 @@ impl fmt::Display for Kind {
             Self::Loopback => {
                 f.write_str("an address and port of this machine alone, like \"127.0.0.1:9464\"")
             }
+            Self::Address => f.write_str(
+                "an address and port of this machine, like \"127.0.0.1:8470\" or \"0.0.0.0:8470\"",
+            ),
             Self::Topic => f.write_str("a topic of at most 128 bytes without + # or empty levels"),
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
             Self::Flag => f.write_str("true or false"),

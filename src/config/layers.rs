@@ -87,6 +87,11 @@ impl Effective {
         self.0.get(key)?.admitted.as_ref()?.as_str()
     }
 
+    /// Whether nobody has set this key.
+    pub fn is_default(&self, key: &str) -> bool {
+        self.0.get(key).is_none_or(|entry| entry.origin == Origin::Default)
+    }
+
     /// Fills in a value that was derived, not written.
     pub fn derive(&mut self, key: &str, value: String) {
         if let Some(entry) = self.0.get_mut(key) {

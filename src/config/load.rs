@@ -117,6 +117,10 @@ fn together(settings: &Settings, problems: &mut Vec<Problem>) {
     if let Err(text) = settings.offload.keys() {
         faults.push(("offload.host_keys", text));
     }
+    if settings.web.cert_file.is_some() != settings.web.key_file.is_some() {
+        let text = "web.cert_file and web.key_file belong together: set both, or neither";
+        faults.push(("web.cert_file", text.to_owned()));
+    }
     let budget = &settings.budget;
     if budget.resume_c >= budget.pause_c {
         let text = "budget.resume_c must be below budget.pause_c, or rounds start and stop without end";

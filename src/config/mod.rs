@@ -24,5 +24,5 @@ pub use rules::{DEFAULT_TOML, Rule, rules};
 pub use runtime::{SetError, runtime_file, runtime_keys, set_runtime};
 pub use settings::{
     Backbone, Budget, Capture, Device, Gate, Gpio, Learn, Log, Metrics, Mqtt, Offload, Predict, Settings,
-    Socket, Store, choice,
+    Socket, Store, Web, WebTls, choice,
 };

@@ -39,6 +39,8 @@ pub struct Settings {
     pub mqtt: Mqtt,
     /// `[socket]`
     pub socket: Socket,
+    /// `[web]`
+    pub web: Web,
     /// `[gpio]`
     pub gpio: Gpio,
     /// `[metrics]`
@@ -245,6 +247,42 @@ pub struct Mqtt {
 pub struct Socket {
     pub path: PathBuf,
     pub mode: u32,
+}
+
+/// The page and the HTTP interface on TCP.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// `None`: there is none.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Names by which browsers may call it, besides those that it always has.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    pub tls: WebTls,
+    /// PEM; `None`: a certificate of its own.
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+/// Whether the page is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebTls {
+    /// Unless only this machine can reach it.
+    Auto,
+    On,
+    Off,
+}
+
+impl Web {
+    /// Whether connections to this address are encrypted.
+    pub fn encrypts(&self, at: std::net::SocketAddr) -> bool {
+        match self.tls {
+            WebTls::Auto => !at.ip().is_loopback(),
+            WebTls::On => true,
+            WebTls::Off => false,
+        }
+    }
 }
 
 /// A button and a lamp.

@@ -82,6 +82,8 @@ fn budgets_metrics_and_buttons_that_cannot_work_are_refused() {
     for (set, says) in [
         ("metrics.listen=0.0.0.0:9464", "this machine alone"),
         ("metrics.listen=localhost", "this machine alone"),
+        ("web.listen=localhost:8470", "address and port"),
+        ("web.cert_file=a", "belong together"),
         ("budget.resume_c=80", "below budget.pause_c"),
         ("gpio.button=17", "gpio.class is needed"),
         ("camera.controls=focus", "write name=number"),
@@ -312,6 +314,8 @@ fn every_field_has_a_key_in_default_toml() {
         "gpio.button=1",
         "gpio.lamp=2",
         "gpio.class=c",
+        "web.cert_file=a",
+        "web.key_file=b",
     ];
     let settings = machine("", &[], &set).load();
     let mut fields = BTreeSet::from(["schema", "mqtt.base", "mqtt.home_assistant"].map(str::to_owned));
@@ -330,6 +334,7 @@ fn every_field_has_a_key_in_default_toml() {
     add("mqtt", json!(settings.mqtt.session));
     add("socket", json!(settings.socket));
     add("budget", json!(settings.budget));
+    add("web", json!(settings.web));
     add("gpio", json!(settings.gpio));
     add("metrics", json!(settings.metrics));
     add("log", json!(settings.log));

@@ -10,6 +10,7 @@ use super::pair::arriving::Arriving;
 use super::pair::reembed::Reembedding;
 use super::pair::tasks as pair;
 use super::views::export::FileExport;
+use super::views::looks::Look;
 use super::views::tasks::refusal;
 use crate::offload::PushError;
 use graft_store::StoreError;
@@ -28,6 +29,8 @@ pub enum Background {
     Feed(Box<Feed>),
     /// Make a file for somebody who waits.
     Export(FileExport),
+    /// Look at a picture or for samples, for somebody who waits.
+    Look(Look),
 }
 
 impl Background {
@@ -39,6 +42,7 @@ impl Background {
             Self::Reembedding(_) => "reembed",
             Self::Feed(_) => "feed",
             Self::Export(_) => "export",
+            Self::Look(_) => "look",
         }
     }
 
@@ -50,6 +54,7 @@ impl Background {
             Self::Reembedding(work) => work.run(access),
             Self::Feed(work) => work.run(access),
             Self::Export(work) => work.run(access),
+            Self::Look(work) => work.run(access),
         }
     }
 
@@ -70,7 +75,9 @@ impl Background {
             Self::Feed(work) => {
                 Some(Done::Offload(offload::Done::Fed(work.number, Err(PushError::Broke(what)))))
             }
-            Self::Export(work) => Some(Done::Answer(work.ticket, refusal(&Error::internal(what)))),
+            Self::Export(FileExport { ticket, .. }) | Self::Look(Look { ticket, .. }) => {
+                Some(Done::Answer(ticket, refusal(&Error::internal(what))))
+            }
         }
     }
 }

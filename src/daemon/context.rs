@@ -45,7 +45,7 @@ pub enum By {
     Mqtt,
     /// A user of the device, by number.
     Cli(u32),
-    /// Somebody at a listener that cannot tell.
+    /// Somebody at the page, or at a listener that cannot tell.
     Http,
     /// The button on the board.
     Button,

@@ -53,10 +53,12 @@ async fn serve(settings: Settings) -> Result<()> {
     let inference = std::thread::Builder::new().name("inference".into()).spawn(move || inference.run())?;
     let threads = Threads::start(&daemon.settings, world(&mut daemon.effects)?, &inbox, inference)?;
     let (requests, requested) = mpsc::channel(64);
-    serve_figures(&daemon.settings, requests.clone()).await?;
+    web::tidy(&daemon.settings.store.dir);
+    let backend = world(&mut daemon.effects)?.backend(requests);
+    serve_figures(&daemon.settings, backend.clone()).await?;
+    serve_page(&daemon.settings, backend.clone()).await?;
     let (closing, closed) = oneshot::channel::<()>();
-    let watchers = world(&mut daemon.effects)?.watchers();
-    let server = tokio::spawn(web::serve(listener, requests, watchers, async {
+    let server = tokio::spawn(web::serve(listener, backend, async {
         let _ = closed.await;
     }));
     let reported = connect(&mut daemon)?;
@@ -173,14 +175,45 @@ fn listen(settings: &Settings) -> Result<UnixListener> {
     Ok(listener.map_err(|e| StartError::Io(e.to_string()))?)
 }
 
-async fn serve_figures(settings: &Settings, requests: mpsc::Sender<web::Request>) -> Result<()> {
+async fn serve_figures(settings: &Settings, backend: web::Backend) -> Result<()> {
     let Some(at) = settings.metrics.listen else { return Ok(()) };
     let listener = tokio::net::TcpListener::bind(at)
         .await
         .map_err(|e| StartError::Config(format!("metrics.listen = {at} cannot be used: {e}")))?;
     // It ends with the runtime: nobody waits for the end of a scrape.
-    tokio::spawn(web::serve_figures(listener, requests, std::future::pending()));
+    tokio::spawn(web::serve_figures(listener, backend, std::future::pending()));
     Ok(())
+}
+
+/// Serves the page, where there is to be one. A default port that another program has is no reason to stand still.
+async fn serve_page(settings: &Settings, backend: web::Backend) -> Result<()> {
+    let set = &settings.web;
+    let Some(listen) = set.listen else { return Ok(()) };
+    let files = set.cert_file.clone().zip(set.key_file.clone());
+    let certificate = web::certificate_of(&settings.store.dir, files, &set.hosts).0;
+    let page = web::PageSettings {
+        listen,
+        hosts: set.hosts.clone(),
+        certificate: set.encrypts(listen).then_some(certificate),
+        state: settings.store.dir.clone(),
+        device: settings.device.id.clone(),
+    };
+    match web::Page::open(page).await {
+        Ok(page) => {
+            tracing::info!("the page is at {}", page.address());
+            // It ends with the runtime: a browser asks again.
+            tokio::spawn(page.serve(backend, std::future::pending()));
+            Ok(())
+        }
+        Err(error @ web::PageError::Port { .. }) if settings.effective.is_default("web.listen") => {
+            tracing::warn!("there is no page: {error}; set web.listen to another port");
+            Ok(())
+        }
+        Err(error @ (web::PageError::Tokens(_) | web::PageError::Tls(web::TlsError::Io { .. }))) => {
+            Err(StartError::Io(error.to_string()).into())
+        }
+        Err(error) => Err(StartError::Config(error.to_string()).into()),
+    }
 }
 
 /// Starts the session with the broker, where there is to be one.

@@ -196,6 +196,8 @@ pub struct Embedded {
     pub embedding: Vec<f32>,
     /// [`Network::key`] of what made it.
     pub key: Arc<str>,
+    /// What the head in use says; `None`: there is none.
+    pub said: Option<(ActiveHead, Prediction)>,
 }
 
 /// What is kept of a frame that the backbone saw.
@@ -226,6 +228,8 @@ pub struct SeenFrame {
 pub struct Observation {
     /// The frame as the ring keeps it.
     pub seen: SeenFrame,
+    /// Width and height of the whole picture.
+    pub size: [u32; 2],
     /// What the whole picture looks like.
     pub glance: FrameCheck,
     /// The crop's picture is encoded for the ring: false means that this frame cannot be labelled.

@@ -6,6 +6,8 @@ use super::frames::{
     ActiveHead, Embedded, FRESH, Installed, Network, NotEmbedded, Observation, Order, SeenFrame, Shows,
 };
 use super::picture::{Picture, Promise};
+use crate::web::Preview;
+use graft_backbone::{Rect, cut_out};
 use graft_base::frame::{Frame, Rgb};
 use graft_camera::{self as camera, FrameCheck, Slot};
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub struct Inference {
     pub observations: queue::Sender<Observation>,
     /// Frames that could not be decoded or embedded, or whose observation found no room.
     pub failures: Arc<AtomicU64>,
+    /// The camera's whole picture, for those who look.
+    pub preview: Arc<Preview>,
     /// Counts turns of the loop: the watchdog's proof of progress.
     pub turns: Arc<AtomicU64>,
     /// How crops are kept.
@@ -58,6 +62,9 @@ const WAIT: Duration = Duration::from_millis(50);
 /// An embedding stands for later frames this long at most: a frame older than this is never labelled as what is seen now.
 const REUSE: Duration = FRESH;
 
+/// Quality of the whole picture for those who look.
+const PREVIEW_QUALITY: u8 = 75;
+
 /// What the inference thread remembers from frame to frame.
 #[derive(Default)]
 struct Memory {
@@ -66,6 +73,8 @@ struct Memory {
     /// When the last frame was taken that was looked at, and that was kept.
     looked: Option<Instant>,
     kept: Option<Instant>,
+    /// When the last frame was taken that somebody who looks was shown.
+    shown: Option<Instant>,
     /// When the last frame was taken that went through the backbone in use, and what came out.
     embedded: Option<(Instant, Arc<[f32]>)>,
 }
@@ -98,7 +107,12 @@ impl Inference {
                     }
                     Ok(Order::Embed { picture, shows, answer }) => {
                         // Nobody waits any more: nothing to tell.
-                        let _ = answer.send(self.embed_picture(&picture, shows));
+                        let embedded = self.embed_picture(&picture, shows).map(|mut embedded| {
+                            let head = memory.active.as_ref();
+                            embedded.said = head.map(|a| (a.clone(), a.predict(&embedded.embedding)));
+                            embedded
+                        });
+                        let _ = answer.send(embedded);
                         break;
                     }
                     Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
@@ -122,6 +136,7 @@ impl Inference {
                     } else if let Some(promise) = promise {
                         promise.keep(self.crop_jpeg(&memory.rgb));
                     }
+                    self.show(frame.taken, &mut memory);
                 }
                 Err(error) => {
                     self.failures.fetch_add(1, Ordering::Relaxed);
@@ -176,6 +191,7 @@ impl Inference {
                 sample: None,
                 shown: self.network.backbone.shows(rgb.width, rgb.height, roi),
             },
+            size: [rgb.width, rgb.height],
             glance,
             kept: keep,
             reused,
@@ -184,6 +200,18 @@ impl Inference {
             age_ms,
         };
         Ok((observation, promise))
+    }
+
+    /// Shows those who look the whole frame that is in `memory`: after its prediction went out, and not too often.
+    fn show(&self, taken: Instant, memory: &mut Memory) {
+        if !self.preview.is_wanted() || !is_due(memory.shown, taken, Preview::HZ) {
+            return;
+        }
+        memory.shown = Some(taken);
+        let whole = Rect::whole(memory.rgb.width, memory.rgb.height);
+        if let Ok(picture) = cut_out(&memory.rgb, whole, Preview::SIDE) {
+            self.preview.show(camera::encode_jpeg(&picture, PREVIEW_QUALITY));
+        }
     }
 
     fn installed(&self, then: Option<Installed>) {
@@ -212,11 +240,11 @@ impl Inference {
             // Its bytes are stored as they came.
             let embedding = backbone.embed_shown(picture, shown, roi).map_err(failed)?;
             let embedding = embedding.ok_or(NotEmbedded::OtherPart)?;
-            return Ok(Embedded { jpeg: Vec::new(), shown, embedding, key });
+            return Ok(Embedded { jpeg: Vec::new(), shown, embedding, key, said: None });
         }
         let embedding = backbone.embed(picture, roi).map_err(failed)?;
         let shown = backbone.shows(picture.width, picture.height, roi);
-        Ok(Embedded { jpeg: self.crop_jpeg(picture), shown, embedding, key })
+        Ok(Embedded { jpeg: self.crop_jpeg(picture), shown, embedding, key, said: None })
     }
 }
 

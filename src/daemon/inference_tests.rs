@@ -24,6 +24,7 @@ fn thread(change_gate: f32) -> (Inference, queue::Receiver<Observation>, mpsc::S
         inbox: testing::inbox().0,
         observations,
         failures: Arc::default(),
+        preview: Arc::default(),
         turns: Arc::default(),
         crops,
         threads: 1,

@@ -100,6 +100,7 @@ pub fn assemble(
         board: board.clone(),
         lamp,
         state: settings.store.dir.clone(),
+        preview: Arc::clone(&inference.preview),
     };
     let live = Live::new(parts, store, settings.learn.nice)?;
     let daemon = Daemon {
@@ -200,6 +201,7 @@ fn inference(
         orders,
         inbox,
         observations,
+        preview: Arc::default(),
         failures: Arc::new(AtomicU64::new(0)),
         turns: Arc::new(AtomicU64::new(0)),
         crops: CropSettings {

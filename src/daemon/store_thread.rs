@@ -1,6 +1,7 @@
 //! The store's thread: it owns the database and does what it is told, in order. What a task means is said by the
 //! component that it belongs to.
 
+use super::adapt::draft::held_out;
 use super::adapt::tasks as adapt;
 use super::commands::tasks as commands;
 use super::configuration::tasks as configuration;
@@ -99,6 +100,8 @@ pub enum Question {
     Dataset(Sender<Result<DatasetView, StoreError>>),
     /// The file of a head.
     HeadFile(i64, Sender<Result<Vec<u8>, StoreError>>),
+    /// The classes of the samples of a head, each from a head that had not seen its burst, by the names that they have now.
+    HeldOut(i64, Sender<Result<Vec<(i64, String)>, StoreError>>),
     /// All samples with their embeddings of this name.
     Snapshot(Arc<str>, Sender<Result<Box<Labelled>, StoreError>>),
 }
@@ -127,6 +130,7 @@ impl Question {
             Self::Regroup(bursts, to) => to.send(store.regroup(&bursts)).is_ok(),
             Self::Dataset(to) => to.send(DatasetView::read(store)).is_ok(),
             Self::HeadFile(version, to) => to.send(store.head_file(version)).is_ok(),
+            Self::HeldOut(version, to) => to.send(held_out(store, version)).is_ok(),
             Self::Snapshot(key, to) => to.send(store.snapshot(&key).map(Box::new)).is_ok(),
         };
     }

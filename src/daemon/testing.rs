@@ -114,6 +114,7 @@ pub fn context(now: Now, settings: &Arc<Settings>) -> Context {
 pub fn observation(now: Now, frame: u64, embedding: &[f32], head: Option<&ActiveHead>) -> Observation {
     let embedding: Arc<[f32]> = embedding.into();
     Observation {
+        size: [4, 3],
         glance: FrameCheck { black: false, saturated: false, fingerprint: frame },
         kept: true,
         prediction: head.map(|head| (head.clone(), head.predict(&embedding))),

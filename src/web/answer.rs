@@ -40,9 +40,9 @@ impl Answer {
         Self { status: 200, content_type, body: body.into() }
     }
 
-    /// An error as on MQTT: `{"error": {"code", "message", …}}`. The status is that of its code.
+    /// An error as on MQTT: `{"status": "error", "error": {"code", "message", …}}`. The HTTP status is that of its code.
     pub fn error(error: &Error) -> Self {
-        let body = json!({ "error": error }).to_string().into();
+        let body = json!({ "status": "error", "error": error }).to_string().into();
         Self { status: error::http_status(error.code), content_type: "application/json", body }
     }
 

@@ -7,8 +7,12 @@ use std::time::Duration;
 pub(super) struct Limits {
     /// Connections at a time; more wait.
     pub connections: usize,
-    /// Of these, streams of `/v1/watch`; more are refused.
+    /// Of these, streams of `watch` and `events`; more are refused.
     pub watchers: usize,
+    /// Of these, streams of the camera's picture; more are refused.
+    pub viewers: usize,
+    /// Requests at a time on TCP, streams left out; more wait.
+    pub requests: usize,
     /// For the request line and headers, and for idle connections.
     pub header: Duration,
     /// For the whole body.
@@ -24,6 +28,8 @@ impl Default for Limits {
         Self {
             connections: 64,
             watchers: 16,
+            viewers: 4,
+            requests: 8,
             header: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(60),

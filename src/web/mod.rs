@@ -1,18 +1,27 @@
 //! HTTP/1.1 with JSON on a Unix socket: the same commands as on MQTT, and views of the daemon's state.
 //!
 //! This module has paths, limits and the form of answers; the daemon receives [`Request`]s, decides what a command or
-//! a view means, and answers each exactly once. The router does not know its listener, so a page on TCP
-//! can be put on it later. See `docs/design/decisions/0007-command-socket.md`.
+//! a view means, and answers each exactly once. The router does not know its listener: the page on TCP ([`page`]) has the
+//! same below `/api`, behind its guard. See `docs/design/decisions/0007-command-socket.md`.
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 mod answer;
 pub mod client;
+mod guard;
+mod imports;
 mod limits;
 mod listen;
+mod page;
+mod preview;
 mod routes;
 mod serve;
+mod table;
+mod tls;
+mod uploads;
+mod views;
 mod watching;
 
 #[cfg(test)]
@@ -20,8 +29,14 @@ mod tests;
 
 pub use answer::Answer;
 pub use client::{Client, ClientError};
+pub use guard::{Role, forget_tokens, make_token};
+pub use imports::{UPLOADED, tidy};
 pub use listen::listen;
+pub use page::{Page, PageError, PageSettings};
+pub use preview::Preview;
 pub use serve::{serve, serve_figures};
+pub use table::{ROUTES, Route};
+pub use tls::{Certificate, TlsError, certificate_of};
 
 /// What can be looked at. None of these changes anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +55,24 @@ pub enum View {
     },
     /// The stored crop of one sample, JPEG.
     SampleImage(i64),
+    /// Its nearest samples, of its own class and of the class that the head says.
+    Near(i64),
+    /// Bursts with their samples, newest first.
+    Bursts {
+        class: Option<String>,
+        /// At most this many, 1 to 100.
+        limit: usize,
+        /// Left out from the start.
+        offset: usize,
+    },
+    /// What was said of each sample by a head that had not seen its burst.
+    HeldOut,
+    /// The frames that can still be labelled.
+    Ring,
+    /// The crop of one of them, JPEG.
+    RingImage(u64),
+    /// What the head says of this picture file.
+    Predict(Bytes),
     /// The sums over all samples, safetensors: what `graft host merge` adds up.
     Statistics,
     Heads,
@@ -62,9 +95,28 @@ pub enum View {
     Job(String),
     /// The newest crop, JPEG.
     Frame,
+    /// The part of the frame that is looked at.
+    Region,
+    /// The state and the label, as whoever begins to watch is told first.
+    Beginning,
     Metrics,
     /// Whether frames are predicted: status 200 or 503.
     Ready,
+    /// What `graft doctor` finds.
+    Doctor,
+}
+
+/// What stands behind the listeners.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// Where requests go.
+    pub requests: mpsc::Sender<Request>,
+    /// Where lines of `watch` come from, one JSON text per item.
+    pub watch: broadcast::Sender<String>,
+    /// The camera's whole picture.
+    pub preview: Arc<Preview>,
+    /// The state folder: uploads go below `imports` there.
+    pub state: std::path::PathBuf,
 }
 
 /// What the daemon is asked. An answer that is dropped instead of sent becomes `503` to the client.

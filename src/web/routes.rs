@@ -4,59 +4,68 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Router, http::header};
 use bytes::Bytes;
 use graft_wire::{Code, Error};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
 use super::limits::Limits;
-use super::{Answer, Request, View, watching};
+use super::{Answer, Backend, Request, View, imports, preview, uploads, views, watching};
 
-const MAX_ROWS: usize = 1000;
-const FORMATS: [&str; 3] = ["safetensors", "onnx", "merged-onnx"];
+/// The interface for tools, written from [`super::table::ROUTES`] and the types of commands.
+const OPENAPI: &str = include_str!("../../docs/reference/openapi.json");
 
-/// Who is on the other end of the connection; absent on listeners that cannot tell.
-#[derive(Clone, Debug)]
-pub(super) struct Peer(pub u32);
+/// Who is on the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Peer {
+    /// A user of this machine, by number.
+    User(u32),
+    /// Somebody at this address.
+    Address(std::net::IpAddr),
+}
 
 /// What the handlers have in common.
 #[derive(Clone)]
 pub(super) struct Api {
-    requests: mpsc::Sender<Request>,
-    watch: broadcast::Sender<String>,
+    pub backend: Backend,
     watchers: Arc<Semaphore>,
-    limits: Limits,
-    stopping: watch::Receiver<()>,
+    /// Pictures to predict at a time: each takes memory for all its pixels.
+    pub pictures: Arc<Semaphore>,
+    /// Uploads and downloads of data sets at a time.
+    pub transfers: Arc<Semaphore>,
+    pub limits: Limits,
+    pub stopping: watch::Receiver<()>,
 }
 
 impl Api {
-    pub fn new(
-        requests: mpsc::Sender<Request>,
-        watch: broadcast::Sender<String>,
-        limits: Limits,
-        stopping: watch::Receiver<()>,
-    ) -> Self {
+    pub fn new(backend: Backend, limits: Limits, stopping: watch::Receiver<()>) -> Self {
         let watchers = Arc::new(Semaphore::new(limits.watchers));
-        Self { requests, watch, watchers, limits, stopping }
+        let [pictures, transfers] = [Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1))];
+        Self { backend, watchers, pictures, transfers, limits, stopping }
     }
 
-    async fn view(&self, view: View) -> Answer {
+    pub async fn view(&self, view: View) -> Answer {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::View { view, reply }, answer).await
     }
 
-    async fn ask(&self, request: Request, answer: oneshot::Receiver<Answer>) -> Answer {
+    /// Sends a command of somebody whom the listener does not know by name.
+    pub async fn command(&self, command: &graft_wire::Command) -> Answer {
+        let (op, body) = (command.op().as_str().to_owned(), command.to_value().to_string().into());
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Command { op, body, by: None, reply }, answer).await
+    }
+
+    pub async fn ask(&self, request: Request, answer: oneshot::Receiver<Answer>) -> Answer {
         let asked = timeout(self.limits.answer, async {
-            self.requests.send(request).await.ok()?;
+            self.backend.requests.send(request).await.ok()?;
             answer.await.ok()
         });
         match asked.await {
@@ -64,6 +73,14 @@ impl Api {
             Ok(None) => again(Code::Internal, "the daemon is stopping").with_status(503),
             Err(_) => refuse(Code::Timeout, too_slow("the daemon did not answer", self.limits.answer)),
         }
+    }
+
+    /// A place among those who watch.
+    pub fn watcher(&self) -> Result<OwnedSemaphorePermit, Answer> {
+        Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| {
+            let message = format!("{} clients are watching already", self.limits.watchers);
+            refuse(Code::Busy, message).with_status(503)
+        })
     }
 }
 
@@ -79,32 +96,61 @@ fn watched() -> Router<Api> {
         .route("/metrics", get(async |State(api): State<Api>| api.view(View::Metrics).await))
 }
 
-/// Everything under one router, which does not know its listener.
-pub(super) fn router(api: Api) -> Router {
-    watched()
-        .route("/v1/cmd/{op}", post(command))
-        .route("/v1/status", get(async |State(api): State<Api>| api.view(View::Status).await))
-        .route("/v1/dataset", get(async |State(api): State<Api>| api.view(View::Dataset).await))
-        .route("/v1/dataset/statistics", get(async |State(api): State<Api>| api.view(View::Statistics).await))
-        .route("/v1/samples", get(samples))
-        .route("/v1/samples/{id}/image", get(sample_image))
-        .route("/v1/heads", get(async |State(api): State<Api>| api.view(View::Heads).await))
-        .route("/v1/heads/{version}", get(head))
-        .route("/v1/heads/{version}/file", get(head_file))
-        .route("/v1/backbones", get(async |State(api): State<Api>| api.view(View::Backbones).await))
-        .route("/v1/offload", get(async |State(api): State<Api>| api.view(View::Offload).await))
-        .route("/v1/config", get(async |State(api): State<Api>| api.view(View::Config).await))
-        .route("/v1/jobs", get(async |State(api): State<Api>| api.view(View::Jobs).await))
-        .route("/v1/jobs/{id}", get(job))
-        .route("/v1/frame", get(async |State(api): State<Api>| api.view(View::Frame).await))
-        .route("/v1/watch", get(watch_lines))
-        .fallback(async |uri: Uri| {
-            let message = format!(
-                "there is nothing at {}; below /v1 there are cmd/<op>, status, dataset, samples, heads, \
-                 backbones, offload, config, jobs, frame and watch",
-                uri.path()
-            );
-            refuse(Code::NotFound, message)
+/// Every path below the root, with what answers it. [`super::table`] describes them.
+fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
+    let view = |view: View| {
+        get(move |State(api): State<Api>| {
+            let view = view.clone();
+            async move { api.view(view).await }
+        })
+    };
+    vec![
+        ("cmd/{op}", post(command)),
+        ("status", view(View::Status)),
+        ("dataset", view(View::Dataset)),
+        ("dataset/statistics", view(View::Statistics)),
+        ("samples", get(views::samples)),
+        ("samples/{id}/image", get(views::sample_image)),
+        ("samples/{id}/near", get(views::near)),
+        ("bursts", get(views::bursts)),
+        ("held_out", view(View::HeldOut)),
+        ("ring", view(View::Ring)),
+        ("ring/{frame}/image", get(views::ring_image)),
+        ("predict", post(uploads::predict)),
+        ("import", post(imports::import)),
+        ("export", get(imports::export)),
+        ("doctor", view(View::Doctor)),
+        ("heads", view(View::Heads)),
+        ("heads/{version}", get(views::head)),
+        ("heads/{version}/file", get(views::head_file)),
+        ("backbones", view(View::Backbones)),
+        ("offload", view(View::Offload)),
+        ("config", view(View::Config)),
+        ("jobs", view(View::Jobs)),
+        ("jobs/{id}", get(views::job)),
+        ("frame", view(View::Frame)),
+        ("view", view(View::Region)),
+        ("watch", get(watch_lines)),
+        ("events", get(watching::events)),
+        ("stream", get(preview::stream)),
+        ("openapi.json", get(async || Answer::bytes("application/json", OPENAPI.as_bytes()))),
+    ]
+}
+
+/// Everything below `root`, `/v1` on the socket and `/api/v1` on TCP, under one router, which does not know its listener.
+pub(super) fn router(api: Api, root: &'static str) -> Router {
+    let routes = routes();
+    let names = routes.iter().map(|(path, _)| *path).collect::<Vec<_>>().join(", ");
+    let mut router = watched();
+    for (path, handler) in routes {
+        router = router.route(&format!("{root}/{path}"), handler);
+    }
+    router
+        .fallback(async move |uri: Uri| {
+            refuse(
+                Code::NotFound,
+                format!("there is nothing at {}; below {root} there are: {names}", uri.path()),
+            )
         })
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             let message =
@@ -123,129 +169,72 @@ async fn command(
     if op.is_empty() || op.len() > 32 || !op.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
         return refuse(Code::NotFound, "a command is named by lower-case letters");
     }
-    let body = match read(body, &api.limits).await {
+    let body = match read(body, api.limits.bytes, api.limits.body).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
-    let by = peer.map(|Extension(Peer(user))| user);
+    let by = match peer {
+        Some(Extension(Peer::User(user))) => Some(user),
+        _ => None,
+    };
     let (reply, answer) = oneshot::channel();
     api.ask(Request::Command { op, body, by, reply }, answer).await
 }
 
-async fn read(body: Body, limits: &Limits) -> Result<Bytes, Answer> {
-    let too_large = || {
-        let message = format!("a command has at most {} bytes", limits.bytes);
-        refuse(Code::TooLarge, message)
-    };
+/// The body of a request, of so many bytes at most.
+pub(super) async fn read(body: Body, most: usize, wait: Duration) -> Result<Bytes, Answer> {
+    let too_large = || refuse(Code::TooLarge, format!("the body has at most {most} bytes here"));
     // A length that is announced need not be waited for.
-    if body.size_hint().lower() > limits.bytes as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }
-    match timeout(limits.body, Limited::new(body, limits.bytes).collect()).await {
+    match timeout(wait, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(again(Code::BadRequest, format!("the body cannot be read: {error}"))),
         Err(_) => {
-            let message = too_slow("the body did not arrive", limits.body);
+            let message = too_slow("the body did not arrive", wait);
             Err(refuse(Code::Timeout, message).with_status(408))
         }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SamplesQuery {
-    class: Option<String>,
-    limit: Option<usize>,
-    offset: Option<usize>,
-}
-
-async fn samples(State(api): State<Api>, query: Result<Query<SamplesQuery>, QueryRejection>) -> Answer {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(error) => return bad_query(&error),
-    };
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=MAX_ROWS).contains(&limit) {
-        return refuse(Code::BadRequest, format!("limit is {limit}, must be 1 to {MAX_ROWS}"));
-    }
-    let class = query.class.filter(|class| !class.is_empty());
-    api.view(View::Samples { class, limit, offset: query.offset.unwrap_or(0) }).await
-}
-
-async fn sample_image(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    match id.parse() {
-        Ok(id) => api.view(View::SampleImage(id)).await,
-        Err(_) => refuse(Code::NotFound, format!("{id:?} is not the id of a sample")),
-    }
-}
-
-async fn head(State(api): State<Api>, Path(version): Path<String>) -> Answer {
-    match version.parse() {
-        Ok(version) => api.view(View::Head(version)).await,
-        Err(_) => refuse(Code::NotFound, format!("{version:?} is not a head version (a number)")),
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileQuery {
-    format: Option<String>,
-}
-
-async fn head_file(
-    State(api): State<Api>,
-    Path(version): Path<String>,
-    query: Result<Query<FileQuery>, QueryRejection>,
-) -> Answer {
-    let format = match query {
-        Ok(Query(query)) => query.format.unwrap_or_else(|| FORMATS[0].into()),
-        Err(error) => return bad_query(&error),
-    };
-    if !FORMATS.contains(&format.as_str()) {
-        let message = format!("format is {format:?}, must be one of {}", FORMATS.join(", "));
-        return refuse(Code::BadRequest, message);
-    }
-    let version = match version.as_str() {
-        "active" => None,
-        text => match text.parse() {
-            Ok(version) => Some(version),
-            Err(_) => {
-                let message = format!("{text:?} is not a head version (a number, or active)");
-                return refuse(Code::NotFound, message);
-            }
-        },
-    };
-    api.view(View::HeadFile { version, format }).await
-}
-
-async fn job(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    api.view(View::Job(id)).await
-}
-
 async fn watch_lines(State(api): State<Api>) -> Response {
-    let Ok(permit) = Arc::clone(&api.watchers).try_acquire_owned() else {
-        let message = format!("{} clients are watching already", api.limits.watchers);
-        return refuse(Code::Busy, message).with_status(503).into_response();
+    let permit = match api.watcher() {
+        Ok(permit) => permit,
+        Err(answer) => return answer.into_response(),
     };
-    let body = watching::body(api.watch.subscribe(), permit, api.stopping);
+    let body = watching::lines(api.backend.watch.subscribe(), permit, api.stopping);
     ([(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response()
 }
 
-fn refuse(code: Code, message: impl Into<String>) -> Answer {
+pub(super) fn refuse(code: Code, message: impl Into<String>) -> Answer {
     Answer::error(&Error::new(code, message))
 }
 
 /// Refuses what may go well when it is sent again as it is, which the code alone does not say.
-fn again(code: Code, message: impl Into<String>) -> Answer {
+pub(super) fn again(code: Code, message: impl Into<String>) -> Answer {
     Answer::error(&Error { retryable: true, ..Error::new(code, message) })
-}
-
-fn bad_query(error: &QueryRejection) -> Answer {
-    refuse(Code::BadRequest, error.body_text())
 }
 
 fn too_slow(what: &str, limit: Duration) -> String {
     format!("{what} within {} s", limit.as_secs_f32())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::ROUTES;
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_path_and_no_other() {
+        let served: Vec<&str> = routes().iter().map(|(path, _)| *path).collect();
+        let described: Vec<&str> =
+            ROUTES.iter().filter(|route| !route.page).map(|route| route.path).collect();
+        let lacking = |these: &[&'static str], those: &[&str]| {
+            these.iter().filter(|path| !those.contains(path)).copied().collect::<Vec<_>>()
+        };
+        assert_eq!((lacking(&served, &described), lacking(&described, &served)), (vec![], vec![]));
+    }
 }

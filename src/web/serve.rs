@@ -11,12 +11,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::Request;
+use super::Backend;
 use super::limits::Limits;
 use super::routes::{Api, Peer, figures, router};
 
@@ -25,80 +25,81 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A listener of either kind of socket.
 pub(super) trait Listener {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Raw: Send + 'static;
 
     /// The next connection, and who is on its other end, where that can be told.
-    async fn next(&self) -> io::Result<(Self::Stream, Option<Peer>)>;
+    async fn next(&self) -> io::Result<(Self::Raw, Option<Peer>)>;
 }
 
 impl Listener for UnixListener {
-    type Stream = UnixStream;
+    type Raw = UnixStream;
 
     async fn next(&self) -> io::Result<(UnixStream, Option<Peer>)> {
         let (stream, _) = self.accept().await?;
-        let peer = stream.peer_cred().ok().map(|peer| Peer(peer.uid()));
+        let peer = stream.peer_cred().ok().map(|peer| Peer::User(peer.uid()));
         Ok((stream, peer))
     }
 }
 
 impl Listener for TcpListener {
-    type Stream = TcpStream;
+    type Raw = TcpStream;
 
     async fn next(&self) -> io::Result<(TcpStream, Option<Peer>)> {
-        Ok((self.accept().await?.0, None))
+        let (stream, from) = self.accept().await?;
+        // Small answers are not held back.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, Some(Peer::Address(from.ip().to_canonical()))))
     }
 }
 
 /// Serves everything until `shutdown` is ready, then lets open requests finish for two seconds and removes the socket.
-///
-/// `requests` receives what clients ask; `watch` is the source of `/v1/watch`, one JSON text per item.
-pub async fn serve(
-    listener: UnixListener,
-    requests: mpsc::Sender<Request>,
-    watch: broadcast::Sender<String>,
-    shutdown: impl Future<Output = ()>,
-) {
-    serve_with(listener, requests, watch, shutdown, Limits::default()).await;
+pub async fn serve(listener: UnixListener, backend: Backend, shutdown: impl Future<Output = ()>) {
+    serve_with(listener, backend, shutdown, Limits::default()).await;
 }
 
 /// Serves `/metrics`, `/healthz` and `/readyz` alone, until `shutdown` is ready.
-pub async fn serve_figures(
-    listener: TcpListener,
-    requests: mpsc::Sender<Request>,
-    shutdown: impl Future<Output = ()>,
-) {
+pub async fn serve_figures(listener: TcpListener, backend: Backend, shutdown: impl Future<Output = ()>) {
     let limits = Limits { connections: 8, ..Limits::default() };
-    let (watch, _) = broadcast::channel(1);
     let (stop, stopping) = watch::channel(());
-    let app = figures(Api::new(requests, watch, limits, stopping.clone()));
-    accept(listener, app, limits, stopping, stop, shutdown).await;
+    let app = figures(Api::new(backend, limits, stopping.clone()));
+    accept(listener, plain, app, limits, (stop, stopping), shutdown).await;
 }
 
 pub(super) async fn serve_with(
     listener: UnixListener,
-    requests: mpsc::Sender<Request>,
-    watch: broadcast::Sender<String>,
+    backend: Backend,
     shutdown: impl Future<Output = ()>,
     limits: Limits,
 ) {
     let (stop, stopping) = watch::channel(());
-    let app = router(Api::new(requests, watch, limits, stopping.clone()));
+    let app = router(Api::new(backend, limits, stopping.clone()), "/v1");
     let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(ToOwned::to_owned));
-    accept(listener, app, limits, stopping, stop, shutdown).await;
+    accept(listener, plain, app, limits, (stop, stopping), shutdown).await;
     if let Some(path) = path {
         // It may be gone already; a left-over socket is replaced at the next start.
         let _ = std::fs::remove_file(path);
     }
 }
 
-async fn accept<L: Listener>(
+/// A connection as it is.
+pub(super) async fn plain<S>(stream: S) -> io::Result<S> {
+    Ok(stream)
+}
+
+/// Accepts connections until `shutdown` is ready. `greet` makes of one what is spoken HTTP over.
+pub(super) async fn accept<L, G, F, S>(
     listener: L,
+    greet: G,
     app: Router,
     limits: Limits,
-    stopping: watch::Receiver<()>,
-    stop: watch::Sender<()>,
+    (stop, stopping): (watch::Sender<()>, watch::Receiver<()>),
     shutdown: impl Future<Output = ()>,
-) {
+) where
+    L: Listener,
+    G: Fn(L::Raw) -> F,
+    F: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut open = JoinSet::new();
     let accepting = async {
@@ -106,10 +107,14 @@ async fn accept<L: Listener>(
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             while open.try_join_next().is_some() {}
             match listener.next().await {
-                Ok((stream, peer)) => {
-                    let (app, stopping) = (app.clone(), stopping.clone());
+                Ok((raw, peer)) => {
+                    let (app, stopping, greeting) = (app.clone(), stopping.clone(), greet(raw));
                     open.spawn(async move {
-                        connection(stream, peer, app, limits, stopping).await;
+                        match timeout(limits.header, greeting).await {
+                            Ok(Ok(stream)) => connection(stream, peer, app, limits, stopping).await,
+                            Ok(Err(error)) => debug!(%error, "a connection did not come about"),
+                            Err(_) => debug!("a connection did not come about in time"),
+                        }
                         drop(permit);
                     });
                 }

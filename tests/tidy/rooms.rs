@@ -10,7 +10,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
     ("offload", &[]),
     ("web", &[]),
     ("daemon", &["board", "config", "log", "offload", "web"]),
-    ("lab", &["cli", "config", "daemon"]),
+    ("lab", &["cli", "config", "daemon", "web"]),
 ];
 
 /// The words and signs of Rust code, without comments, texts and the test module at the end of a file.

@@ -5,6 +5,7 @@
 //! (milliseconds since 1970, as the caller believes it).
 #![forbid(unsafe_code)]
 
+mod bursts;
 mod classes;
 mod error;
 mod export;
@@ -37,6 +38,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+pub use bursts::BurstRow;
 pub use classes::ClassCount;
 pub use error::{Bound, IoKind, StoreError};
 pub use export::Exported;

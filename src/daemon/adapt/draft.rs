@@ -92,6 +92,16 @@ impl Stored {
     }
 }
 
+/// What was held out of a stored head, by the names that its classes have now; a removed one is left out.
+///
+/// # Errors
+/// The store fails.
+pub fn held_out(store: &mut Store, version: i64) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut found: Vec<_> = Stored::read(store, version)?.held_out_now().collect();
+    found.retain(|(_, class)| !class.is_empty());
+    Ok(found)
+}
+
 /// Characters kept of the name of a removed class that gets a mark.
 const MARKED: usize = 40;
 

@@ -14,7 +14,7 @@ use self::tasks::{Done, Task};
 use super::context::{Asked, By, Context};
 use super::effects::Effects;
 use super::event::Note;
-use super::frames::Installed;
+use super::frames::{ActiveHead, Installed};
 use super::kept::Findings;
 use super::labels::dataset;
 use super::store_error::store_error;
@@ -104,6 +104,11 @@ impl Adapt {
     /// The state machine, to look at.
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// The head in use.
+    pub fn active(&self) -> Option<&ActiveHead> {
+        self.heads.active()
     }
 
     /// What is said of the active head.

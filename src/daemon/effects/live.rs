@@ -49,6 +49,8 @@ pub struct LiveParts {
     pub lamp: Lamp,
     /// The state folder.
     pub state: PathBuf,
+    /// The camera's whole picture, for those who look.
+    pub preview: Arc<web::Preview>,
 }
 
 /// See [`super::Effects`].
@@ -113,9 +115,10 @@ impl Live {
         self.mqtt = Some(session);
     }
 
-    /// Whoever watches over HTTP subscribes here.
-    pub fn watchers(&self) -> broadcast::Sender<String> {
-        self.watchers.clone()
+    /// What stands behind the listeners, whose requests go there.
+    pub fn backend(&self, requests: tokio::sync::mpsc::Sender<web::Request>) -> web::Backend {
+        let (preview, state) = (Arc::clone(&self.parts.preview), self.parts.state.clone());
+        web::Backend { requests, watch: self.watchers.clone(), preview, state }
     }
 
     /// The newest frame.

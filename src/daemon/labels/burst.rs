@@ -1,5 +1,6 @@
 //! Which burst a label belongs to, and what a recording keeps.
 
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Names bursts: labels of one class that follow each other closely share one.
@@ -143,6 +144,13 @@ impl Recording {
     /// Frames kept, near-copies skipped.
     pub fn counts(&self) -> (u32, u32) {
         (self.kept, self.skipped)
+    }
+
+    /// How it went so far.
+    pub fn facts(&self) -> Value {
+        let (kept, skipped) = self.counts();
+        let seconds = (self.seen().as_secs_f64() * 10.0).round() / 10.0;
+        json!({"class": self.class, "burst": self.burst, "kept": kept, "skipped": skipped, "seconds": seconds})
     }
 }
 

@@ -7,6 +7,7 @@ use crate::daemon::cancel::Cancel;
 use crate::daemon::event;
 use crate::daemon::frames::Shows;
 use crate::daemon::store_thread::Question;
+use crate::web::UPLOADED;
 use graft_camera as camera;
 use graft_control::JobId;
 use graft_store::{
@@ -41,8 +42,22 @@ impl Import {
     /// Imports, and tells the loop what came of it.
     pub fn run(self, access: &Access) {
         let result = Box::new(self.import(access));
+        self.remove_upload();
         let view = access.store.ask(Question::Dataset);
         access.inbox.done(event::Done::Labels(Done::Imported { job: self.job, result, view }));
+    }
+
+    /// A folder that was uploaded for this import alone goes.
+    fn remove_upload(&self) {
+        let upload = self.path.ancestors().find(|path| {
+            let is = |path: Option<&Path>, wanted: fn(&str) -> bool| {
+                path.and_then(Path::file_name).and_then(|name| name.to_str()).is_some_and(wanted)
+            };
+            is(Some(path), |name| name.starts_with(UPLOADED)) && is(path.parent(), |name| name == "imports")
+        });
+        if let Some(upload) = upload {
+            let _ = std::fs::remove_dir_all(upload);
+        }
     }
 
     fn import(&self, access: &Access) -> Result<Imported, StoreError> {

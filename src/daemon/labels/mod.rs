@@ -9,7 +9,7 @@ pub mod tasks;
 mod transfer;
 
 use self::burst::{Bursts, Recording};
-use self::dataset::DatasetView;
+use self::dataset::{DatasetView, KeptFrame};
 use self::ring::{Missing, Ring};
 use self::tasks::{CaptureEnd, ChangeOrder, Changed, Done, Edit, FrameSample, Task};
 use self::transfer::Transfers;
@@ -24,9 +24,10 @@ use crate::config::Settings;
 use graft_camera as camera;
 use graft_control::{Hold, JobId, Readiness, Token};
 use graft_store::{NewSample, StoreError};
+use graft_wire::command::Chosen;
 use graft_wire::messages::EventType;
 use graft_wire::{Code, Error, Reply, command};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// What labels are told.
@@ -92,12 +93,22 @@ impl Labels {
 
     /// The running capture, as `graft status` shows it.
     pub fn capture_json(&self) -> Value {
-        self.recording.as_ref().map_or(Value::Null, facts)
+        self.recording.as_ref().map_or(Value::Null, Recording::facts)
     }
 
     /// The newest crop, if it is fresh.
     pub fn newest_crop(&self, now: Instant) -> Option<Picture> {
         self.ring.find(now, None).ok().map(|seen| seen.picture.clone())
+    }
+
+    /// The frames that can still be labelled, oldest first.
+    pub fn kept_frames(&self, now: Instant) -> Vec<KeptFrame> {
+        self.ring.iter().map(|seen| KeptFrame::of(seen, now)).collect()
+    }
+
+    /// The crop of a frame that is kept.
+    pub fn kept_crop(&self, frame: u64) -> Option<Picture> {
+        self.ring.iter().find(|seen| seen.frame == frame).map(|seen| seen.picture.clone())
     }
 
     /// The one way in.
@@ -184,12 +195,16 @@ impl Labels {
     }
 
     fn label_command(&mut self, cx: &Context, asked: Asked, label: command::Label, fx: &mut Effects) {
+        let chosen = match label.chosen() {
+            Ok(chosen) => chosen.unwrap_or(Chosen::Samples(Vec::new())),
+            Err(error) => return fx.finish(asked.token, Err(error)),
+        };
         let edit = match label {
             command::Label::Set { class, frame, burst } => {
                 return self.label_frame(cx, asked, class.as_str(), frame, burst, fx);
             }
-            command::Label::Relabel { sample, class } => Edit::Relabel(sample, class.as_str().to_owned()),
-            command::Label::Delete { sample } => Edit::Delete(sample),
+            command::Label::Relabel { class, .. } => Edit::Relabel(chosen, class.as_str().to_owned()),
+            command::Label::Delete { .. } => Edit::Delete(chosen),
             command::Label::Undo => Edit::Undo,
         };
         change(cx, asked, Some(EventType::Labelled), edit, fx);
@@ -263,7 +278,7 @@ impl Labels {
     /// Tells how a capture went, once all that it kept is on disk.
     fn end_recording(&mut self, recording: &Recording, token: Option<Token>, fx: &mut Effects) {
         self.last_class = Some(recording.class.clone());
-        fx.store(StoreTask::Labels(Task::EndCapture(CaptureEnd { facts: facts(recording), token })));
+        fx.store(StoreTask::Labels(Task::EndCapture(CaptureEnd { facts: recording.facts(), token })));
     }
 
     fn dataset_command(&mut self, cx: &Context, asked: Asked, dataset: command::Dataset, fx: &mut Effects) {
@@ -381,13 +396,6 @@ impl Labels {
             Err(error) => tracing::warn!(%error, "the samples could not be counted"),
         }
     }
-}
-
-fn facts(recording: &Recording) -> Value {
-    let (kept, skipped) = recording.counts();
-    let seconds = (recording.seen().as_secs_f64() * 10.0).round() / 10.0;
-    json!({"class": recording.class, "burst": recording.burst, "kept": kept, "skipped": skipped,
-        "seconds": seconds})
 }
 
 /// Changes the stored samples in one transaction together with the reply, then answers.

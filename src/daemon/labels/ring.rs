@@ -55,6 +55,11 @@ impl Ring {
         }
     }
 
+    /// The frames that are kept, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &SeenFrame> {
+        self.seen.iter()
+    }
+
     /// Notes that this frame has become a sample.
     pub fn labelled(&mut self, frame: u64, sample: i64) {
         if let Some(seen) = self.seen.iter_mut().rev().find(|s| s.frame == frame) {

@@ -8,6 +8,7 @@ use crate::daemon::picture::Picture;
 use graft_control::{JobId, Readiness, Token};
 use graft_store::{Change, Exported, Imported, NewSample, Store, StoreError, Tx};
 use graft_wire::Reply;
+use graft_wire::command::Chosen;
 use graft_wire::messages::EventType;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -39,10 +40,10 @@ pub enum Edit {
         /// The sample that an earlier label made of this frame.
         earlier: Option<i64>,
     },
-    /// A sample gets another class.
-    Relabel(i64, String),
-    /// A sample goes.
-    Delete(i64),
+    /// Samples get another class.
+    Relabel(Chosen, String),
+    /// Samples go.
+    Delete(Chosen),
     /// The last change is taken back.
     Undo,
     /// A capture begins: its class is there before its first frame.
@@ -283,11 +284,12 @@ impl Edit {
         let all = |change: Change| figures(&change);
         match self {
             Self::Label { frame, earlier } => label(tx, frame.sample, earlier, now_ms),
-            Self::Relabel(sample, class) => {
+            Self::Relabel(chosen, class) => {
+                let samples = ids(tx, chosen)?;
                 tx.ensure_class(&class, now_ms)?;
-                tx.relabel(&[sample], &class, now_ms).map(all)
+                tx.relabel(&samples, &class, now_ms).map(all)
             }
-            Self::Delete(sample) => tx.delete(&[sample], now_ms).map(all),
+            Self::Delete(chosen) => tx.delete(&ids(tx, chosen)?, now_ms).map(all),
             Self::Undo => tx.undo(now_ms).map(all),
             Self::Capture { class, burst } => {
                 tx.ensure_class(&class, now_ms)?;
@@ -303,6 +305,14 @@ impl Edit {
                 Ok((data, if dry_run { 0 } else { touched }))
             }
         }
+    }
+}
+
+/// The samples that are meant.
+fn ids(tx: &Tx<'_>, chosen: Chosen) -> Result<Vec<i64>, StoreError> {
+    match chosen {
+        Chosen::Samples(ids) => Ok(ids),
+        Chosen::Burst(burst) => tx.samples_of_burst(&burst),
     }
 }
 

@@ -3,6 +3,7 @@ use crate::daemon::effects::Effect;
 use crate::daemon::testing::{TestClock, context, effects, observation, settings, taken};
 use graft_wire::command::{Capture, Command, Op};
 use graft_wire::parse;
+use serde_json::json;
 use std::sync::Arc;
 
 struct Rig {

@@ -73,15 +73,15 @@ impl Transfers {
 }
 
 /// Where a transfer may read or write. Whoever is on the board may name any folder; what comes over
-/// MQTT stays inside `exports` and `imports` of the state folder.
+/// MQTT or from the page stays inside `exports` and `imports` of the state folder.
 fn path(state: &Path, by: By, folder: &str, path: String) -> Result<PathBuf, Error> {
     let path = PathBuf::from(path);
-    if by != By::Mqtt {
+    if !matches!(by, By::Mqtt | By::Http) {
         return Ok(path);
     }
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
         let message = format!(
-            "over MQTT a path is relative to {folder}/ of the state folder, without '..'; use the graft command on the board for others"
+            "over MQTT and HTTP a path is relative to {folder}/ of the state folder, without '..'; use the graft command on the board for others"
         );
         return Err(Error::new(Code::Denied, message).with("pointer", "/path"));
     }

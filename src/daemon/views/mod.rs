@@ -1,9 +1,11 @@
 //! What is read over HTTP. Nothing here changes anything.
 
 pub mod export;
+pub mod looks;
 pub mod tasks;
 
 use self::export::{ExportedFile, FileExport};
+use self::looks::{Look, LookAt};
 use self::tasks::{Task, answer_json, refusal};
 use super::background::Background;
 use super::context::Context;
@@ -44,6 +46,8 @@ pub fn answer(cx: &Context, view: View, ticket: Ticket, at: &Components<'_>, fx:
         },
         View::Metrics => at.watch.metrics(cx, &at.parts, fx),
         View::Ready => Ok(readiness(cx)),
+        View::Region => Ok(answer_json(&region(cx, at))),
+        View::Beginning => Ok(beginning(cx, at)),
         View::Offload => Ok(answer_json(&offload(cx, at))),
         View::Frame => match at.parts.labels.newest_crop(cx.now.at) {
             Some(picture) => return fx.send(Effect::AnswerCrop(ticket, picture)),
@@ -54,6 +58,34 @@ pub fn answer(cx: &Context, view: View, ticket: Ticket, at: &Components<'_>, fx:
         },
         View::Samples { class, limit, offset } => {
             return fx.store(StoreTask::View(Task::Samples { class, limit, offset }, ticket));
+        }
+        View::Bursts { class, limit, offset } => {
+            return fx.store(StoreTask::View(Task::Bursts { class, limit, offset }, ticket));
+        }
+        View::HeldOut => return fx.store(StoreTask::View(Task::HeldOut, ticket)),
+        View::Ring => {
+            let frames = at.parts.labels.kept_frames(cx.now.at);
+            return fx.store(StoreTask::View(Task::Ring(frames), ticket));
+        }
+        View::RingImage(frame) => match at.parts.labels.kept_crop(frame) {
+            Some(picture) => return fx.send(Effect::AnswerCrop(ticket, picture)),
+            None => Err(Error::not_found(format_args!(
+                "frame {frame} of the last {} s",
+                cx.settings.capture.ring_s
+            ))),
+        },
+        View::Predict(bytes) => {
+            let at = LookAt::Picture(bytes);
+            return fx.start(Background::Look(Look { ticket, at }));
+        }
+        View::Doctor => {
+            let at = LookAt::Doctor(cx.settings.sources.clone(), cx.settings.socket.path.clone());
+            return fx.start(Background::Look(Look { ticket, at }));
+        }
+        View::Near(sample) => {
+            let (key, head) = (Arc::clone(&cx.backbone.embeddings), at.parts.adapt.active().cloned());
+            let at = LookAt::Near { sample, key, head };
+            return fx.start(Background::Look(Look { ticket, at }));
         }
         View::SampleImage(id) => return fx.store(StoreTask::View(Task::SampleImage(id), ticket)),
         View::Backbones => return fx.store(StoreTask::View(Task::Backbones, ticket)),
@@ -90,13 +122,36 @@ fn status(cx: &Context, at: &Components<'_>, fx: &Effects) -> Value {
         json!({"connected": stats.connected, "host": session.host, "port": session.port,
             "dropped": stats.dropped, "refused": stats.refused})
     });
-    status["frame"] = at.watch.newest_frame().map_or(Value::Null, |(id, taken)| {
-        let age = cx.now.at.saturating_duration_since(taken).as_millis();
-        json!({"id": id, "age_ms": u64::try_from(age).unwrap_or(u64::MAX)})
+    status["frame"] = at.watch.newest_frame().map_or(Value::Null, |newest| {
+        let age = cx.now.at.saturating_duration_since(newest.taken).as_millis();
+        json!({"id": newest.frame, "age_ms": u64::try_from(age).unwrap_or(u64::MAX)})
     });
     status["frames"] = json!({"received": counters.received, "dropped": counters.dropped});
     status["capture"] = at.parts.labels.capture_json();
     status
+}
+
+/// The part of the frame that the network looks at.
+fn region(cx: &Context, at: &Components<'_>) -> Value {
+    let set = &cx.settings.backbone;
+    let newest = at.watch.newest_frame();
+    let shows = newest.and_then(|newest| newest.shown);
+    let [_, _, w, h] = shows.unwrap_or([0.0, 0.0, 1.0, 1.0]);
+    json!({
+        "frame": newest.map(|newest| json!({"width": newest.size[0], "height": newest.size[1]})),
+        "region": set.roi, "crop": set.crop, "shows": shows, "part": newest.map(|_| w * h),
+        "changeable": false,
+    })
+}
+
+/// What whoever begins to watch is told first, in the form of what follows.
+fn beginning(cx: &Context, at: &Components<'_>) -> Answer {
+    let state = json!(at.watch.state(cx, &at.parts));
+    let label = Value::from(at.watch.label());
+    let lines = [("state", state), ("label", label)];
+    let text: String =
+        lines.map(|(kind, data)| format!("{{\"type\":\"{kind}\",\"data\":{data}}}\n")).concat();
+    Answer { status: 200, content_type: "application/x-ndjson", body: text.into() }
 }
 
 /// `/readyz`: 200 while frames come and are predicted, 503 with the reason otherwise.

@@ -2,13 +2,14 @@
 
 use crate::daemon::adapt::draft::row_digest;
 use crate::daemon::kept;
-use crate::daemon::labels::dataset;
+use crate::daemon::labels::dataset::{self, KeptFrame};
 use crate::daemon::store_error::store_error;
 use crate::web::Answer;
 use bytes::Bytes;
 use graft_store::{HeadRow, Store, StoreError};
 use graft_wire::{BackboneManifest, Error, timestamp};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// Heads listed at most.
 const HEADS: usize = 100;
@@ -25,6 +26,19 @@ pub enum Task {
         /// Left out from the start.
         offset: usize,
     },
+    /// Bursts with their samples, newest first.
+    Bursts {
+        /// Only this class.
+        class: Option<String>,
+        /// At most so many.
+        limit: usize,
+        /// Left out from the start.
+        offset: usize,
+    },
+    /// What was said of each sample by a head that had not seen its burst.
+    HeldOut,
+    /// The frames that can still be labelled, with their samples.
+    Ring(Vec<KeptFrame>),
     /// The stored crop of a sample.
     SampleImage(i64),
     /// Backbones that came from a host.
@@ -46,6 +60,9 @@ impl Task {
                 };
             }
             Self::Samples { class, limit, offset } => dataset::list(store, class, limit, offset),
+            Self::Bursts { class, limit, offset } => bursts(store, class.as_deref(), limit, offset),
+            Self::HeldOut => store.serving().and_then(|serving| dataset::held_out(store, serving.active)),
+            Self::Ring(frames) => dataset::ring(store, &frames),
             Self::Backbones => backbones(store),
             Self::Heads => heads(store),
             Self::Head(version) => one_head(store, version),
@@ -104,6 +121,20 @@ fn heads(store: &mut Store) -> Result<Value, StoreError> {
 fn one_head(store: &mut Store, version: u64) -> Result<Value, StoreError> {
     let row = store.head(i64::try_from(version).unwrap_or(i64::MAX))?;
     Ok(head(&row, store.serving()?.active, true))
+}
+
+fn bursts(store: &mut Store, class: Option<&str>, limit: usize, offset: usize) -> Result<Value, StoreError> {
+    let found = kept::FINDINGS.get(store)?.map(|found| found.0.suspects).unwrap_or_default();
+    let mut suspects = HashSet::new();
+    for suspect in found {
+        match store.sample(suspect.sample) {
+            // Nobody has looked at it since.
+            Ok(row) if row.class == suspect.class => drop(suspects.insert(suspect.sample)),
+            Ok(_) | Err(StoreError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    dataset::bursts(store, class, limit, offset, &suspects)
 }
 
 /// For `graft backbone list`.

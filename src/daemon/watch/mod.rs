@@ -16,10 +16,11 @@ use self::vote::Vote;
 use super::context::Context;
 use super::effects::{Effect, Effects, Service};
 use super::event::Note;
-use super::frames::Observation;
+use super::frames::{ActiveHead, Observation};
 use super::kept::Fact;
 use graft_camera as camera;
 use graft_control::Hold;
+use graft_learn::Prediction;
 use graft_wire::messages::{
     CameraFacts, DriftState, DriftVerdict, EventType, NoLabel, PredictionMessage, Schema1, TopClass, to_json,
 };
@@ -45,6 +46,19 @@ pub enum Input {
     RoundTook(f64),
 }
 
+/// The newest frame that was looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct NewestFrame {
+    /// Its number.
+    pub frame: u64,
+    /// When it was taken.
+    pub taken: Instant,
+    /// Width and height of the whole picture.
+    pub size: [u32; 2],
+    /// The part of it that is looked at, left, top, width, height in fractions; `None`: all of it.
+    pub shown: Option<[f64; 4]>,
+}
+
 /// What is seen of one camera.
 #[derive(Debug)]
 pub struct Watch {
@@ -55,7 +69,7 @@ pub struct Watch {
     scene: Scene,
     counters: MessageCounters,
     tally: Tally,
-    newest_frame: Option<(u64, Instant)>,
+    newest_frame: Option<NewestFrame>,
     last_prediction: Option<Instant>,
 }
 
@@ -81,9 +95,14 @@ impl Watch {
         &self.camera
     }
 
-    /// The newest frame that was predicted, and when it was taken.
-    pub fn newest_frame(&self) -> Option<(u64, Instant)> {
+    /// The newest frame that was looked at.
+    pub fn newest_frame(&self) -> Option<NewestFrame> {
         self.newest_frame
+    }
+
+    /// The label as it is published.
+    pub fn label(&self) -> &str {
+        self.vote.label()
     }
 
     /// The one way in.
@@ -133,7 +152,9 @@ impl Watch {
     fn observed(&mut self, cx: &Context, observation: &Observation, fx: &mut Effects) {
         self.counters.frame(observation.infer_ms);
         self.tally.frame(observation);
-        self.newest_frame = Some((observation.seen.frame, observation.seen.taken));
+        let seen = &observation.seen;
+        let (frame, taken, shown) = (seen.frame, seen.taken, seen.shown);
+        self.newest_frame = Some(NewestFrame { frame, taken, size: observation.size, shown });
         if let Some((_, prediction)) = &observation.prediction {
             let sure = prediction.confidence >= cx.settings.predict.threshold;
             let class = observation.class().filter(|_| sure);
@@ -291,17 +312,20 @@ impl Watch {
     }
 }
 
+/// The likeliest classes.
+pub fn top_classes(active: &ActiveHead, prediction: &Prediction) -> Vec<TopClass> {
+    let scored = active.classes.iter().zip(prediction.probabilities.iter().copied());
+    let mut scored: Vec<(&String, f32)> =
+        scored.filter_map(|(class, score)| Some((class.as_ref()?, score))).collect();
+    scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let top = scored.into_iter().take(TOP);
+    top.map(|(class, score)| TopClass { class: class.clone(), score }).collect()
+}
+
 /// The message of a prediction whose frame is so old.
 fn prediction(observation: &Observation, age: Duration) -> PredictionMessage {
     let given = observation.prediction.as_ref();
-    let top = given.map_or_else(Vec::new, |(active, prediction)| {
-        let scored = active.classes.iter().zip(prediction.probabilities.iter().copied());
-        let mut scored: Vec<(&String, f32)> =
-            scored.filter_map(|(class, score)| Some((class.as_ref()?, score))).collect();
-        scored.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let top = scored.into_iter().take(TOP);
-        top.map(|(class, score)| TopClass { class: class.clone(), score }).collect()
-    });
+    let top = given.map_or_else(Vec::new, |(active, prediction)| top_classes(active, prediction));
     PredictionMessage {
         schema: Schema1,
         ts: timestamp::rfc3339(observation.seen.wall_ms),

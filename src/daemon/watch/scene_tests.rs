@@ -54,6 +54,7 @@ impl Rig {
     fn observe(&mut self, shown: &Shown, active: &ActiveHead) -> Observation {
         self.frames += 1;
         Observation {
+            size: [4, 3],
             glance: shown.glance,
             prediction: Some((active.clone(), active.head.predict(&shown.embedding))),
             seen: SeenFrame {

@@ -48,7 +48,9 @@ impl Bench {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(serve_with(listener, requests, watch.clone(), shutdown, limits));
+        let backend =
+            Backend { requests, watch: watch.clone(), preview: Arc::default(), state: dir.path().into() };
+        let serving = tokio::spawn(serve_with(listener, backend, shutdown, limits));
         Self { dir, asked, watch, stop: Some(stop), serving }
     }
 

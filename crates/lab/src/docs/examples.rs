@@ -137,6 +137,21 @@ pub fn examples() -> Vec<Example> {
         of(Op::Label, "Give a sample another class", Nothing, |facts| {
             format!(r#"{{"action":"relabel","sample":{},"class":"ok"}}"#, facts.sample)
         }),
+        text(
+            Op::Label,
+            "The newest frame is `ok`, in a burst of this name",
+            Frames,
+            r#"{"action":"set","class":"ok","burst":"tray-18"}"#,
+        ),
+        text(
+            Op::Label,
+            "Give all samples of a burst another class, as one change",
+            Nothing,
+            r#"{"action":"relabel","burst":"tray-18","class":"scratched"}"#,
+        ),
+        of(Op::Label, "The same for some samples, at most 1000", Nothing, |facts| {
+            format!(r#"{{"action":"relabel","samples":[{}],"class":"ok"}}"#, facts.sample)
+        }),
         of(Op::Label, "Delete a sample, if nothing changed since that revision", Nothing, |facts| {
             format!(r#"{{"action":"delete","sample":{},"if_rev":{}}}"#, facts.sample, facts.rev)
         }),

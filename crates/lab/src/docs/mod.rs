@@ -1,11 +1,12 @@
 //! The documents that are written from the types and tables by which the daemon works: `docs/reference/mqtt.md`,
-//! `asyncapi.json`, `head-format.md` and `config.md`. Tests compare them with the files; `GRAFT_BLESS=1` writes the files.
+//! `asyncapi.json`, `openapi.json`, `head-format.md` and `config.md`. Tests compare them with the files; `GRAFT_BLESS=1` writes the files.
 
 mod asyncapi;
 mod config;
 mod example;
 mod examples;
 mod markdown;
+mod openapi;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use config::config_markdown;
 pub use example::{example_key, head_format_markdown};
 pub use examples::{Before, Example, Facts, examples, refusals};
 pub use markdown::{Replies, mqtt_markdown};
+pub use openapi::openapi_json;
 
 use std::path::Path;
 

@@ -27,6 +27,11 @@ fn page() -> String {
 }
 
 #[test]
+fn openapi_json_is_fresh() {
+    compare(&file("openapi.json"), &openapi_json()).unwrap();
+}
+
+#[test]
 fn asyncapi_json_is_fresh() {
     compare(&file("asyncapi.json"), &asyncapi_json()).unwrap();
 }

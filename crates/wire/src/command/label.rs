@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{As, Count, Number, Text};
+use super::rules::{As, Count, Number, Numbers, Text};
 use crate::class_name::ClassName;
+use crate::error::Error;
 
 /// What to do about labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,20 +23,64 @@ pub enum Label {
         #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Text<128>>")]
         burst: Option<String>,
     },
-    /// Give a stored sample another class.
+    /// Give stored samples another class: one, several, or all of a burst, as one change.
     Relabel {
         /// The sample.
-        #[serde(with = "As::<Number<i64>>")]
-        sample: i64,
-        /// Its new class; created if new.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Number<i64>>")]
+        sample: Option<i64>,
+        /// Several of them, in place of `sample`.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Numbers<1000>>")]
+        samples: Option<Vec<i64>>,
+        /// All samples of this burst, in place of `sample`.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Text<512>>")]
+        burst: Option<String>,
+        /// Their new class; created if new.
         class: ClassName,
     },
-    /// Delete a stored sample.
+    /// Delete stored samples: one, several, or all of a burst, as one change.
     Delete {
         /// The sample.
-        #[serde(with = "As::<Number<i64>>")]
-        sample: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Number<i64>>")]
+        sample: Option<i64>,
+        /// Several of them, in place of `sample`.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Numbers<1000>>")]
+        samples: Option<Vec<i64>>,
+        /// All samples of this burst, in place of `sample`.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "As::<Text<512>>")]
+        burst: Option<String>,
     },
     /// Take back the last change of the data set; again and again for the ones before.
     Undo,
+}
+
+/// The samples that a command means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// These.
+    Samples(Vec<i64>),
+    /// All of this burst.
+    Burst(String),
+}
+
+impl Label {
+    /// The samples that it means; `None`: it means none, as it is another action.
+    ///
+    /// # Errors
+    /// None are named, or in two ways.
+    pub fn chosen(&self) -> Result<Option<Chosen>, Error> {
+        let (Self::Relabel { sample, samples, burst, .. } | Self::Delete { sample, samples, burst }) = self
+        else {
+            return Ok(None);
+        };
+        match (sample, samples, burst) {
+            (Some(one), None, None) => Ok(Some(Chosen::Samples(vec![*one]))),
+            (None, Some(several), None) => Ok(Some(Chosen::Samples(several.clone()))),
+            (None, None, Some(burst)) => Ok(Some(Chosen::Burst(burst.clone()))),
+            (None, None, None) => Err(Error::bad_request(
+                "/sample",
+                "the field sample is missing: name a sample, several samples, or a burst",
+            )),
+            _ => Err(Error::bad_request("/sample", "name one of sample, samples and burst, not two of them")),
+        }
+    }
 }

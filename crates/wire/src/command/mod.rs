@@ -25,7 +25,7 @@ pub use config::Config;
 pub use dataset::Dataset;
 pub use head::Head;
 pub use job::Job;
-pub use label::Label;
+pub use label::{Chosen, Label};
 pub use mode::Mode;
 pub use offload::{Offload, Outcome, Progress};
 pub use read::{MAX_BYTES, parse, peek_id};

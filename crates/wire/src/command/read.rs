@@ -146,6 +146,7 @@ fn check(command: &Command) -> Result<(), Error> {
         | Command::Backbone(Backbone::Apply { manifest, .. }) => {
             manifest.check().map_err(|e| Error::from(e).with("pointer", "/manifest"))
         }
+        Command::Label(label) => label.chosen().map(drop),
         _ => Ok(()),
     }
 }

@@ -96,6 +96,26 @@ impl<T: TryFrom<i64>, const LOW: i64, const HIGH: i64> Rule for Whole<T, LOW, HI
     }
 }
 
+/// 1 to `MAX` numbers of things.
+pub struct Numbers<const MAX: usize>;
+
+impl<const MAX: usize> Rule for Numbers<MAX> {
+    type Value = Vec<i64>;
+
+    fn expected() -> Cow<'static, str> {
+        format!("a list of 1 to {MAX} whole numbers from 1").into()
+    }
+
+    fn read(value: &Value) -> Option<Vec<i64>> {
+        let list = value.as_array().filter(|list| (1..=MAX).contains(&list.len()))?;
+        list.iter().map(Number::<i64>::read).collect()
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "array", "minItems": 1, "maxItems": MAX, "items": {"type": "integer", "minimum": 1}})
+    }
+}
+
 /// A number from `LOW` to `HIGH` tenths; with `i64::MAX` as `HIGH` there is no upper bound.
 pub struct Tenths<const LOW: i64, const HIGH: i64>;
 

@@ -65,6 +65,31 @@ fn a_bare_class_name_labels_the_newest_frame() {
 }
 
 #[test]
+fn samples_are_named_in_one_way() {
+    let chosen = |body: &str| match ok(Op::Label, body) {
+        Command::Label(label) => label.chosen().unwrap().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(chosen(r#"{"action":"delete","sample":4}"#), Chosen::Samples(vec![4]));
+    assert_eq!(chosen(r#"{"action":"delete","samples":[4,2]}"#), Chosen::Samples(vec![4, 2]));
+    assert_eq!(chosen(r#"{"action":"relabel","burst":"b","class":"ok"}"#), Chosen::Burst("b".into()));
+    let many = format!(r#"{{"action":"delete","samples":{:?}}}"#, [1; 1001]);
+    for body in [
+        r#"{"action":"delete"}"#,
+        r#"{"action":"relabel","class":"ok"}"#,
+        r#"{"action":"delete","sample":1,"burst":"b"}"#,
+        r#"{"action":"delete","samples":[]}"#,
+        r#"{"action":"delete","samples":[0]}"#,
+        r#"{"action":"delete","samples":[1,"2"]}"#,
+        r#"{"action":"delete","samples":7}"#,
+        r#"{"action":"delete","burst":""}"#,
+        &many,
+    ] {
+        assert_eq!(refused(Op::Label, body).code, Code::BadRequest, "{body}");
+    }
+}
+
+#[test]
 fn the_duration_of_a_capture_is_bounded() {
     for seconds in ["0", "-5", "601", "\"5\""] {
         let body = format!(r#"{{"action":"start","class":"ok","seconds":{seconds}}}"#);
@@ -209,6 +234,13 @@ fn class_names() -> impl Strategy<Value = ClassName> {
 fn commands() -> impl Strategy<Value = Command> {
     let text = || prop::option::of("[ -~]{1,30}");
     let sample = || 1..=i64::MAX;
+    let chosen = || {
+        prop_oneof![
+            sample().prop_map(|one| (Some(one), None, None)),
+            prop::collection::vec(sample(), 1..5).prop_map(|several| (None, Some(several), None)),
+            "[a-z]{1,9}".prop_map(|burst| (None, None, Some(burst))),
+        ]
+    };
     let version = || 1..=i64::MAX as u64;
     prop_oneof![
         prop_oneof![Just(Mode::Adapt), Just(Mode::Infer), Just(Mode::Pause)].prop_map(Command::Mode),
@@ -226,9 +258,14 @@ fn commands() -> impl Strategy<Value = Command> {
         prop::option::of(class_names()).prop_map(|class| Command::Capture(Capture::Snap { class })),
         (class_names(), prop::option::of(0..=i64::MAX as u64), text())
             .prop_map(|(class, frame, burst)| Command::Label(Label::Set { class, frame, burst })),
-        (sample(), class_names())
-            .prop_map(|(sample, class)| Command::Label(Label::Relabel { sample, class })),
-        sample().prop_map(|sample| Command::Label(Label::Delete { sample })),
+        (chosen(), class_names()).prop_map(|((sample, samples, burst), class)| {
+            Command::Label(Label::Relabel { sample, samples, burst, class })
+        }),
+        chosen().prop_map(|(sample, samples, burst)| Command::Label(Label::Delete {
+            sample,
+            samples,
+            burst
+        })),
         Just(Command::Label(Label::Undo)),
         text().prop_map(|path| Command::Dataset(Dataset::Export { path })),
         "[ -~]{1,30}".prop_map(|path| Command::Dataset(Dataset::Import { path })),

@@ -38,8 +38,8 @@ pub struct JobMessage {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
-    /// Who asked: `mqtt`, `cli:<uid>` for a user on the device, `button`, `adaptation` for the device itself, or
-    /// `restart` for a job that goes on after one.
+    /// Who asked: `mqtt`, `http` for the page, `cli:<uid>` for a user on the device, `button`, `adaptation` for the device
+    /// itself, or `restart` for a job that goes on after one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
