@@ -76,9 +76,10 @@ impl Label {
             (Some(one), None, None) => Ok(Some(Chosen::Samples(vec![*one]))),
             (None, Some(several), None) => Ok(Some(Chosen::Samples(several.clone()))),
             (None, None, Some(burst)) => Ok(Some(Chosen::Burst(burst.clone()))),
-            (None, None, None) => {
-                Err(Error::bad_request("/sample", "the field sample is missing: name a sample, several samples, or a burst"))
-            }
+            (None, None, None) => Err(Error::bad_request(
+                "/sample",
+                "the field sample is missing: name a sample, several samples, or a burst",
+            )),
             _ => Err(Error::bad_request("/sample", "name one of sample, samples and burst, not two of them")),
         }
     }
