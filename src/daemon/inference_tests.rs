@@ -95,6 +95,24 @@ fn a_scene_at_rest_is_embedded_every_two_seconds_and_each_change_at_once() {
 }
 
 #[test]
+fn the_whole_picture_is_encoded_ten_times_a_second_and_only_while_somebody_looks() {
+    let (inference, ..) = thread(0.0);
+    let (start, mut memory) = (Instant::now(), Memory { rgb: Rgb::black(1280, 720), ..Memory::default() });
+    inference.show(start, &mut memory);
+    assert!(memory.shown.is_none(), "nobody looks");
+    let mut viewer = inference.preview.join(1).unwrap();
+    let mut shown = |ms| {
+        inference.show(start + Duration::from_millis(ms), &mut memory);
+        let fresh = viewer.pictures.has_changed().unwrap();
+        viewer.pictures.mark_unchanged();
+        fresh
+    };
+    assert_eq!([0, 50, 100, 140, 205].map(&mut shown), [true, false, true, false, true]);
+    let picture = camera::decode_image(&viewer.pictures.borrow()).unwrap();
+    assert_eq!((picture.width, picture.height), (640, 360));
+}
+
+#[test]
 fn a_new_backbone_embeds_what_the_old_one_had_seen() {
     let (mut inference, mut observed, orders) = thread(3.0);
     let (slot, other) = (Arc::clone(&inference.slot), thread(3.0).0.network);

@@ -50,7 +50,7 @@ impl Preview {
     }
 
     /// One more who looks, of so many at most.
-    fn join(self: &Arc<Self>, most: usize) -> Option<Viewer> {
+    pub(crate) fn join(self: &Arc<Self>, most: usize) -> Option<Viewer> {
         let more = |now: usize| (now < most).then_some(now + 1);
         self.viewers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         let mut pictures = self.newest.subscribe();
@@ -61,9 +61,10 @@ impl Preview {
 }
 
 /// Looks until it is dropped.
-struct Viewer {
+pub(crate) struct Viewer {
     preview: Arc<Preview>,
-    pictures: watch::Receiver<Bytes>,
+    /// The newest picture.
+    pub(crate) pictures: watch::Receiver<Bytes>,
 }
 
 impl Drop for Viewer {

@@ -91,7 +91,7 @@ impl Certificate {
 impl Identity {
     /// SHA-256 of the certificate, as browsers show it.
     pub fn fingerprint(&self) -> String {
-        let first = self.chain.first().map(|certificate| Sha256::digest(certificate));
+        let first = self.chain.first().map(Sha256::digest);
         let bytes = first.iter().flatten().map(|byte| format!("{byte:02X}"));
         bytes.collect::<Vec<_>>().join(":")
     }

@@ -157,6 +157,8 @@ test('from three classes to a mended label, a roll back and a second board', { t
   });
 
   await t.test('a class gets another name, and nothing has to be taught again', async () => {
+    // No round is to come in between.
+    await bench.send('mode', 'pause');
     await page.goto(`${bench.url}#/camera`);
     bench.show('cross');
     await answers(page, 'cross');
@@ -168,6 +170,7 @@ test('from three classes to a mended label, a roll back and a second board', { t
     assert.equal((await bench.get('status')).head.version, version);
     await page.keyboard.press('u');
     await answers(page, 'cross');
+    await bench.send('mode', 'adapt');
   });
 
   await t.test('one click goes back to an earlier head', async () => {

@@ -103,7 +103,9 @@ fn parts(name: &str) -> Option<Vec<&str>> {
     let parts: Option<Vec<&str>> = Path::new(name)
         .components()
         .map(|part| match part {
-            Component::Normal(part) => part.to_str().filter(|p| !p.starts_with(['.', '_']) || *p == "_"),
+            Component::Normal(part) => {
+                part.to_str().filter(|name| !name.starts_with('.') && *name != "__MACOSX")
+            }
             _ => None,
         })
         .collect();
@@ -203,10 +205,11 @@ mod tests {
             ("ok/run.sh", b"e"),
             ("__MACOSX/ok/._1.jpg", b"f"),
             ("ok/.hidden.jpg", b"g"),
+            ("_odd_/1.jpg", b"h"),
             ("labels.txt", b"ok\n"),
         ]);
         unzip(file, &set, None, ROOM).unwrap();
-        assert_eq!(all(dir.path()), ["set/labels.txt", "set/ok/1.jpg"]);
+        assert_eq!(all(dir.path()), ["set/_odd_/1.jpg", "set/labels.txt", "set/ok/1.jpg"]);
         let file = zipped(&[("a/1.jpg", b"a"), ("b/1.jpg", b"b"), ("labels.txt", b"x")]);
         unzip(file, &set, Some(&ClassName::new("<b>x").unwrap()), ROOM).unwrap();
         assert_eq!(all(&set.join("<b>x")), ["000000.jpg", "000001.jpg"]);
