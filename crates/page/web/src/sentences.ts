@@ -36,7 +36,17 @@ const known: Row[] = [
     /^first head: (?<value>[\d.]+) % balanced accuracy on held-out bursts against chance \((?<chance>[\d.]+) %\)(; not judged, for want of a second burst: (?<classes>.+))?$/,
     'gate.first',
   ],
-  [/^(?<value>[\d.]+) % balanced accuracy on held-out bursts is no better than chance \((?<chance>[\d.]+) %\)/, 'gate.chance'],
+  [
+    /^first head: (?<value>[\d.]+) % balanced accuracy on held-out bursts is no better than chance \((?<chance>[\d.]+) %\): /,
+    'gate.chance',
+  ],
+  [/^the new samples of (?<class>.+) look like (?<said>.+) to every head that did not see them: /, 'gate.contradicted'],
+  [/^the new samples of (?<one>.+) look like (?<other>.+), and those of \k<other> like \k<one>: /, 'gate.swapped'],
+  [/^the active head is right on all new samples of (?<class>.+), and the new head is no better: /, 'gate.known'],
+  [
+    /^(?<part>\d+) % of what the active head learned from was deleted, and the new head is not clearly better \((?<points>[+-][\d.]+) points\): /,
+    'gate.gone',
+  ],
   [/^the active head is pinned$/, 'gate.pinned'],
   [
     /^(?<points>[+-][\d.]+) points against the active head on held-out bursts \(at most (?<most>[\d.]+) may be lost\)$/,

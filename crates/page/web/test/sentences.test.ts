@@ -15,6 +15,16 @@ test('sentences of the daemon are known, with what they tell', () => {
   assert.equal(find('something that a later version says'), undefined);
 });
 
+test('none of the reasons of the gate has changed in the daemon', () => {
+  const tests = readFileSync(`${process.cwd()}/../../control/src/gate_tests.rs`, 'utf8');
+  const told = [...tests.matchAll(/"(?:promote|reject): ((?:[^"\\]|\\[^])*)"/g)];
+  const reasons = told.map((match) => (match[1] ?? '').replace(/\\\n\s*/g, '')).filter((text) => !/^(NaN|its held-out)/.test(text));
+  assert.ok(reasons.length >= 15, `${reasons.length} reasons found`);
+  for (const reason of reasons) {
+    assert.ok(find(reason), reason);
+  }
+});
+
 test('none of the sentences that keep a round waiting has changed in the daemon', () => {
   const source = readFileSync(`${process.cwd()}/../../control/src/readiness_tests.rs`, 'utf8');
   const told = [...source.matchAll(/"((?:only|nothing|learning is|a round|a capture|the last|no label|two classes|\d+ of)[^"{}]*)"/g)];
