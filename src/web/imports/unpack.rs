@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn no_path_leads_out_and_nothing_but_pictures_comes_in() {
         let dir = tempfile::tempdir().unwrap();
-        let set = dir.path().join("set");
-        fs::create_dir(&set).unwrap();
+        let set = dir.path().join("imports/one/set");
+        fs::create_dir_all(&set).unwrap();
         let file = zipped(&[
             ("ok/1.jpg", b"a"),
             ("../../evil.jpg", b"b"),
@@ -209,7 +209,8 @@ mod tests {
             ("labels.txt", b"ok\n"),
         ]);
         unzip(file, &set, None, ROOM).unwrap();
-        assert_eq!(all(dir.path()), ["set/_odd_/1.jpg", "set/labels.txt", "set/ok/1.jpg"]);
+        let inside = ["_odd_/1.jpg", "labels.txt", "ok/1.jpg"].map(|name| format!("imports/one/set/{name}"));
+        assert_eq!(all(dir.path()), inside);
         let file = zipped(&[("a/1.jpg", b"a"), ("b/1.jpg", b"b"), ("labels.txt", b"x")]);
         unzip(file, &set, Some(&ClassName::new("<b>x").unwrap()), ROOM).unwrap();
         assert_eq!(all(&set.join("<b>x")), ["000000.jpg", "000001.jpg"]);
