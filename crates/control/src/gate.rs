@@ -48,7 +48,7 @@ fn points(fraction: f64) -> f64 {
 
 /// Judges a candidate by what it did on bursts that it never saw. `comparison` is its paired,
 /// burst-level comparison with the active head. Without one the alternative is no head at all, and a first head is
-/// promoted; the reason says how good it is (decision 0042).
+/// promoted; the reason says how good it is (decision 0044).
 pub fn judge(
     policy: &GatePolicy,
     report: &Report,
@@ -107,7 +107,7 @@ const GONE: f64 = 0.2;
 /// By so much.
 const GONE_GAIN: f64 = 0.08;
 
-/// What speaks against a candidate of the active head's backbone before its figures do, with the remedy (decision 0042).
+/// What speaks against a candidate of the active head's backbone before its figures do, with the remedy (decision 0044).
 fn doubts(comparison: &Comparison, classes: &[String]) -> Option<String> {
     let name = |class: u32| classes.get(class as usize).map_or("something else", String::as_str);
     let gain = comparison.difference.value;
