@@ -131,7 +131,10 @@ impl Board {
             command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
         let begun = Instant::now();
-        while std::os::unix::net::UnixStream::connect(self.path("graft.sock")).is_err() {
+        // The socket is there before the page and the loop are: what answers is all there.
+        while std::os::unix::net::UnixStream::connect(self.path("graft.sock")).is_err()
+            || !self.cli(&["status"]).status.success()
+        {
             if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().unwrap()) {
                 panic!("the daemon ended with {status}:\n{}", self.log());
             }

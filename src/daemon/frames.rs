@@ -8,12 +8,16 @@ use graft_camera::FrameCheck;
 use graft_control::{Origin, Version};
 use graft_learn::{Head, Prediction};
 use graft_store::ClassCount;
+use graft_wire::messages::TopClass;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// The newest frame may be labelled only while it is this young: people label what they see now.
 pub const FRESH: Duration = Duration::from_secs(2);
+
+/// Classes named in a prediction.
+const TOP: usize = 5;
 
 /// A head in use: what the inference thread needs to turn an embedding into words.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +39,16 @@ impl ActiveHead {
     /// The name of a class; `None`: it was removed.
     pub fn class(&self, at: usize) -> Option<&str> {
         self.classes.get(at)?.as_deref()
+    }
+
+    /// The likeliest classes, best first.
+    pub fn likeliest(&self, prediction: &Prediction) -> Vec<TopClass> {
+        let scored = self.classes.iter().zip(prediction.probabilities.iter().copied());
+        let mut scored: Vec<(&String, f32)> =
+            scored.filter_map(|(class, score)| Some((class.as_ref()?, score))).collect();
+        scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let top = scored.into_iter().take(TOP);
+        top.map(|(class, score)| TopClass { class: class.clone(), score }).collect()
     }
 
     /// The classes that it can say.

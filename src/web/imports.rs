@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use self::unpack::unpack;
-use super::routes::{Api, refuse};
+use super::api::{Api, refuse};
 use super::watching::Pieces;
 use super::{Answer, View};
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 mod answer;
+mod api;
 pub mod client;
 mod guard;
 mod imports;

@@ -16,11 +16,12 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::Backend;
+use super::api::{Api, refuse};
 use super::guard::{Guard, Logins, Watchword, check, has_token, session_router};
 use super::limits::Limits;
-use super::routes::{Api, refuse, router};
+use super::routes::router;
 use super::serve::{accept, plain};
-use super::tls::{Certificate, TlsError};
+use super::tls::{Certificate, TlsError, own_names};
 
 /// The root of the interface on TCP.
 const ROOT: &str = "/api/v1";
@@ -157,12 +158,6 @@ fn file(method: &Method, path: &str) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cached));
     response
-}
-
-/// Names of this machine in its network, as far as it knows them.
-pub(super) fn own_names() -> Vec<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
-    if name.is_empty() { Vec::new() } else { vec![format!("{name}.local"), name] }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use graft_wire::Code;
 use tokio::sync::{mpsc, watch};
 
-use super::routes::{Api, refuse};
+use super::api::{Api, refuse};
 use super::watching::Pieces;
 
 /// Pictures a second, at most.

@@ -17,8 +17,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::Backend;
+use super::api::{Api, Peer};
 use super::limits::Limits;
-use super::routes::{Api, Peer, figures, router};
+use super::routes::{figures, router};
 
 /// Time for open connections to finish after a stop.
 const GRACE: Duration = Duration::from_secs(2);

@@ -119,7 +119,7 @@ pub fn certificate_of(
     match files {
         Some((chain, key)) => (Certificate::Files { chain: chain.clone(), key }, chain),
         None => {
-            let mut names = super::page::own_names();
+            let mut names = own_names();
             names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
             names.extend(hosts.iter().cloned());
             let [path, _] = own_files(state);
@@ -162,6 +162,12 @@ fn own(state: &Path, names: &[String]) -> Result<Identity, TlsError> {
     let chain = vec![CertificateDer::from(fs::read(&certificate).map_err(io(&certificate))?)];
     let key = PrivatePkcs8KeyDer::from(fs::read(&key).map_err(io(&key))?);
     Ok(Identity { chain, key: PrivateKeyDer::Pkcs8(key) })
+}
+
+/// Names of this machine in its network, as far as it knows them.
+pub(super) fn own_names() -> Vec<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+    if name.is_empty() { Vec::new() } else { vec![format!("{name}.local"), name] }
 }
 
 #[cfg(test)]

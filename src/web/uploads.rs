@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 
-use super::routes::{Api, read};
+use super::api::{Api, read};
 use super::{Answer, View};
 
 /// Bytes of a picture that is asked about.

@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use graft_wire::Code;
 use serde::Deserialize;
 
-use super::routes::{Api, refuse};
+use super::api::{Api, refuse};
 use super::{Answer, View};
 
 const MAX_ROWS: usize = 1000;

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
 use tokio::time::interval;
 
 use super::View;
-use super::routes::Api;
+use super::api::Api;
 
 /// A comment is sent this often, so that both sides notice a connection that is no more.
 const ALIVE: Duration = Duration::from_secs(15);

@@ -10,7 +10,6 @@ use crate::daemon::frames::{ActiveHead, Shows};
 use crate::daemon::labels::burst::cosine;
 use crate::daemon::store_error::store_error;
 use crate::daemon::store_thread::Question;
-use crate::daemon::watch::top_classes;
 use bytes::Bytes;
 use graft_base::child::Child;
 use graft_camera::{self as camera, ImageError};
@@ -92,7 +91,7 @@ fn picture(access: &Access, bytes: &[u8]) -> Result<Value, Error> {
     let label = active.class(said.class).filter(|_| !said.is_unknown());
     let unknown = active.head.reject.as_ref().map(|_| said.unknown);
     let mut answer = json!({"label": label, "score": said.confidence, "unknown": unknown,
-        "top": top_classes(&active, &said), "head": active.version});
+        "top": active.likeliest(&said), "head": active.version});
     if label.is_none() {
         answer["why"] = json!(NoLabel::Unknown);
     }

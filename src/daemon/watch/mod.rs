@@ -16,20 +16,17 @@ use self::vote::Vote;
 use super::context::Context;
 use super::effects::{Effect, Effects, Service};
 use super::event::Note;
-use super::frames::{ActiveHead, Observation};
+use super::frames::Observation;
 use super::kept::Fact;
 use graft_camera as camera;
 use graft_control::Hold;
-use graft_learn::Prediction;
 use graft_wire::messages::{
-    CameraFacts, DriftState, DriftVerdict, EventType, NoLabel, PredictionMessage, Schema1, TopClass, to_json,
+    CameraFacts, DriftState, DriftVerdict, EventType, NoLabel, PredictionMessage, Schema1, to_json,
 };
 use graft_wire::{Code, Error, home_assistant, timestamp};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Classes named in a prediction.
-const TOP: usize = 5;
 /// `state` is published at most this often.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 /// `stats` are published this often.
@@ -312,20 +309,10 @@ impl Watch {
     }
 }
 
-/// The likeliest classes.
-pub fn top_classes(active: &ActiveHead, prediction: &Prediction) -> Vec<TopClass> {
-    let scored = active.classes.iter().zip(prediction.probabilities.iter().copied());
-    let mut scored: Vec<(&String, f32)> =
-        scored.filter_map(|(class, score)| Some((class.as_ref()?, score))).collect();
-    scored.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let top = scored.into_iter().take(TOP);
-    top.map(|(class, score)| TopClass { class: class.clone(), score }).collect()
-}
-
 /// The message of a prediction whose frame is so old.
 fn prediction(observation: &Observation, age: Duration) -> PredictionMessage {
     let given = observation.prediction.as_ref();
-    let top = given.map_or_else(Vec::new, |(active, prediction)| top_classes(active, prediction));
+    let top = given.map_or_else(Vec::new, |(active, prediction)| active.likeliest(prediction));
     PredictionMessage {
         schema: Schema1,
         ts: timestamp::rfc3339(observation.seen.wall_ms),

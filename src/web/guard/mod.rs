@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Answer;
-use super::routes::{Peer, again, refuse};
+use super::api::{Peer, again, refuse};
 
 pub use login::{Logins, Role, forget_tokens, has_token, make_token};
 pub(super) use session::router as session_router;

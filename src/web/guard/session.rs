@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{Guard, Passed, address, not_let_in};
 use crate::web::Answer;
-use crate::web::routes::{Peer, read, refuse};
+use crate::web::api::{Peer, read, refuse};
 
 /// Bytes of a login.
 const MAX_LOGIN: usize = 1024;
