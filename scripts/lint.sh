@@ -8,5 +8,6 @@ if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1
   cargo clippy "$@" --all-targets -- -D warnings
 else
   echo "format and lints are skipped: this compiler comes without them"
+  [ -z "${GRAFT_SKIPPED:-}" ] || mkdir -p "$(dirname "$GRAFT_SKIPPED")"
   printf 'clippy\tmake lint\tcargo has neither fmt nor clippy here: install Rust with rustup\n' >>"${GRAFT_SKIPPED:-/dev/null}"
 fi
